@@ -1,0 +1,354 @@
+"""The schema of a configuration, its checks, and what follows from it.
+
+Defaults live in `conf/`, types and checks here. This module imports no torch, so that bad input is
+refused in about a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from repro.errors import ConfigError
+
+CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+
+# Members of one pack may differ in these and in nothing else that matters to a result.
+BATCHABLE = (
+    "seed",
+    "objective",
+    "algorithm.learning_rate",
+    "algorithm.gamma",
+    "algorithm.gae_lambda",
+    "algorithm.value_coef",
+    "algorithm.entropy_coef",
+)
+# Where a run is put and watched; no part of what it computes.
+NOT_HASHED = ("runs_dir", "logger", "device", "budget", "experiment", "progress")
+
+
+@dataclass
+class EnvConfig:
+    """One task. `num_envs` is the paper's N, the number of actors."""
+
+    name: str = MISSING
+    backend: str = MISSING  # mujoco | gymnasium
+    id: str = MISSING
+    version: str | None = None
+    num_envs: int = 1
+
+
+@dataclass
+class AlgorithmConfig:
+    """Algorithm 1 and Table 3 of the paper, and c1, c2 of equation 9."""
+
+    name: str = MISSING
+    horizon: int = MISSING  # T
+    minibatch_size: int = MISSING  # M
+    epochs: int = MISSING  # K
+    learning_rate: float = MISSING
+    gamma: float = MISSING
+    gae_lambda: float = MISSING
+    value_coef: float = MISSING  # c1
+    entropy_coef: float = MISSING  # c2
+
+
+@dataclass
+class PolicyConfig:
+    """The networks of the actor and the critic."""
+
+    name: str = MISSING
+    hidden_sizes: list[int] = field(default_factory=list)
+    activation: str = MISSING  # tanh | relu
+    shared: bool = False
+
+
+@dataclass
+class RecipeConfig:
+    """What the paper leaves unsaid. `conf/recipe/*.yaml` says what each known code does."""
+
+    name: str = MISSING
+    observation_normalization: str = MISSING  # none | rollout | step
+    observation_clip: float | None = None
+    observation_variance_floor: float = MISSING
+    observation_epsilon: float = MISSING
+    normalizer_count: float = MISSING
+    reward_scaling: bool = MISSING
+    reward_clip: float | None = None
+    reward_accumulator_reset: str = MISSING  # never | termination | episode
+    clip_actions: bool = MISSING
+    time_limit: str = MISSING  # terminal | bootstrap
+    initialization: str = MISSING  # normc | orthogonal
+    hidden_gain: float = MISSING
+    policy_gain: float = MISSING
+    value_gain: float = MISSING
+    initial_log_std: float = MISSING
+    learning_rate_schedule: str = MISSING  # constant | linear
+    epsilon_schedule: str = MISSING  # constant | linear
+    advantage_normalization: str = MISSING  # none | rollout | minibatch
+    advantage_std: str = MISSING  # biased | unbiased
+    advantage_epsilon: float = MISSING
+    value_clip: float | None = None
+    value_clip_pessimistic: bool = MISSING
+    max_grad_norm: float | None = None
+    adam_epsilon: float = MISSING
+    old_policy: str = MISSING  # stored | recomputed
+    early_stop_kl: float | None = None
+    end_of_run: str = MISSING  # floor | reach | finished_episodes
+    partial_minibatch: str = MISSING  # refuse | drop | keep
+
+
+@dataclass
+class LoggerConfig:
+    """Where metrics go besides the run directory."""
+
+    name: str = MISSING  # none | wandb | tensorboard
+    project: str | None = None
+    mode: str | None = None
+
+
+@dataclass
+class Config:
+    """One run. Treated as immutable once `validate` has passed it."""
+
+    env: EnvConfig = field(default_factory=EnvConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    objective: dict[str, Any] = field(default_factory=dict)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    seed: int = MISSING
+    total_timesteps: int = MISSING
+    runs_dir: str = MISSING
+    device: str = MISSING  # cpu | cuda | auto
+    progress: bool = True
+    budget: str = MISSING
+    experiment: str | None = None
+    probe: str = "none"  # none | interpolation
+
+    @property
+    def batch_size(self) -> int:
+        """N T, the samples of one iteration."""
+        return self.algorithm.horizon * self.env.num_envs
+
+    @property
+    def updates(self) -> int:
+        """Iterations that `total_timesteps` pays for (ppo1 may add one: it waits for the last episode)."""
+        if self.recipe.end_of_run == "floor":
+            return self.total_timesteps // self.batch_size
+        return math.ceil(self.total_timesteps / self.batch_size)
+
+    @property
+    def objective_value(self) -> float | None:
+        """The scalar that names a row of Table 1: epsilon, d_targ or beta; none for L_CPI."""
+        keys = {"kl_adaptive": "target_kl", "kl_fixed": "beta"}
+        value = self.objective.get(keys.get(self.objective["kind"], "epsilon"))
+        return None if value is None else float(value)
+
+    @property
+    def objective_label(self) -> str:
+        """For names of runs and legends: `clip_0.2`, `kl_adaptive_0.01`, `none`."""
+        value = self.objective_value
+        return str(self.objective["kind"]) + ("" if value is None else f"_{value:g}")
+
+    @property
+    def run_id(self) -> str:
+        """The same configuration has the same id, alone or in a sweep."""
+        task = self.env.id.replace("/", "-")
+        return f"{task}_{self.algorithm.name}_{self.objective_label}_s{self.seed}_{self.hash[:8]}"
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything that the result depends on."""
+        return _digest(_without(self.as_dict(), NOT_HASHED))
+
+    @property
+    def pack_key(self) -> str:
+        """Equal for two runs that may train in one pack (their objectives allowing)."""
+        return _digest(_without(self.as_dict(), (*BATCHABLE, *NOT_HASHED))) + self.device
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries."""
+        return dataclasses.asdict(self)
+
+
+def from_omegaconf(node: DictConfig) -> Config:
+    """The typed configuration behind a composed node, checked.
+
+    Raises:
+        ConfigError: what is missing or wrong, and what to change.
+    """
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(node))
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
+    container = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))
+    assert isinstance(container, Config)
+    validate(container)
+    return container
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The configuration that `as_dict` came from (a run's `config.yaml`)."""
+    return from_omegaconf(OmegaConf.create(dict(values)))
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "env.backend": ("mujoco", "gymnasium"),
+    "policy.activation": ("tanh", "relu"),
+    "recipe.observation_normalization": ("none", "rollout", "step"),
+    "recipe.reward_accumulator_reset": ("never", "termination", "episode"),
+    "recipe.time_limit": ("terminal", "bootstrap"),
+    "recipe.initialization": ("normc", "orthogonal"),
+    "recipe.learning_rate_schedule": ("constant", "linear"),
+    "recipe.epsilon_schedule": ("constant", "linear"),
+    "recipe.advantage_normalization": ("none", "rollout", "minibatch"),
+    "recipe.advantage_std": ("biased", "unbiased"),
+    "recipe.old_policy": ("stored", "recomputed"),
+    "recipe.end_of_run": ("floor", "reach", "finished_episodes"),
+    "recipe.partial_minibatch": ("refuse", "drop", "keep"),
+    "logger.name": ("none", "wandb", "tensorboard"),
+    "device": ("cpu", "cuda", "auto"),
+    "probe": ("none", "interpolation"),
+}
+_POSITIVE = (
+    "env.num_envs",
+    "algorithm.horizon",
+    "algorithm.minibatch_size",
+    "algorithm.epochs",
+    "total_timesteps",
+    "recipe.adam_epsilon",
+    "recipe.normalizer_count",
+    "recipe.observation_clip",
+    "recipe.reward_clip",
+    "recipe.value_clip",
+    "recipe.max_grad_norm",
+    "recipe.early_stop_kl",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "algorithm.learning_rate",
+    "algorithm.value_coef",
+    "algorithm.entropy_coef",
+    "recipe.observation_variance_floor",
+    "recipe.observation_epsilon",
+    "recipe.hidden_gain",
+    "recipe.policy_gain",
+    "recipe.value_gain",
+    "recipe.advantage_epsilon",
+)
+
+
+def validate(config: Config) -> None:
+    """Refuse what cannot run, or would quietly run as something else.
+
+    Raises:
+        ConfigError: one sentence that names the key, its value and what to change.
+    """
+    for key, choices in _CHOICES.items():
+        check_choice(key, _get(config, key), choices)
+    for key in _POSITIVE:
+        _check_range(config, key, "above 0", lambda x: x > 0)
+    for key in _NOT_NEGATIVE:
+        _check_range(config, key, "0 or more", lambda x: x >= 0)
+    for key in ("algorithm.gamma", "algorithm.gae_lambda"):
+        _check_range(config, key, "in [0, 1]", lambda x: 0 <= x <= 1)
+    if any(size < 1 for size in config.policy.hidden_sizes):
+        raise ConfigError(
+            f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
+        )
+    _validate_objective(config.objective)
+    _validate_sizes(config)
+
+
+def check_choice(key: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise a ConfigError unless `value` is one of `choices`; the nearest is proposed."""
+    names = sorted(choices)
+    if value not in names:
+        hint = nearest(str(value), names)
+        raise ConfigError(f"{key}={value} is not known{hint}: it can be {', '.join(names)}.")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """` (did you mean X?)`, or nothing when no name is close."""
+    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {match[0]}?)" if match else ""
+
+
+def objective_kinds() -> list[str]:
+    """The kinds that `conf/objective` offers, one YAML each."""
+    return sorted(path.stem for path in (CONF_DIR / "objective").glob("*.yaml"))
+
+
+def _validate_objective(objective: Mapping[str, Any]) -> None:
+    check_choice("objective.kind", objective.get("kind"), objective_kinds())
+    for name, value in objective.items():
+        if name == "kind":
+            continue
+        key = f"objective.{name}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{key}={value} is not a number: give one, such as {key}=0.2.")
+        if not math.isfinite(value) or value < 0 or (value == 0 and name != "beta"):
+            limit = "0 or more" if name == "beta" else "above 0"
+            raise ConfigError(f"{key}={value} must be finite and {limit}.")
+    if objective["kind"] == "clip" and float(objective["epsilon"]) >= 1:
+        raise ConfigError(
+            f"objective.epsilon={objective['epsilon']} must be below 1, or 1 - epsilon is no ratio."
+        )
+
+
+def _validate_sizes(config: Config) -> None:
+    batch, minibatch = config.batch_size, config.algorithm.minibatch_size
+    sizes = f"env.num_envs * algorithm.horizon = {config.env.num_envs} * {config.algorithm.horizon}"
+    if minibatch > batch:
+        raise ConfigError(
+            f"algorithm.minibatch_size={minibatch} is larger than {sizes} = {batch}: lower it."
+        )
+    if batch % minibatch and config.recipe.partial_minibatch == "refuse":
+        raise ConfigError(
+            f"algorithm.minibatch_size={minibatch} does not divide {sizes} = {batch}: choose a "
+            "divisor, or say recipe.partial_minibatch=drop or keep."
+        )
+    if config.updates < 1:
+        raise ConfigError(
+            f"total_timesteps={config.total_timesteps} is less than one iteration of {batch} "
+            "steps: raise it, or lower algorithm.horizon."
+        )
+
+
+def _check_range(config: Config, key: str, meaning: str, accept: Any) -> None:
+    value = _get(config, key)
+    if value is None:
+        return
+    if not math.isfinite(value) or not accept(value):
+        raise ConfigError(f"{key}={value} must be finite and {meaning}.")
+
+
+def _get(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    values = json.loads(json.dumps(values))
+    for key in keys:
+        *parents, last = key.split(".")
+        node = values
+        for parent in parents:
+            node = node[parent]
+        node.pop(last)
+    return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

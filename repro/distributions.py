@@ -1,0 +1,94 @@
+"""The action distributions: what a policy network's outputs mean.
+
+Both offer one interface. Sampling takes its noise from outside, since every learner has a stream of
+its own and draws a whole rollout's noise at once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class DiagonalGaussian(NamedTuple):
+    """Independent normal actions: `mean` [..., A], and `log_std` that broadcasts against it."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Mean plus std times standard normal `noise` [..., A]."""
+        return torch.addcmul(self.mean, noise, self.log_std.exp())
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """log pi(a|s) in nats: [..., A] -> [...]."""
+        z = (actions - self.mean) * torch.exp(-self.log_std)
+        constant = 0.5 * math.log(2 * math.pi) * actions.shape[-1]
+        return -0.5 * (z * z).sum(-1) - self.log_std.sum(-1) - constant
+
+    def entropy(self) -> Tensor:
+        """S in nats. The mean has no say: shaped like `log_std` without its last axis."""
+        constant = 0.5 * (1 + math.log(2 * math.pi)) * self.log_std.shape[-1]
+        return self.log_std.sum(-1) + constant
+
+    def kl_from(self, old: Distribution) -> Tensor:
+        """KL[old, self]: old first, summed over the action's dimensions. [...]."""
+        assert isinstance(old, DiagonalGaussian)
+        precision = torch.exp(-2 * self.log_std)
+        variance_ratio = torch.exp(2 * old.log_std) * precision
+        distance = torch.square(self.mean - old.mean) * precision
+        terms = distance + (variance_ratio - 1) + 2 * (self.log_std - old.log_std)
+        return 0.5 * terms.sum(-1)
+
+    def with_statistics(self, mean: Tensor) -> DiagonalGaussian:
+        """The same distribution at other states' means."""
+        return self._replace(mean=mean)
+
+    def snapshot(self) -> DiagonalGaussian:
+        """A copy that stays as it is when the parameters behind it change."""
+        return DiagonalGaussian(self.mean.clone(), self.log_std.clone())
+
+
+class Categorical(NamedTuple):
+    """Discrete actions by their unnormalized log-probabilities, `logits` [..., A]."""
+
+    logits: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Index of the first action whose cumulative probability exceeds `noise` [...], uniform."""
+        cumulative = torch.softmax(self.logits, -1).cumsum(-1)[..., :-1]
+        return (cumulative <= noise[..., None]).sum(-1)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """log pi(a|s) in nats: indices [...] -> [...]."""
+        log_probs = torch.log_softmax(self.logits, -1)
+        return log_probs.gather(-1, actions.long()[..., None]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """S in nats. [...]."""
+        log_probs = torch.log_softmax(self.logits, -1)
+        return -(log_probs.exp() * log_probs).sum(-1)
+
+    def kl_from(self, old: Distribution) -> Tensor:
+        """KL[old, self]: old first. [...]."""
+        assert isinstance(old, Categorical)
+        log_probs, old_log_probs = self.log_softmax(), old.log_softmax()
+        return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
+
+    def with_statistics(self, logits: Tensor) -> Categorical:
+        """The same distribution at other states' logits."""
+        return self._replace(logits=logits)
+
+    def snapshot(self) -> Categorical:
+        """A copy that stays as it is when the parameters behind it change."""
+        return Categorical(self.logits.clone())
+
+    def log_softmax(self) -> Tensor:
+        """log pi(.|s), [..., A]."""
+        return torch.log_softmax(self.logits, -1)
+
+
+Distribution = DiagonalGaussian | Categorical

@@ -1,0 +1,72 @@
+"""The loop of a pack as an iterator of records. It knows no sink, no launcher and no Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from repro import envs
+from repro.algorithms import ALGORITHMS
+from repro.config import Config, check_choice
+from repro.errors import ConfigError
+from repro.probes import interpolation
+from repro.records import Iteration
+
+
+class Training:
+    """P runs that train in lockstep: iterate over it for their records."""
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        """Make environments and learners.
+
+        Args:
+            configs: [P], of one pack (`population.group`).
+
+        Raises:
+            ConfigError: a task, objective or device that is not to be had.
+        """
+        config = configs[0]
+        check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
+        device = resolve_device(config.device)
+        size = len(configs) * config.env.num_envs
+        self._envs = envs.make(config.env.id, config.env.backend, size)
+        try:
+            self._algorithm = ALGORITHMS[config.algorithm.name](configs, self._envs, device)
+        except BaseException:
+            self._envs.close()
+            raise
+        self._probe = config.probe
+        self.device = str(device)
+
+    def __iter__(self) -> Iterator[Iteration]:
+        """Train until every run has finished or failed."""
+        try:
+            for record in self._algorithm.train():
+                if self._probe == "interpolation" and record.number == 1:
+                    record.tables = {
+                        p: {"interpolation": interpolation(self._algorithm, p)}
+                        for p in record.active
+                    }
+                yield record
+        finally:
+            self._envs.close()
+
+    def state(self, learner: int) -> dict[str, Any]:
+        """A learner's parameters and normalizer statistics by name."""
+        return self._algorithm.state(learner)
+
+
+def resolve_device(name: str) -> torch.device:
+    """`cpu`, `cuda`, or with `auto` the better one that is there.
+
+    Raises:
+        ConfigError: `cuda` where there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError(
+            "device=cuda, but torch finds no GPU here: say device=cpu or device=auto."
+        )
+    return torch.device("cuda" if name != "cpu" and available else "cpu")

@@ -1,0 +1,229 @@
+"""Run directories and their tables: the one place that names columns, units and files.
+
+    DIR/sweep.json                 the expected grid, written before a sweep starts
+    DIR/<run_id>/config.yaml       the composed configuration
+    DIR/<run_id>/run.json          identity, provenance, status
+    DIR/<run_id>/episodes.parquet  one row a finished training episode
+    DIR/<run_id>/progress.parquet  one row an iteration
+    DIR/<run_id>/parameters.npz    final parameters and normalizer
+
+Everything is written beside its place and renamed. Tables carry page checksums, which `read_*`
+verifies: a flipped bit is an error, not a number. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+SCHEMA_VERSION = 1
+RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
+
+# name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
+# configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to
+# `clip_fraction`: means over the whole rollout after the last epoch, not over minibatches on the way.
+EPISODES: dict[str, tuple[str, str]] = {
+    "iteration": ("int64", "iteration in which the episode ended, from 1"),
+    "step": ("int64", "environment steps of the run, all its actors together, at the end"),
+    "actor": ("int32", "which of the N actors"),
+    "return": ("float64", "sum of the task's own rewards: neither scaled, clipped nor discounted"),
+    "length": ("int64", "steps of the episode"),
+}
+PROGRESS: dict[str, tuple[str, str]] = {
+    "iteration": ("int64", "one collection and its K epochs, from 1"),
+    "step": ("int64", "environment steps so far, all actors together"),
+    "episodes": ("int64", "episodes that ended in this iteration"),
+    "return_mean": ("float64", "mean return of those episodes; null where there were none"),
+    "surrogate": ("float64", "the objective's surrogate, KL penalty included"),
+    "value_loss": ("float64", "L_VF before c1, by its plain definition (V - V_targ)^2"),
+    "entropy": ("float64", "S, in nats"),
+    "kl": ("float64", "forward KL(old, new), in nats"),
+    "clip_fraction": ("float64", "share of samples whose ratio is outside the clip range"),
+    "gradient_norm": ("float64", "2-norm of the first minibatch's joint gradient, before clipping"),
+    "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), at collection"),
+    "std": ("float64", "mean standard deviation of the actions; null for discrete actions"),
+    "beta": ("float64", "coefficient of the KL penalty during this update"),
+    "epsilon": ("float64", "clip range during this update; null where nothing is clipped"),
+    "learning_rate": ("float64", "Adam's step size during this update"),
+    "minibatches": ("int64", "gradient steps taken; fewer than planned after an early stop"),
+    "time_env": ("float64", "seconds in the simulators; all times: a pack's, over its runs"),
+    "time_forward": ("float64", "seconds in the policy's forward passes during collection"),
+    "time_update": ("float64", "seconds in advantages, losses, gradients and Adam"),
+    "time_other": ("float64", "seconds elsewhere in the iteration"),
+}
+INTERPOLATION: dict[str, tuple[str, str]] = {
+    "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),
+    "kl": ("float64", "E[KL(old, theta)]"),
+    "l_cpi": ("float64", "E[r A], equation 6"),
+    "l_clipped_ratio": ("float64", "E[clip(r) A]"),
+    "l_clip": ("float64", "E[min(r A, clip(r) A)], equation 7"),
+}
+
+# Tables that a probe adds to a run directory, `<name>.parquet`.
+TABLES = {"interpolation": INTERPOLATION}
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file beside `path`, then rename it: readers see old or new, whole."""
+    beside = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Indented JSON, atomically."""
+    text = json.dumps(values, indent=2, default=str) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        ValueError: naming the file, when it holds anything else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run again.") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no JSON object: remove it and run again.")
+    return values
+
+
+def write_table(
+    path: Path, columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]]
+) -> None:
+    """Arrays by column name -> parquet with page checksums, atomically. NaN becomes null."""
+    arrays = [
+        pa.array(columns[name], type=pa.type_for_alias(kind), from_pandas=True)
+        for name, (kind, _) in schema.items()
+    ]
+    table = pa.Table.from_arrays(arrays, names=list(schema))
+    write_atomically(
+        path, lambda file: pq.write_table(table, file, write_page_checksum=True, compression="zstd")
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table with its page checksums verified.
+
+    Raises:
+        ValueError: naming the file, when it is damaged.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}): run that configuration again.") from error
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+class RunWriter:
+    """Writes one run's directory. Rows wait in memory between `flush`es."""
+
+    def __init__(self, directory: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> None:
+        """Claim `directory`: an unfinished earlier attempt in it is overwritten.
+
+        Args:
+            directory: `runs_dir / run_id`.
+            config: nested plain dictionaries, written as config.yaml.
+            info: the fields of run.json that are known at the start.
+        """
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("episodes.parquet", "progress.parquet", "parameters.npz"):
+            (directory / name).unlink(missing_ok=True)
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
+        self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
+        write_json(directory / "run.json", self._info)
+        self._episodes: dict[str, list[Any]] = {name: [] for name in EPISODES}
+        self._progress: dict[str, list[Any]] = {name: [] for name in PROGRESS}
+
+    def add(self, progress: Mapping[str, Any], episodes: Mapping[str, Iterable[Any]]) -> None:
+        """One iteration: a value for each column of PROGRESS, a sequence for each of EPISODES."""
+        for name, values in self._progress.items():
+            values.append(progress[name])
+        for name, values in self._episodes.items():
+            values.extend(episodes[name])
+
+    def flush(self) -> None:
+        """Put the rows so far on disk."""
+        write_table(self.directory / "episodes.parquet", self._episodes, EPISODES)
+        write_table(self.directory / "progress.parquet", self._progress, PROGRESS)
+
+    def finish(
+        self,
+        status: str,
+        parameters: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        **info: Any,
+    ) -> None:
+        """Write what there is, then the status: a DONE run has all its files."""
+        self.flush()
+        if parameters is not None:
+            write_atomically(
+                self.directory / "parameters.npz",
+                lambda file: np.savez(file, allow_pickle=False, **dict(parameters)),
+            )
+        self._info |= {**info, "status": status}
+        write_json(self.directory / "run.json", self._info)
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """run.json."""
+    return read_json(directory / "run.json")
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """config.yaml, as nested dictionaries."""
+    values = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+    return dict(values)
+
+
+def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Final parameters by name; the archive's checksums are verified."""
+    with np.load(directory / "parameters.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def is_done(directory: Path) -> bool:
+    """Whether a finished run lies in `directory`."""
+    return (directory / "run.json").is_file() and read_run(directory)["status"] == DONE
+
+
+def run_directories(runs_dir: Path) -> list[Path]:
+    """Every run directory under `runs_dir`, at any depth, in the order of their names."""
+    return sorted(path.parent for path in runs_dir.rglob("run.json"))
+
+
+def write_sweep(runs_dir: Path, runs: Iterable[Mapping[str, Any]]) -> None:
+    """Add to the expected grid of `runs_dir`: one entry a run, keyed by `run_id`."""
+    path = runs_dir / "sweep.json"
+    expected = {run["run_id"]: run for run in read_sweep(runs_dir)}
+    expected |= {run["run_id"]: dict(run) for run in runs}
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"schema": SCHEMA_VERSION, "runs": list(expected.values())})
+
+
+def read_sweep(runs_dir: Path) -> list[dict[str, Any]]:
+    """The expected runs of `runs_dir`; empty when no sweep was started there."""
+    path = runs_dir / "sweep.json"
+    return list(read_json(path)["runs"]) if path.is_file() else []
