@@ -91,11 +91,11 @@ class RewardScaler:
         """Scaled rewards of one step; all [P, N]."""
         if not self.enabled:
             return rewards
+        if self._reset == "termination":  # Gymnasium forgets before it adds the last reward
+            self.returns[terminated] = 0
         self.returns = self.returns * self._gamma + rewards
         self.moments.update(self.returns[:, :, None])
         if self._reset == "episode":
             self.returns[terminated | truncated] = 0
-        elif self._reset == "termination":
-            self.returns[terminated] = 0
         scaled = rewards / np.sqrt(self.moments.variance + self._epsilon)
         return np.clip(scaled, -self._clip, self._clip)

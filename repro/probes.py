@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from repro import objectives
 from repro.algorithms.ppo import PPO
 
 # Figure 2's range; 101 points, so that 0 and 1 are among them.
-INTERPOLATION = torch.linspace(-0.5, 2.0, 101).tolist()
+INTERPOLATION = np.linspace(-0.5, 2.0, 101).tolist()
 
 
 @torch.no_grad()

@@ -10,24 +10,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 
 from repro.algorithms.ppo import PPO
-from repro.config import CONF_DIR, Config, from_omegaconf
+from repro.compose import compose as compose_config
+from repro.config import Config
 from repro.envs import make
 
 torch.set_num_threads(1)
-ConfigStore.instance().store(name="schema", node=Config)
 
 Compose = Callable[..., Config]
 Learners = Callable[[Sequence[Config]], PPO]
-
-
-def compose_config(*overrides: str) -> Config:
-    """The configuration that these overrides give on the command line."""
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return from_omegaconf(compose("config", overrides=list(overrides)))
 
 
 def make_learners(configs: Sequence[Config]) -> PPO:
