@@ -127,9 +127,12 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Raises:
         ValueError: naming the file, when it is damaged.
+        FileNotFoundError: when it is not there.
     """
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is damaged ({error}): run that configuration again.") from error
     frame: pd.DataFrame = table.to_pandas()
@@ -193,9 +196,16 @@ def read_run(directory: Path) -> dict[str, Any]:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """config.yaml, as nested dictionaries."""
-    values = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
-    return dict(values)
+    """config.yaml, as nested dictionaries.
+
+    Raises:
+        ValueError: naming the file, when it is damaged.
+    """
+    path = directory / "config.yaml"
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: run that configuration again.") from error
 
 
 def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,0 +1,63 @@
+"""`python -m analysis COMMAND`: tables and figures from run directories."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from analysis import curves, figure1, figure2, table1
+from analysis.command import Command, write_output
+from analysis.errors import AnalysisError
+
+COMMANDS: tuple[Command, ...] = (
+    table1.COMMAND,
+    curves.COMMAND,
+    figure1.COMMAND,
+    figure2.COMMAND,
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse without the usage lines before an error: one sentence, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help).\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(prog="python -m analysis", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    for command in COMMANDS:
+        sub = commands.add_parser(command.name, help=command.help, description=command.help)
+        sub.add_argument(
+            "--out",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="where the files go; made if needed",
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0, or 2 after one sentence on stderr."""
+    options = build_parser().parse_args(arguments)
+    try:
+        output = options.run(options)
+        write_output(output, options.out)
+    except AnalysisError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    print(output.text)
+    print("\nWrote " + ", ".join(str(options.out / name) for name in output.files))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

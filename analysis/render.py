@@ -1,0 +1,86 @@
+"""Tables as Markdown, LaTeX and CSV, and numbers as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+NOT_KNOWN = "n/a"
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """Ten significant digits: as much as means of float64 returns are good for everywhere."""
+    return table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+
+
+def score(value: float) -> str:
+    """A normalized score: `0.82`."""
+    return NOT_KNOWN if math.isnan(value) else f"{value:.2f}"
+
+
+def amount(value: float) -> str:
+    """A return, with as many digits as say something: `1,830`, `-7.0`."""
+    if math.isnan(value):
+        return NOT_KNOWN
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """A score's interval: `[0.79, 0.85]`."""
+    return NOT_KNOWN if math.isnan(low) else f"[{score(low)}, {score(high)}]"
+
+
+def of(count: int, expected: int) -> str:
+    """`20 of 21`."""
+    return f"{count} of {expected}"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+    """A pipe table, padded so that it reads as plain text too.
+
+    Args:
+        header: column titles.
+        rows: cells as text.
+        align: one of `l`, `r` a column.
+    """
+    cells = [[_cell(text) for text in row] for row in (header, *rows)]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
+    rule = [
+        "-" * (w - 1) + ":" if a == "r" else "-" * w for w, a in zip(widths, align, strict=True)
+    ]
+    lines = [_pad(cells[0], widths, align), rule, *(_pad(row, widths, align) for row in cells[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _pad(row: Sequence[str], widths: Sequence[int], align: str) -> list[str]:
+    return [
+        text.rjust(width) if side == "r" else text.ljust(width)
+        for text, width, side in zip(row, widths, align, strict=True)
+    ]
+
+
+def bullets(title: str, lines: Sequence[str]) -> str:
+    """A titled list, or nothing when it is empty."""
+    return f"\n## {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def latex_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
+    """A booktabs tabular; cells are LaTeX already (`latex_text` makes plain text so)."""
+    body = "".join(" & ".join(row) + " \\\\\n" for row in rows)
+    return (
+        f"% needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n"
+        f"{' & '.join(header)} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def latex_text(text: str) -> str:
+    """Plain text with LaTeX's special characters escaped."""
+    escapes = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    escapes |= {c: f"\\{c}" for c in "&%$#_{}"}
+    return "".join(escapes.get(character, character) for character in text)

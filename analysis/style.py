@@ -1,0 +1,139 @@
+"""How figures look: one style, the objectives' names and colors, and PNGs without time stamps.
+
+Colors are Okabe and Ito's, told apart under the common color deficiencies. One hue a family of
+objectives, darker for a larger value: gray without penalty, blue for clipping, orange for the
+adaptive and green for the fixed KL penalty. The paper's own points are hollow diamonds in ink.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+INK = "#1A1A1A"
+MUTED = "#6B6B6B"
+ALARM = "#B00020"  # for counts with a hole in them
+GRID = "#E3E3E3"
+PAPER: Mapping[str, Any] = {
+    "marker": "D",
+    "markersize": 6.5,
+    "markerfacecolor": "white",
+    "markeredgecolor": INK,
+    "markeredgewidth": 1.2,
+    "linestyle": "none",
+}
+
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "figure.dpi": 160,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
+}
+
+# kind -> (name, symbol of its value in plain text, the same as math)
+_NAMES: dict[str, tuple[str, str, str]] = {
+    "none": ("No clipping or penalty", "", ""),
+    "clip": ("Clipping", "ε", r"\epsilon"),
+    "clip_log": ("Log-space clipping", "ε", r"\epsilon"),
+    "kl_adaptive": ("Adaptive KL", "d_targ", r"d_{\mathrm{targ}}"),
+    "kl_fixed": ("Fixed KL", "β", r"\beta"),
+}
+# From the smallest value of a family to its largest; the middle one is Okabe and Ito's.
+_RAMPS: dict[str, tuple[str, str, str]] = {
+    "none": ("#4D4D4D", "#4D4D4D", "#4D4D4D"),
+    "clip": ("#74B7E6", "#0072B2", "#00324F"),
+    "kl_adaptive": ("#F5A55F", "#D55E00", "#6E3000"),
+    "kl_fixed": ("#5FCBA8", "#009E73", "#00412F"),
+    "clip_log": ("#E3AACB", "#CC79A7", "#8A3D67"),
+}
+_OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in inches. Call inside `with styled():`."""
+    return Figure(figsize=(width, height))
+
+
+def styled() -> Any:
+    """Context in which figures are made and saved: free of the user's own matplotlibrc."""
+    return matplotlib.style.context(["default", _STYLE])
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; no date or version inside, so equal figures are equal files."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def objective_name(kind: str, value: float, math: bool = False) -> str:
+    """`Clipping, ε = 0.2`; with `math` the symbol is TeX, for figures and LaTeX."""
+    name, plain, tex = _NAMES.get(kind, (kind, "", ""))
+    if np.isnan(value):
+        return name
+    if not plain:
+        return f"{name}, {value:g}"
+    return f"{name}, ${tex} = {value:g}$" if math else f"{name}, {plain} = {value:g}"
+
+
+def objective_colors(rows: Sequence[tuple[str, str, float]]) -> dict[str, str]:
+    """Color by row, from `(row, kind, value)`: the family's hue, darker for larger values."""
+    colors: dict[str, str] = {}
+    for kind in dict.fromkeys(kind for _, kind, _ in rows):
+        family = sorted((value, row) for row, other, value in rows if other == kind)
+        ramp = LinearSegmentedColormap.from_list(kind, list(_RAMPS.get(kind, _OTHER_RAMP)))
+        places = [0.5] if len(family) == 1 else np.linspace(0, 1, len(family)).tolist()
+        colors |= {row: to_hex(ramp(place)) for (_, row), place in zip(family, places, strict=True)}
+    return colors
+
+
+def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str = "") -> None:
+    """A bold title, and below it n of N runs, in red when some are missing."""
+    axes.set_title(title, pad=17)
+    text = f"{count} of {expected} runs" + (f", {remark}" if remark else "")
+    alarm = count != expected or bool(remark)
+    axes.text(
+        0, 1.025, text, transform=axes.transAxes, fontsize=8.5, color=ALARM if alarm else MUTED
+    )
+
+
+def steps_axis(axes: Axes) -> None:
+    """Environment steps as 0, 200k, ... 1M."""
+    axes.set_xlabel("environment steps")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0)
