@@ -7,7 +7,7 @@ its own and draws a whole rollout's noise at once.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,6 +42,14 @@ class DiagonalGaussian(NamedTuple):
         distance = torch.square(self.mean - old.mean) * precision
         terms = distance + (variance_ratio - 1) + 2 * (self.log_std - old.log_std)
         return 0.5 * terms.sum(-1)
+
+    def compare(self, actions: Tensor, old: Distribution) -> tuple[Tensor, Tensor]:
+        """`log_prob(actions)` and `kl_from(old)` at once, with one node for the gradient. [...]."""
+        assert isinstance(old, DiagonalGaussian)
+        log_prob, kl = _CompareGaussians.apply(  # type: ignore[no-untyped-call]
+            self.mean, self.log_std, actions, old.mean, old.log_std
+        )
+        return log_prob, kl
 
     def with_statistics(self, mean: Tensor) -> DiagonalGaussian:
         """The same distribution at other states' means."""
@@ -78,6 +86,10 @@ class Categorical(NamedTuple):
         log_probs, old_log_probs = self.log_softmax(), old.log_softmax()
         return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
 
+    def compare(self, actions: Tensor, old: Distribution) -> tuple[Tensor, Tensor]:
+        """`log_prob(actions)` and `kl_from(old)`. [...]."""
+        return self.log_prob(actions), self.kl_from(old)
+
     def with_statistics(self, logits: Tensor) -> Categorical:
         """The same distribution at other states' logits."""
         return self._replace(logits=logits)
@@ -92,3 +104,35 @@ class Categorical(NamedTuple):
 
 
 Distribution = DiagonalGaussian | Categorical
+
+
+class _CompareGaussians(torch.autograd.Function):
+    """log N(a; mean, std) and KL[old, new], with
+
+    z = (a - mean) / std,  d = (mean - mean_old) / std,  v = (std_old / std)^2,
+    log pi = -sum(z^2) / 2 - sum(log std) - const,   KL = sum(d^2 + v - 1 - log v) / 2.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, mean: Tensor, log_std: Tensor, actions: Tensor, old_mean: Tensor, old_log_std: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        precision = torch.exp(-log_std)
+        z, d = (actions - mean).mul_(precision), (mean - old_mean).mul_(precision)
+        log_ratio = 2 * (old_log_std - log_std)
+        v = log_ratio.exp()
+        constant = 0.5 * math.log(2 * math.pi) * mean.shape[-1]
+        log_prob = -0.5 * z.square().sum(-1) - (log_std.sum(-1) + constant)
+        kl = 0.5 * d.square().sum(-1) + 0.5 * (v - 1 - log_ratio).sum(-1)
+        ctx.save_for_backward(precision, z, d, v)
+        return log_prob, kl
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        precision, z, d, v = ctx.saved_tensors
+        d_log_prob, d_kl = (gradient.unsqueeze(-1) for gradient in upstream)
+        toward, away = d_log_prob * z, d_kl * d
+        d_mean = (toward + away) * precision
+        d_log_std = toward.mul_(z).sub_(away.mul_(d)).sum(-2, keepdim=True)
+        d_log_std += d_kl.sum(-2, keepdim=True) * (1 - v) - d_log_prob.sum(-2, keepdim=True)
+        return d_mean, d_log_std, None, None, None

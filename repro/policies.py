@@ -11,15 +11,16 @@ from collections.abc import Mapping
 
 import gymnasium
 import numpy as np
-import torch
 from torch import Tensor
 
 from repro.config import PolicyConfig, RecipeConfig
 from repro.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.errors import ConfigError
+from repro.layers import mlp, pad_weights, padded_size, trunk
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+HEADS = ("policy", "value")
+TOWERS = {"policy": "actor", "value": "critic"}
 
 
 class MLPActorCritic:
@@ -45,19 +46,19 @@ class MLPActorCritic:
             self.action_size = int(action_space.n)
         else:
             self.action_size = _flat_size(action_space, "actions")
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = config.activation
         self.depth = len(config.hidden_sizes)
-        self.towers = ("shared", "shared") if config.shared else ("actor", "critic")
+        self.shared = config.shared
         self.shapes = self._shapes(config)
 
     def _shapes(self, config: PolicyConfig) -> dict[str, tuple[int, ...]]:
         sizes = [self.observation_size, *config.hidden_sizes]
         shapes: dict[str, tuple[int, ...]] = {}
-        for tower in dict.fromkeys(self.towers):
+        for tower in ["shared"] if self.shared else TOWERS.values():
             for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
                 shapes[f"{tower}.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"{tower}.{layer}.bias"] = (1, fan_out)
-        for head, size in (("policy", self.action_size), ("value", 1)):
+        for head, size in zip(HEADS, (self.action_size, 1), strict=True):
             shapes[f"{head}.weight"] = (sizes[-1], size)
             shapes[f"{head}.bias"] = (1, size)
         if not self.discrete:
@@ -65,7 +66,7 @@ class MLPActorCritic:
         return shapes
 
     def initialize(self, rng: np.random.Generator, recipe: RecipeConfig) -> dict[str, Array]:
-        """One learner's initial parameters by name; biases start at zero."""
+        """One learner's initial parameters by name, padded for `repro.layers`; zero biases."""
         gains = {"policy.weight": recipe.policy_gain, "value.weight": recipe.value_gain}
         draw = {"normc": _normc, "orthogonal": _orthogonal}[recipe.initialization]
         parameters = {}
@@ -73,53 +74,60 @@ class MLPActorCritic:
             if name == "log_std":
                 parameters[name] = np.full(shape, recipe.initial_log_std, np.float32)
             elif name.endswith("bias"):
-                parameters[name] = np.zeros(shape, np.float32)
+                parameters[name] = self._pad(name, np.zeros(shape, np.float32))
             else:
-                parameters[name] = draw(rng, shape, gains.get(name, recipe.hidden_gain))
+                weight = draw(rng, shape, gains.get(name, recipe.hidden_gain))
+                parameters[name] = self._pad(name, weight)
         return parameters
+
+    def _pad(self, name: str, array: Array) -> Array:
+        rows, columns = array.shape
+        takes_features = self.depth > 0 and name.endswith("weight") and ".0." not in name
+        return pad_weights(array, (padded_size(rows) if takes_features else rows, padded_size(columns)))
+
+    def trim(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """One learner's parameters without their padding."""
+        return {
+            name: np.ascontiguousarray(parameters[name][tuple(slice(n) for n in shape)])
+            for name, shape in self.shapes.items()
+        }
 
     def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
-        return self._policy_head(parameters, self._tower(parameters, observations, 0))
+        return self._distribution(parameters, self._network(parameters, observations, "policy"))
 
     def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
-        return self._value_head(parameters, self._tower(parameters, observations, 1))
+        return self._network(parameters, observations, "value")[..., 0]
 
     def evaluate(
         self, parameters: Mapping[str, Tensor], observations: Tensor
     ) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s) at once; a shared trunk is passed through once."""
-        features = self._tower(parameters, observations, 0)
-        shared = self.towers[0] == self.towers[1]
-        value_features = features if shared else self._tower(parameters, observations, 1)
-        return self._policy_head(parameters, features), self._value_head(parameters, value_features)
+        if self.shared:
+            features = trunk(observations, self._hidden(parameters, "shared"), self.activation)
+            heads = [mlp(features, [], self._head(parameters, h), self.activation) for h in HEADS]
+        else:
+            heads = [self._network(parameters, observations, h) for h in HEADS]
+        return self._distribution(parameters, heads[0]), heads[1][..., 0]
 
-    def _tower(self, parameters: Mapping[str, Tensor], x: Tensor, which: int) -> Tensor:
-        tower = self.towers[which]
-        for layer in range(self.depth):
-            name = f"{tower}.{layer}"
-            x = self.activation(linear(x, parameters[f"{name}.weight"], parameters[f"{name}.bias"]))
-        return x
+    def _network(self, parameters: Mapping[str, Tensor], x: Tensor, head: str) -> Tensor:
+        if self.shared:
+            x, hidden = trunk(x, self._hidden(parameters, "shared"), self.activation), []
+        else:
+            hidden = self._hidden(parameters, TOWERS[head])
+        return mlp(x, hidden, self._head(parameters, head), self.activation)
 
-    def _policy_head(self, parameters: Mapping[str, Tensor], features: Tensor) -> Distribution:
-        out = linear(features, parameters["policy.weight"], parameters["policy.bias"])
+    def _hidden(self, parameters: Mapping[str, Tensor], tower: str) -> list[tuple[Tensor, Tensor]]:
+        names = [f"{tower}.{layer}" for layer in range(self.depth)]
+        return [(parameters[f"{n}.weight"], parameters[f"{n}.bias"]) for n in names]
+
+    def _head(self, parameters: Mapping[str, Tensor], head: str) -> tuple[Tensor, Tensor]:
+        return parameters[f"{head}.weight"], parameters[f"{head}.bias"]
+
+    def _distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
+        out = out[..., : self.action_size]
         return Categorical(out) if self.discrete else DiagonalGaussian(out, parameters["log_std"])
-
-    def _value_head(self, parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
-        out = linear(features, parameters["value.weight"], parameters["value.bias"])
-        return out.squeeze(-1)
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W + b for every learner: [P, M, I], [P, I, O], [P, 1, O] -> [P, M, O].
-
-    A single output column is a sum of products: as a matrix product it would go to another kernel
-    for P = 1 than for P > 1, and a run's bits would depend on its pack.
-    """
-    if weight.shape[-1] == 1:
-        return (x * weight.mT).sum(-1, keepdim=True) + bias
-    return torch.baddbmm(bias, x, weight)
 
 
 def _normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:

@@ -100,11 +100,7 @@ class Adam:
         self.variance = torch.zeros_like(flat)
         # The fused kernel wants its clock in float32 beside the parameters.
         self.steps = torch.zeros(len(flat), device=flat.device)
-        self._rows = list(
-            zip(
-                flat, self.mean, self.variance, self.steps, strict=True
-            )  # views, one tuple a learner
-        )
+        self._in_step = True
 
     def step(self, gradient: Tensor, groups: Mapping[float, Sequence[int]]) -> None:
         """One step for the learners in `groups`, and no trace of it in the others.
@@ -113,29 +109,44 @@ class Adam:
             gradient: [P, n].
             groups: step size -> learners that take it.
         """
-        rows = gradient.unbind()
+        tensors = (self.flat, gradient, self.mean, self.variance)
         for learning_rate, members in groups.items():
-            parameters, means, variances, steps = zip(
-                *(self._rows[p] for p in members), strict=True
-            )
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                parameters,
-                [rows[p] for p in members],
-                means,
-                variances,
-                [],
-                steps,
-                lr=learning_rate,
-                beta1=ADAM_BETAS[0],
-                beta2=ADAM_BETAS[1],
-                weight_decay=0.0,
-                eps=self.epsilon,
-                amsgrad=False,
-                maximize=False,
-                grad_scale=None,
-                found_inf=None,
-            )
+            if self._in_step and len(members) == len(self.flat):
+                self.steps += 1
+                self._fused(learning_rate, *([tensor] for tensor in tensors), [self.steps[0]])
+                continue
+            self._in_step = False
+            rows = ([tensor[p] for p in members] for tensor in tensors)
+            clocks = [self.steps[p] for p in members]
+            torch._foreach_add_(clocks, 1)
+            self._fused(learning_rate, *rows, clocks)
+
+    def _fused(
+        self,
+        learning_rate: float,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        means: list[Tensor],
+        variances: list[Tensor],
+        clocks: list[Tensor],
+    ) -> None:
+        torch._fused_adam_(
+            parameters,
+            gradients,
+            means,
+            variances,
+            [],
+            clocks,
+            lr=learning_rate,
+            beta1=ADAM_BETAS[0],
+            beta2=ADAM_BETAS[1],
+            weight_decay=0.0,
+            eps=self.epsilon,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=None,
+            found_inf=None,
+        )
 
 
 def clip_gradient(gradient: Tensor, max_norm: float) -> None:

@@ -32,8 +32,8 @@ def interpolation(ppo: PPO, learner: int, epsilon: float = 0.2) -> dict[str, lis
     for x in INTERPOLATION:
         flat.copy_(old + x * (new - old))
         distribution = ppo.policy.distribution(ppo.parameters.views, batch["inputs"])
-        ratio = (ppo.log_prob(distribution, batch) - batch["log_prob"]).exp()
-        advantages, kl = batch["advantages"], distribution.kl_from(ppo.old)
+        log_prob, kl = distribution.compare(ppo.actions(batch), ppo.old)
+        ratio, advantages = (log_prob - batch["log_prob"]).exp(), batch["advantages"]
         bound = torch.tensor(epsilon)
         clipped_ratio = torch.clamp(ratio, 1 - bound, 1 + bound)
         columns = {

@@ -180,6 +180,21 @@ def test_gaussian_against_torch() -> None:
     torch.testing.assert_close(new.sample(noise), mean + noise * log_std.exp())
 
 
+def test_gaussians_are_compared_with_the_gradient_of_the_plain_functions() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mean, old_mean, actions = torch.randn(3, 2, 9, 4, generator=generator, dtype=torch.float64)
+    log_std, old_log_std = 0.3 * torch.randn(2, 2, 1, 4, generator=generator, dtype=torch.float64)
+    new = DiagonalGaussian(mean.requires_grad_(), log_std.requires_grad_())
+    old = DiagonalGaussian(old_mean, old_log_std)
+    weights = torch.randn(2, 2, 9, generator=generator, dtype=torch.float64)
+    results = []
+    for log_prob, kl in (new.compare(actions, old), (new.log_prob(actions), new.kl_from(old))):
+        total = (weights[0] * log_prob + weights[1] * kl).sum()
+        results.append([log_prob, kl, *torch.autograd.grad(total, (new.mean, new.log_std))])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_categorical_against_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits, old_logits = torch.randn(2, 3, 7, 5, generator=generator, dtype=torch.float64)

@@ -125,8 +125,8 @@ def test_a_diverging_learner_is_frozen_and_its_neighbors_go_on(
     assert list(records[0].failed) == [1] and "iteration 1" in records[0].failed[1]
     assert [record.active for record in records] == [[0, 2]] * 3
     assert records[-1].finished == [0, 2]
-    initial = learners([bad]).parameters.numpy(0)
-    assert_equal_bits(initial, pack.parameters.numpy(1))
+    initial = learners([bad]).weights(0)
+    assert_equal_bits(initial, pack.weights(1))
     for position, alone in ((0, good[0]), (2, good[1])):
         solo = learners([alone])
         list(solo.train())

@@ -75,7 +75,7 @@ def by_step(x: torch.Tensor, config: Config) -> np.ndarray:
 
 def fill_buffer(model: SB3PPO, ppo: PPO, rollout: Rollout, config: Config) -> None:
     """Give SB3 the same rollout, and let it estimate the advantages by itself."""
-    log_prob = ppo.log_prob(rollout.old, {"actions": rollout.actions})
+    log_prob = rollout.old.log_prob(ppo.actions({"actions": rollout.actions}))
     steps = {
         "inputs": by_step(rollout.inputs, config),
         "actions": by_step(rollout.actions, config),
@@ -129,7 +129,7 @@ def test_one_update_equals_stable_baselines3(
     own = config(*BASE, *overrides)
     ppo = learners([own])
     ppo.iterate()  # away from the zero biases and the tiny head of the start
-    before = ppo.parameters.numpy(0)
+    before = ppo.weights(0)
     moments = ppo.adam
     moments.mean.zero_(), moments.variance.zero_(), moments.steps.zero_()
     model = sb3_twin(own, before)
@@ -148,7 +148,7 @@ def test_one_update_equals_stable_baselines3(
     model.train()
 
     theirs = {name: value.numpy() for name, value in model.policy.state_dict().items()}
-    ours = to_sb3(ppo.parameters.numpy(0))
+    ours = to_sb3(ppo.weights(0))
     assert ours.keys() <= theirs.keys()
     start = to_sb3(before)
     for name, value in ours.items():
@@ -167,7 +167,7 @@ def test_the_first_minibatch_has_ratio_one_and_no_kl(config: Compose, learners: 
         rollout = ppo.collector.collect(ppo.parameters.views, 2)
         batch = ppo._batch(rollout)
         distribution = ppo.policy.distribution(ppo.parameters.views, batch["inputs"])
-        ratio = (ppo.log_prob(distribution, batch) - batch["log_prob"]).exp()
+        ratio = (distribution.log_prob(ppo.actions(batch)) - batch["log_prob"]).exp()
         torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=2e-5)
         assert float(distribution.kl_from(ppo.old).abs().max()) < 1e-6
 

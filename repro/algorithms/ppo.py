@@ -65,8 +65,8 @@ class PPO:
         self.surrogate = objectives.PackedSurrogate([c.objective for c in configs], device)
         self.beta = self.surrogate.column("beta")
         self.target_kl = self.surrogate.column("target_kl")
-        self.value_coef = self._column([c.algorithm.value_coef for c in configs])
-        self.entropy_coef = self._column([c.algorithm.entropy_coef for c in configs])
+        self.value_coef = self._column([c.algorithm.value_coef for c in configs])[:, None]
+        self.entropy_coef = self._column([c.algorithm.entropy_coef for c in configs])[:, None]
         self.gamma = self._column([c.algorithm.gamma for c in configs])
         self.gae_lambda = self._column([c.algorithm.gae_lambda for c in configs])
         self.active = list(range(len(configs)))
@@ -142,14 +142,11 @@ class PPO:
             "targets": targets,
             "values": values,
         }
-        return batch | {"log_prob": self.log_prob(self.old, batch)}
+        return batch | {"log_prob": self.old.log_prob(self.actions(batch))}
 
-    @staticmethod
-    def log_prob(distribution: Distribution, batch: Mapping[str, Tensor]) -> Tensor:
-        """log pi(a_t|s_t) of a batch's actions, [P, M]; discrete ones are stored as [P, M, 1]."""
-        actions = batch["actions"]
-        discrete = isinstance(distribution, Categorical)
-        return distribution.log_prob(actions.squeeze(-1) if discrete else actions)
+    def actions(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """A batch's actions as its distribution takes them: discrete ones are stored [P, M, 1]."""
+        return batch["actions"].squeeze(-1) if self.policy.discrete else batch["actions"]
 
     def _standardize(self, estimate: Tensor) -> Tensor:
         if estimate.shape[-1] == 1:
@@ -194,17 +191,15 @@ class PPO:
         """-(surrogate - c1 L_VF + c2 S), equation 9, summed over learners; and log r, [P, M]."""
         distribution, values = self.policy.evaluate(self.parameters.leaves, minibatch["inputs"])
         old = self.old.with_statistics(minibatch["old"])
-        log_ratio = self.log_prob(distribution, minibatch) - minibatch["log_prob"]
+        log_prob, kl = distribution.compare(self.actions(minibatch), old)
+        log_ratio = log_prob - minibatch["log_prob"]
         estimate = minibatch["advantages"]
         if self.recipe.advantage_normalization == "minibatch":
             estimate = self._standardize(estimate)
-        terms = surrogate(log_ratio.exp(), estimate, distribution.kl_from(old))
+        terms = surrogate(log_ratio.exp(), estimate, kl)
         value_loss = self._value_loss(values, minibatch)
-        entropy = distribution.entropy().mean(-1)
-        objective = (
-            terms.mean(-1) - self.value_coef * value_loss.mean(-1) + self.entropy_coef * entropy
-        )
-        return -objective.sum(), log_ratio
+        objective = terms - self.value_coef * value_loss + self.entropy_coef * distribution.entropy()
+        return -objective.sum() / terms.shape[-1], log_ratio
 
     def _value_loss(self, values: Tensor, minibatch: Mapping[str, Tensor]) -> Tensor:
         if self.recipe.value_clip is None:
@@ -252,8 +247,8 @@ class PPO:
         """Means over the whole rollout under the new parameters; d of section 4 among them."""
         batch = self.batch
         distribution, values = self.policy.evaluate(self.parameters.views, batch["inputs"])
-        ratio = (self.log_prob(distribution, batch) - batch["log_prob"]).exp()
-        kl = distribution.kl_from(self.old)
+        log_prob, kl = distribution.compare(self.actions(batch), self.old)
+        ratio = (log_prob - batch["log_prob"]).exp()
         scale = self._epsilon_scale(progress)
         terms = self.surrogate.prepare(scale, self.beta)(ratio, batch["advantages"], kl)
         low, high = self.surrogate.clip_bounds(scale)
@@ -326,7 +321,11 @@ class PPO:
 
     def state(self, learner: int) -> dict[str, Any]:
         """What `parameters.npz` keeps of a learner: parameters and normalizer statistics by name."""
-        return self.parameters.numpy(learner) | self.collector.state(learner)
+        return self.weights(learner) | self.collector.state(learner)
+
+    def weights(self, learner: int) -> dict[str, Any]:
+        """A learner's parameters by name, without padding."""
+        return self.policy.trim(self.parameters.numpy(learner))
 
 
 def _pack(batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, tuple[int, Any]]]:

@@ -1,0 +1,42 @@
+"""Environments: one module a backend, all with the contract of `VectorEnv`."""
+
+from __future__ import annotations
+
+import difflib
+
+from repro.envs.vector import VectorEnv
+from repro.errors import ConfigError
+
+BACKENDS = ("mujoco", "gymnasium")
+
+__all__ = ["BACKENDS", "VectorEnv", "make"]
+
+
+def make(env_id: str, backend: str, num_envs: int) -> VectorEnv:
+    """Make N environments of one id.
+
+    Args:
+        env_id: the id registered with Gymnasium, such as "HalfCheetah-v4".
+        backend: "mujoco" (the seven MuJoCo tasks, batched) or "gymnasium" (any registered id).
+        num_envs: N, at least 1.
+
+    Raises:
+        ConfigError: for an unknown backend or id, unsupported spaces, or a package not installed.
+    """
+    # Imported on demand: a backend needs packages that the others do without.
+    if backend == "mujoco":
+        try:
+            from repro.envs.mujoco import MujocoVectorEnv
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"{env_id} on the mujoco backend needs the package {error.name}: "
+                'pip install "gymnasium[mujoco]" "mujoco>=4"'
+            ) from error
+        return MujocoVectorEnv(env_id, num_envs)
+    if backend == "gymnasium":
+        from repro.envs.gymnasium import GymnasiumVectorEnv
+
+        return GymnasiumVectorEnv(env_id, num_envs)
+    nearest = difflib.get_close_matches(backend, BACKENDS, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"choose one of {', '.join(BACKENDS)}"
+    raise ConfigError(f"there is no environment backend {backend!r}; {hint}")

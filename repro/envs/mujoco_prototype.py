@@ -1,0 +1,74 @@
+"""What is read from Gymnasium's own MuJoCo environment before many copies of it are stepped."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import warnings
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from repro.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def parse_id(env_id: str, known: list[str]) -> tuple[str, int]:
+    """Split an id such as "HalfCheetah-v4" into its task's name and its version.
+
+    Raises:
+        ConfigError: if the id is not among the `known` ones.
+    """
+    if env_id not in known:
+        nearest = difflib.get_close_matches(env_id, known, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(known)}"
+        raise ConfigError(f"the mujoco backend has no environment {env_id!r}; {hint}")
+    name, _, version = env_id.rpartition("-v")
+    return name, int(version)
+
+
+def make_prototype(env_id: str) -> gymnasium.Env[Any, Any]:
+    """Make Gymnasium's own environment, whose compiled model and constants are then used.
+
+    Raises:
+        ConfigError: if a package that Gymnasium's MuJoCo environments need is missing.
+    """
+    with warnings.catch_warnings():
+        # v4 is chosen on purpose, being the closest to the paper's v1.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return gymnasium.make(env_id)
+        except ImportError as error:
+            raise ConfigError(
+                f"{env_id} needs a package that is missing ({error}): "
+                'pip install "gymnasium[mujoco]"'
+            ) from error
+
+
+def constructor_settings(prototype: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """Arguments of the environment's constructor: its defaults, then the registered ones."""
+    parameters = inspect.signature(type(prototype.unwrapped)).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    registered = prototype.spec.kwargs if prototype.spec else {}
+    return defaults | registered
+
+
+def episode_steps(prototype: gymnasium.Env[Any, Any]) -> int:
+    """Steps after which an episode is truncated, as registered with Gymnasium."""
+    limit = prototype.spec.max_episode_steps if prototype.spec else None
+    return np.iinfo(np.int64).max if limit is None else limit
+
+
+def route_mujoco_warnings() -> None:
+    """Send MuJoCo's warnings to the `logging` module, at level DEBUG.
+
+    MuJoCo would print them and append them to MUJOCO_LOG.TXT in the working directory, once for
+    every simulation that diverges. The handler serves the whole process; one that is already
+    there is kept.
+    """
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(_log.debug)
