@@ -49,6 +49,7 @@ class Run:
 
     @property
     def run_id(self) -> str:
+        """Name of the run, and of its directory."""
         return str(self.info["run_id"])
 
     @property
@@ -63,6 +64,7 @@ class Run:
 
     @property
     def status(self) -> str:
+        """What run.json says, or that there is none."""
         return MISSING if self.directory is None else str(self.info.get("status"))
 
 

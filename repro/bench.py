@@ -2,10 +2,10 @@
 
     python -m repro.bench --env half_cheetah --population 1,33 --out bench.json
 
-Every round measures each contender once, so that drift of the machine touches all of them; a first,
-unmeasured iteration of each warms up. All figures are medians over rounds, in microseconds of wall
-time per environment step. Physics alone is the simulator's own call, in a replay of the actions that
-the largest pack took in the same round, from the same states.
+Every round measures each contender once, so that drift of the machine touches all of them; a
+first, unmeasured iteration of each warms up. All figures are medians over rounds, in microseconds
+of wall time per environment step. Physics alone is the simulator's own call, in a replay of the
+actions that the largest pack took in the same round, from the same states.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Physics:
         self._pack_env = pack.env
         self._twin = MujocoVectorEnv(config.env.id, pack.env.num_envs)
         self._actions: list[np.ndarray[Any, Any]] = []
-        self._start = pack.env.state()
+        self._start: Any = pack.env.state()
         step = pack.env.step
 
         def listen(actions: np.ndarray[Any, Any]) -> Any:
@@ -116,7 +116,7 @@ class StableBaselines3:
             ConfigError: where Stable-Baselines3 is not installed.
         """
         try:
-            from stable_baselines3 import PPO as SB3PPO  # noqa: N811
+            from stable_baselines3 import PPO as SB3PPO
             from stable_baselines3.common.env_util import make_vec_env
         except ModuleNotFoundError as error:
             raise ConfigError(

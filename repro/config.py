@@ -142,7 +142,7 @@ class Config:
 
     @property
     def updates(self) -> int:
-        """Iterations that `total_timesteps` pays for (ppo1 may add one: it waits for the last episode)."""
+        """Iterations that `total_timesteps` pays for (ppo1 may add one for its last episodes)."""
         if self.recipe.end_of_run == "floor":
             return self.total_timesteps // self.batch_size
         return math.ceil(self.total_timesteps / self.batch_size)

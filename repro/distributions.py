@@ -115,7 +115,12 @@ class _CompareGaussians(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, mean: Tensor, log_std: Tensor, actions: Tensor, old_mean: Tensor, old_log_std: Tensor
+        ctx: Any,
+        mean: Tensor,
+        log_std: Tensor,
+        actions: Tensor,
+        old_mean: Tensor,
+        old_log_std: Tensor,
     ) -> tuple[Tensor, Tensor]:
         precision = torch.exp(-log_std)
         z, d = (actions - mean).mul_(precision), (mean - old_mean).mul_(precision)

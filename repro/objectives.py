@@ -1,7 +1,7 @@
 """The surrogate objectives of the paper, their value and entropy terms: pure functions.
 
-Every surrogate has one signature, `(ratio, advantages, kl, **scalars) -> terms`, and returns the term
-inside the paper's empirical expectation, to be maximized:
+Every surrogate has one signature, `(ratio, advantages, kl, **scalars) -> terms`, and returns the
+term inside the paper's empirical expectation, to be maximized:
 
     ratio       r = pi(a|s) / pi_old(a|s)                     [P, M]
     advantages  A, the estimator of the advantage             [P, M]
@@ -67,7 +67,7 @@ def clip(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tens
 
 @surrogate(lambda scalars: Form(math.exp(-scalars["epsilon"]), math.exp(scalars["epsilon"]), 0.0))
 def clip_log(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tensor:
-    """L_CLIP with |log r| <= epsilon: section 6.1 tried "clipping in log space", without a formula."""
+    """L_CLIP with |log r| <= epsilon: section 6.1 tried "clipping in log space", no formula."""
     clipped = torch.exp(torch.clamp(torch.log(ratio), -epsilon, epsilon))
     return torch.minimum(ratio * advantages, clipped * advantages)
 
@@ -202,5 +202,5 @@ def _check_scalars(kind: str, scalars: Mapping[str, float]) -> None:
     if sorted(accepted) != sorted(scalars):
         raise ConfigError(
             f"objective.kind={kind} takes {', '.join(accepted) or 'no scalars'}, not "
-            f"{', '.join(scalars) or 'none'}: correct conf/objective/{kind}.yaml or the command line."
+            f"{', '.join(scalars) or 'none'}: correct conf/objective/{kind}.yaml or the overrides."
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import gymnasium
 import numpy as np
@@ -55,7 +56,7 @@ class MLPActorCritic:
         sizes = [self.observation_size, *config.hidden_sizes]
         shapes: dict[str, tuple[int, ...]] = {}
         for tower in ["shared"] if self.shared else TOWERS.values():
-            for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
                 shapes[f"{tower}.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"{tower}.{layer}.bias"] = (1, fan_out)
         for head, size in zip(HEADS, (self.action_size, 1), strict=True):
@@ -83,7 +84,9 @@ class MLPActorCritic:
     def _pad(self, name: str, array: Array) -> Array:
         rows, columns = array.shape
         takes_features = self.depth > 0 and name.endswith("weight") and ".0." not in name
-        return pad_weights(array, (padded_size(rows) if takes_features else rows, padded_size(columns)))
+        return pad_weights(
+            array, (padded_size(rows) if takes_features else rows, padded_size(columns))
+        )
 
     def trim(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """One learner's parameters without their padding."""
@@ -131,13 +134,13 @@ class MLPActorCritic:
 
 
 def _normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
-    """Baselines' ppo1: normal entries, then each output's incoming weights scaled to norm `gain`."""
+    """Baselines' ppo1: normal entries, each output's incoming weights scaled to norm `gain`."""
     weight = rng.standard_normal(shape)
     return np.asarray(weight * (gain / np.linalg.norm(weight, axis=0)), np.float32)
 
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
-    """A uniformly random matrix with orthonormal rows or columns (Saxe et al. 2013), times `gain`."""
+    """A random matrix with orthonormal rows or columns (Saxe et al. 2013), times `gain`."""
     tall = rng.standard_normal((max(shape), min(shape)))
     q, r = np.linalg.qr(tall)
     q = q * np.sign(np.diag(r))

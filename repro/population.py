@@ -1,4 +1,4 @@
-"""P learners as one model: stacked parameters, one Adam a learner, one tree of random streams a learner.
+"""P learners as one model: stacked parameters; an Adam and a tree of random streams a learner.
 
 Nothing here lets a learner see its neighbors: a run has the same bits in every pack (on a CPU).
 """
@@ -91,7 +91,7 @@ def _named_views(flat: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
 
 class Adam:
-    """Adam (Kingma & Ba 2014) as in `torch.optim`, each learner with its own step size and clock."""
+    """Adam (Kingma & Ba 2014) as in `torch.optim`, each learner with its step size and clock."""
 
     def __init__(self, flat: Tensor, epsilon: float) -> None:
         """Optimize `flat` [P, n] in place."""
@@ -113,23 +113,18 @@ class Adam:
         for learning_rate, members in groups.items():
             if self._in_step and len(members) == len(self.flat):
                 self.steps += 1
-                self._fused(learning_rate, *([tensor] for tensor in tensors), [self.steps[0]])
+                self._fused(learning_rate, [[tensor] for tensor in tensors], [self.steps[0]])
                 continue
             self._in_step = False
-            rows = ([tensor[p] for p in members] for tensor in tensors)
+            rows = [[tensor[p] for p in members] for tensor in tensors]
             clocks = [self.steps[p] for p in members]
             torch._foreach_add_(clocks, 1)
-            self._fused(learning_rate, *rows, clocks)
+            self._fused(learning_rate, rows, clocks)
 
     def _fused(
-        self,
-        learning_rate: float,
-        parameters: list[Tensor],
-        gradients: list[Tensor],
-        means: list[Tensor],
-        variances: list[Tensor],
-        clocks: list[Tensor],
+        self, learning_rate: float, tensors: list[list[Tensor]], clocks: list[Tensor]
     ) -> None:
+        parameters, gradients, means, variances = tensors
         torch._fused_adam_(
             parameters,
             gradients,

@@ -1,4 +1,4 @@
-"""Looks inside one update that no training run needs: `probe=interpolation` is the paper's Figure 2."""
+"""Looks inside an update that no training run needs: `probe=interpolation` is Figure 2."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass
 class Episodes:
-    """Finished training episodes of one learner in one iteration; columns as in `store.EPISODES`."""
+    """Finished training episodes of a learner in an iteration; columns as in `store.EPISODES`."""
 
     iteration: list[int] = field(default_factory=list)
     step: list[int] = field(default_factory=list)

@@ -33,7 +33,7 @@ class Rollout:
 
     Attributes:
         inputs: [P, B, D] observations as the networks see them.
-        actions: [P, B, A], or [P, B, 1] for discrete actions; before any clipping to the task's box.
+        actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
         old: the distribution the actions were drawn from, over [P, B].
         rewards: [P, T, N], scaled where the recipe scales them.
         values: V(s_t), [P, T, N].

@@ -31,7 +31,7 @@ RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 
 # name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
 # configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to
-# `clip_fraction`: means over the whole rollout after the last epoch, not over minibatches on the way.
+# `clip_fraction`: means over the whole rollout after the last epoch, not over the minibatches.
 EPISODES: dict[str, tuple[str, str]] = {
     "iteration": ("int64", "iteration in which the episode ended, from 1"),
     "step": ("int64", "environment steps of the run, all its actors together, at the end"),

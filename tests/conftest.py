@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from repro.algorithms.ppo import PPO
 from repro.compose import compose as compose_config
 from repro.config import Config
 from repro.envs import make
+from tests.cli import Cli
 
 torch.set_num_threads(1)
 
@@ -37,3 +39,16 @@ def config() -> Compose:
 @pytest.fixture
 def learners() -> Learners:
     return make_learners
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The command line in an empty directory, where the tests' own environments can be imported."""
+    folder = Path(__file__).parent
+    paths = (str(folder.parent), str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.syspath_prepend(str(folder))
+    directory = tmp_path / "here"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return Cli(directory, capsys)

@@ -101,7 +101,9 @@ def test_a_perfect_value_function_has_no_advantage() -> None:
     x |= {"rewards": np.ones((1, 50, 1)), "terminated": np.zeros((1, 50, 1), bool)}
     x["truncated"] = np.arange(50)[None, :, None] == 20
     np.testing.assert_allclose(estimate(x, 0.9, 0.95), 0, atol=1e-12)
-    assert np.all(estimate(x, 0.9, 0.95, bootstrap=False)[0, :21] < 0), "a time limit taken as an end"
+    assert np.all(estimate(x, 0.9, 0.95, bootstrap=False)[0, :21] < 0), (
+        "a time limit taken as an end"
+    )
 
 
 def test_each_learner_has_its_own_lambda() -> None:

@@ -18,7 +18,9 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     for folder in ("repro", "conf", "hydra_plugins", "analysis"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copytree(ROOT / "results" / "reference", tmp_path / "results" / "reference")
     return tmp_path
 

@@ -67,7 +67,9 @@ def test_clip_is_a_lower_bound_and_agrees_to_first_order_at_ratio_one() -> None:
     clip = objectives.clip(ratio, advantages, kl, scalar(0.2))
     assert bool((clip <= objectives.none(ratio, advantages, kl)).all())
     at_one = torch.ones_like(ratio).requires_grad_()
-    (slope,) = torch.autograd.grad(objectives.clip(at_one, advantages, kl, scalar(0.2)).sum(), at_one)
+    (slope,) = torch.autograd.grad(
+        objectives.clip(at_one, advantages, kl, scalar(0.2)).sum(), at_one
+    )
     torch.testing.assert_close(slope, advantages)
 
 
@@ -112,7 +114,9 @@ def test_the_packed_form_equals_each_objective_in_value_and_gradient(kind: str) 
 
 
 def test_a_kind_without_a_form_runs_by_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    def simple(ratio: torch.Tensor, advantages: torch.Tensor, kl: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
+    def simple(
+        ratio: torch.Tensor, advantages: torch.Tensor, kl: torch.Tensor, epsilon: torch.Tensor
+    ) -> torch.Tensor:
         return ratio * advantages - advantages.abs() * (ratio - 1) ** 2 / (2 * epsilon)
 
     monkeypatch.setitem(objectives.SURROGATES, "simple", simple)
@@ -147,7 +151,9 @@ def test_the_schedule_scales_epsilon_of_clipping_kinds_only() -> None:
     ],
 )
 def test_adaptive_beta(beta: float, kl: float, target: float, expected: float) -> None:
-    found = objectives.adapt_beta(*(torch.tensor([x], dtype=torch.float64) for x in (beta, kl, target)))
+    found = objectives.adapt_beta(
+        *(torch.tensor([x], dtype=torch.float64) for x in (beta, kl, target))
+    )
     assert found.tolist() == [expected]
 
 
@@ -160,7 +166,9 @@ def test_value_losses() -> None:
         assert objectives.clipped_value_loss(values, old, targets, 5.0, pessimistic).item() == 1
     near = torch.tensor([1.4])
     assert objectives.clipped_value_loss(values, old, near, 0.5, True).item() == pytest.approx(0.36)
-    assert objectives.clipped_value_loss(values, old, near, 0.5, False).item() == pytest.approx(0.01)
+    assert objectives.clipped_value_loss(values, old, near, 0.5, False).item() == pytest.approx(
+        0.01
+    )
 
 
 def test_gaussian_against_torch() -> None:
@@ -225,7 +233,7 @@ def test_scalars_that_a_function_does_not_take_are_refused(config: Compose) -> N
     for objective in ({"kind": "clip"}, {"kind": "none", "epsilon": 0.2}):
         with pytest.raises(ConfigError, match=r"objective\.kind=.*takes"):
             objectives.PackedSurrogate([objective], CPU)
-    with pytest.raises(ConfigError, match="repro/objectives.py"):
+    with pytest.raises(ConfigError, match=r"repro/objectives\.py"):
         objectives.PackedSurrogate([{"kind": "nowhere"}], CPU)
 
 

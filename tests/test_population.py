@@ -76,7 +76,9 @@ def test_a_pack_of_3_equals_the_pack_of_33() -> None:
 def test_neighbors_change_nothing(config: Compose, learners: Learners) -> None:
     own = config("env=half_cheetah", "objective=kl_adaptive", "seed=7", *SMALL)
     scrambled = [
-        config("env=half_cheetah", f"seed={seed}", f"algorithm.learning_rate={rate}", *extra, *SMALL)
+        config(
+            "env=half_cheetah", f"seed={seed}", f"algorithm.learning_rate={rate}", *extra, *SMALL
+        )
         for seed, rate, extra in [
             (1, 1e-2, ("objective=none", "algorithm.gamma=0.5")),
             (2, 3e-4, ("objective=clip", "objective.epsilon=0.9", "algorithm.gae_lambda=0")),
@@ -157,7 +159,8 @@ def test_adam_equals_torch_for_each_row_and_skips_the_others() -> None:
     expected = [torch.nn.Parameter(row.clone()) for row in flat]
     rates = [1e-3, 1e-3, 1e-2]
     oracles = [
-        torch.optim.Adam([row], lr=rate, eps=1e-5) for row, rate in zip(expected, rates, strict=True)
+        torch.optim.Adam([row], lr=rate, eps=1e-5)
+        for row, rate in zip(expected, rates, strict=True)
     ]
     adam = Adam(flat, epsilon=1e-5)
     for step in range(20):
@@ -168,7 +171,9 @@ def test_adam_equals_torch_for_each_row_and_skips_the_others() -> None:
         for p in taking_part:
             expected[p].grad = gradient[p].clone()
             oracles[p].step()
-    torch.testing.assert_close(flat, torch.stack([row.data for row in expected]), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        flat, torch.stack([row.data for row in expected]), rtol=1e-6, atol=1e-7
+    )
 
 
 def test_gradient_clipping_is_per_learner_and_equals_torch() -> None:
@@ -187,7 +192,9 @@ def test_streams_never_collide() -> None:
     draws = set()
     for seed in range(2_000):
         streams = Streams(seed)
-        draws |= {int(rng.integers(2**63)) for rng in (streams.init, streams.action, streams.shuffle)}
+        draws |= {
+            int(rng.integers(2**63)) for rng in (streams.init, streams.action, streams.shuffle)
+        }
         draws |= set(streams.env_seeds(2))
-    # Environment seeds have 32 bits: a birthday collision among 4,000 is unlikely, in the others absurd.
+    # Environment seeds have 32 bits: one collision among 4,000 is unlikely, in the others absurd.
     assert len(draws) >= 2_000 * 5 - 3

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import PPO as SB3PPO  # noqa: N811
+from stable_baselines3 import PPO as SB3PPO
 from stable_baselines3.common.utils import configure_logger
 
 from repro.algorithms.ppo import PPO

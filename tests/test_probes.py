@@ -10,7 +10,9 @@ from tests.conftest import Compose, Learners
 
 
 def test_interpolation_passes_through_both_policies(config: Compose, learners: Learners) -> None:
-    ppo = learners([config("env=hopper", f"seed={seed}", "algorithm.horizon=512") for seed in (0, 1)])
+    ppo = learners(
+        [config("env=hopper", f"seed={seed}", "algorithm.horizon=512") for seed in (0, 1)]
+    )
     record = ppo.iterate()
     after = ppo.parameters.flat.clone()
     rows = {name: np.array(column) for name, column in interpolation(ppo, 1).items()}

@@ -147,9 +147,7 @@ def test_step_normalization_equals_gymnasium(config: Compose, learners: Learners
 
 @pytest.mark.parametrize("reset", ["never", "termination", "episode"])
 def test_reward_accumulator(config: Compose, reset: str) -> None:
-    recipe = config(
-        "env=hopper", "recipe=ppo2", f"recipe.reward_accumulator_reset={reset}"
-    ).recipe
+    recipe = config("env=hopper", "recipe=ppo2", f"recipe.reward_accumulator_reset={reset}").recipe
     scaler = RewardScaler(1, np.array([0.5]), recipe)
     one = np.ones((1, 1))
     for kind in ("none", "truncated", "none", "terminated", "none"):

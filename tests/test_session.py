@@ -70,7 +70,12 @@ def test_what_a_run_directory_says(tmp_path: Path) -> None:
     assert run["versions"]["torch"] and run["time_wall_s"] > 0 and run["threads"] == 1
     assert from_dict(store.read_config(outcome.directory)) == config
     progress = store.read_table(outcome.directory / "progress.parquet")
-    assert list(progress) == list(store.PROGRESS) and progress["step"].tolist() == [128, 256, 384, 512]
+    assert list(progress) == list(store.PROGRESS) and progress["step"].tolist() == [
+        128,
+        256,
+        384,
+        512,
+    ]
     assert progress["beta"].isna().all() and (progress["epsilon"] == 0.2).all()
     episodes = store.read_table(outcome.directory / "episodes.parquet")
     assert episodes["step"].tolist() == list(range(50, 512, 50))

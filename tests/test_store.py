@@ -92,7 +92,13 @@ def test_floats_in_config_yaml_are_exact_and_plain_yaml(tmp_path: Path) -> None:
 
 def test_no_unsafe_loading_in_the_sources() -> None:
     root = Path(store.__file__).parent.parent
-    forbidden = ("pickle.load", "cloudpickle", "weights_only=False", "allow_pickle=True", "yaml.load(")
+    forbidden = (
+        "pickle.load",
+        "cloudpickle",
+        "weights_only=False",
+        "allow_pickle=True",
+        "yaml.load(",
+    )
     for folder in ("repro", "analysis", "hydra_plugins"):
         for path in (root / folder).rglob("*.py"):
             text = path.read_text()

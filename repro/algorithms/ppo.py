@@ -114,7 +114,7 @@ class PPO:
 
     @torch.no_grad()
     def _batch(self, rollout: Rollout) -> dict[str, Tensor]:
-        """Samples of the update by name, [P, B, ...]; B = T N. Sets `old`, pi_old at those states."""
+        """Samples of the update by name, [P, B, ...]; B = T N. Sets `old`: pi_old at them."""
         ends = rollout.terminated | rollout.truncated
         terminal = ends if self.recipe.time_limit == "terminal" else rollout.terminated
         estimate = advantages.gae(
@@ -198,7 +198,9 @@ class PPO:
             estimate = self._standardize(estimate)
         terms = surrogate(log_ratio.exp(), estimate, kl)
         value_loss = self._value_loss(values, minibatch)
-        objective = terms - self.value_coef * value_loss + self.entropy_coef * distribution.entropy()
+        objective = (
+            terms - self.value_coef * value_loss + self.entropy_coef * distribution.entropy()
+        )
         return -objective.sum() / terms.shape[-1], log_ratio
 
     def _value_loss(self, values: Tensor, minibatch: Mapping[str, Tensor]) -> Tensor:
@@ -320,7 +322,7 @@ class PPO:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
     def state(self, learner: int) -> dict[str, Any]:
-        """What `parameters.npz` keeps of a learner: parameters and normalizer statistics by name."""
+        """What `parameters.npz` keeps of a learner: parameters and normalizers by name."""
         return self.weights(learner) | self.collector.state(learner)
 
     def weights(self, learner: int) -> dict[str, Any]:

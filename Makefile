@@ -1,0 +1,63 @@
+# Everything runs in .venv, which is made from pyproject.toml and made anew when that changes.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+QUICK := runs/quick
+
+# One thread a process: the networks are small, and packs fill the cores.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+
+.PHONY: help install reproduce test test-slow lint types imports format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## make .venv and install the project with everything it is tested with
+
+$(INSTALLED): pyproject.toml
+	@python=""; for name in python3.11 python3 python3.12 python3.13; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or later is needed, and none was found." >&2; exit 1; fi; \
+	if [ ! -x $(BIN)/python ]; then echo "Making $(VENV) with $$python"; $$python -m venv $(VENV) || { \
+	  echo "$$python has no venv: install it (on Debian: apt install python3-venv)." >&2; exit 1; }; fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+reproduce: install ## a quick Table 1 (3 tasks, 11 objectives, 3 seeds, 51,200 steps): minutes on 2 cores
+	$(BIN)/python -m repro -m +experiment=table1 budget=quick \
+	  env=half_cheetah,inverted_pendulum,reacher runs_dir=$(QUICK)
+	$(BIN)/python -m analysis table1 --runs $(QUICK) --out $(QUICK)/tables
+	@echo "The runs are in $(QUICK), the tables and pictures in $(QUICK)/tables."
+
+test: lint types imports ## lint, types, import rules, tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: install ## tests that train until something is learned
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+lint: install ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy --strict
+	$(BIN)/mypy
+
+imports: install ## who may import whom
+	$(BIN)/lint-imports
+
+format: install ## put the sources in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## speed against physics and Stable-Baselines3, on one core
+	@mkdir -p runs
+	$(BIN)/python -m repro.bench --env half_cheetah --population 1,33 --out runs/bench.json
+
+clean: ## remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

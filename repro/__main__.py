@@ -1,0 +1,162 @@
+"""`python -m repro env=hopper objective=clip seed=0`: from the command line to run directories."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig
+
+from repro import cli_errors
+from repro.compose import register_schema
+from repro.config import CONF_DIR, Config, from_omegaconf
+from repro.errors import EXIT_BAD_INPUT, EXIT_NUMERICAL, ConfigError
+from repro.launcher import RunsFailedError
+from repro.progress import ProgressBar, say
+
+EXIT_INTERRUPTED = 130
+HELP = """\
+Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.
+
+  python -m repro env=hopper objective=clip seed=0
+  python -m repro -m env=hopper,walker2d objective=clip,kl_adaptive seed=0,1,2
+  python -m repro -m +experiment=table1 budget=quick
+
+Groups (group=option; several options, separated by commas, need -m):
+{groups}
+env must be given; an experiment is written with a plus, +experiment=NAME.
+Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
+"""
+
+
+def main() -> None:
+    """The command `repro`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave runs marked
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the command line says.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        0 done, 1 a run crashed, 2 bad input, 4 a run stopped being finite, 130 interrupted.
+    """
+    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        return _run(arguments)
+    except (ConfigError, *cli_errors.COMPOSITION_ERRORS) as error:
+        if full_errors:
+            traceback.print_exc()
+        say(" ".join(str(cli_errors.sentence(error)).split()), sys.stderr)
+        return EXIT_BAD_INPUT
+    except RunsFailedError as error:
+        say(str(error), sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("Interrupted.", sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        groups = cli_errors.groups().items()
+        print(HELP.format(groups="".join(f"  {k:<11}{', '.join(v)}\n" for k, v in groups)), end="")
+        return 0
+    options = _parse(arguments)
+    cli_errors.check_overrides(options.overrides, options.config_dir)
+    codes = [_train(from_omegaconf(node)) for node in _compose(arguments)]
+    return max(codes, default=0)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Hydra's options; what argparse says of wrong ones becomes a ConfigError."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return get_args_parser().parse_args(list(arguments))
+    except SystemExit as error:
+        if not error.code:  # --version
+            raise
+        last = complaint.getvalue().strip().splitlines()[-1]
+        raise ConfigError(f"{last.partition('error: ')[2]}: see --help.") from None
+
+
+def _compose(arguments: Sequence[str]) -> list[DictConfig]:
+    """What Hydra composes for one run; for a multirun nothing, since its launcher trains it."""
+    nodes: list[DictConfig] = []
+
+    def keep(node: DictConfig) -> None:
+        nodes.append(node)
+
+    register_schema()
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
+    with _hydra_process(arguments):
+        app()
+    return nodes
+
+
+@contextlib.contextmanager
+def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads the process's arguments, and shows exceptions only where this is set."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+def _train(config: Config) -> int:
+    """One run, here and now."""
+    from repro import checks, store
+
+    checks.preflight([config])
+    directory = Path(config.runs_dir) / config.run_id
+    if store.is_done(directory):
+        say(f"done before: {directory}{_score(directory)}")
+        return 0
+
+    from repro import runner, session  # only now: they load torch
+
+    runner.resolve_device(config.device)
+    with ProgressBar(1, config.updates * config.batch_size, enabled=config.progress) as bar:
+        (outcome,) = session.run_pack(
+            [config], lambda now: bar.update(now.steps, now.failed, now.failed)
+        )
+        if outcome.status == store.DONE:
+            bar.update(bar.steps, 1)
+    if outcome.status == store.FAILED:
+        say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
+        return EXIT_NUMERICAL
+    say(f"done: {directory}{_score(directory)}")
+    return 0
+
+
+def _score(directory: Path) -> str:
+    from repro import store
+
+    returns = store.read_table(directory / "episodes.parquet")["return"].tail(100)
+    if returns.empty:
+        return ""
+    return f", mean return of the last {len(returns)} episodes {returns.mean():.1f}"
+
+
+if __name__ == "__main__":
+    main()
