@@ -118,6 +118,7 @@ class StableBaselines3:
         try:
             from stable_baselines3 import PPO as SB3PPO
             from stable_baselines3.common.env_util import make_vec_env
+            from stable_baselines3.common.logger import Logger
         except ModuleNotFoundError as error:
             raise ConfigError(
                 "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
@@ -132,6 +133,7 @@ class StableBaselines3:
             device="cpu",
             seed=0,
         )
+        self.model.set_logger(Logger(folder=None, output_formats=[]))
         self.measure()
 
     def measure(self) -> Sample:

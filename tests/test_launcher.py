@@ -209,11 +209,17 @@ def test_jobs_compose_as_hydra_composes_them(monkeypatch: pytest.MonkeyPatch) ->
         "policy.hidden_sizes": ["[8,8]"],
     }
     swept = [f"{key}={','.join(values)}" for key, values in axes.items()]
-    for extra in ([], ["algorithm={epochs: 3}"]):
+    for extra in ([], ["algorithm.epochs=5", "algorithm={epochs: 3}"]):
         configs = composed(monkeypatch, *swept, *extra)
         assert len(configs) == 16
         for index in (0, 3, 6, 9, 15):
             assert configs[index] == by_hydra([*combination(axes, index), *extra])
+
+
+def test_jobs_do_not_leak_into_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = composed(monkeypatch, "env=hopper,reacher", "env.version=v4,v5")
+    ids = [config.env.id for config in configs]
+    assert ids == ["Hopper-v4", "Hopper-v5", "Reacher-v4", "Reacher-v5"]
 
 
 def combination(axes: dict[str, list[str]], index: int) -> list[str]:
@@ -247,9 +253,9 @@ def test_novel_jobs_are_checked_first(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(launcher.Composer, "compose", counting)
     seeds = ",".join(map(str, range(30)))
-    done = cli("-m", f"seed={seeds}", "env=hopper,reacher", "algorithm.gamma=0.9,7")
+    done = cli("-m", "algorithm.gamma=0.9,7", f"seed={seeds}", "env=hopper,reacher")
     assert done.code == 2 and "algorithm.gamma=7" in done.err
-    assert len(tried) <= 4, "not the 120 jobs of the grid"
+    assert len(tried) <= 33, "not the 60 jobs before it"
 
 
 def test_hydra_gets_a_return_for_each_job(cli: Cli) -> None:
@@ -349,6 +355,18 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.1)
+
+
+def test_ctrl_c_while_the_workers_start(tmp_path: Path) -> None:
+    process = start(tmp_path, *LONG, PARALLEL, path=(FOLDER,))
+    family = psutil.Process(process.pid)
+    wait_for(lambda: len(family.children(recursive=True)) >= 3)  # loky has one of its own
+    children = family.children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
+    finished = finish(process)
+    wait_for(lambda: not any(child.is_running() for child in children))
+    assert finished.code == 130 and finished.err == "Interrupted.\n"
+    assert set(statuses(tmp_path / "runs").values()) <= {store.PREEMPTED}
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGKILL"])

@@ -58,6 +58,8 @@ def test_plans_by_hand(tasks: list[Config]) -> None:
     assert sizes(packs.plan(grid(tasks[:2], 33), 2)) == [33, 33]
     assert sizes(packs.plan(grid(tasks, 33), 2)) == [17] * 7 + [16] * 7
     assert sizes(packs.plan(grid(tasks, 33), 7)) == [33] * 7
+    # Five small packs: halving them would cost more in fixed shares than it evens out.
+    assert sizes(packs.plan(grid(tasks[:5], 3), 2)) == [3] * 5
     # 70 packs would end in a second round for 6 of 64 workers.
     assert len(packs.plan(grid(tasks, 33), 64)) == 63
 

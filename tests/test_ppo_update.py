@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO as SB3PPO
-from stable_baselines3.common.utils import configure_logger
+from stable_baselines3.common.logger import Logger
 
 from repro.algorithms.ppo import PPO
 from repro.config import Config
@@ -64,7 +64,7 @@ def sb3_twin(config: Config, parameters: dict[str, np.ndarray]) -> SB3PPO:
         device="cpu",
     )
     model.policy.load_state_dict(to_sb3(parameters))
-    model.set_logger(configure_logger(verbose=0))
+    model.set_logger(Logger(folder=None, output_formats=[]))
     return model
 
 
