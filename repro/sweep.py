@@ -30,7 +30,12 @@ def expect(configs: Sequence[Config]) -> None:
     for device in dict.fromkeys(config.device for config in configs):
         resolve_device(device)
     for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
-        expected = [provenance.identity(c) for c in configs if c.runs_dir == runs_dir]
+        # With the whole configuration: a run that never starts can be told by any of its keys.
+        expected = [
+            provenance.identity(config) | {"config": config.as_dict()}
+            for config in configs
+            if config.runs_dir == runs_dir
+        ]
         store.write_sweep(Path(runs_dir), expected)
 
 

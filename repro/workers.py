@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, Self
@@ -220,7 +221,9 @@ def _loky(tasks: Sequence[Task], workers: int) -> Ended:
         finally:
             free.put(process)
 
-    with ThreadPoolExecutor(len(processes)) as threads:
+    # Before the threads, where starting it would undo `_block_interrupts`.
+    resource_tracker.ensure_running()
+    with ThreadPoolExecutor(len(processes), initializer=_block_interrupts) as threads:
         futures = {threads.submit(run, task): index for index, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
@@ -265,16 +268,17 @@ class _Process:
             if self._stopped:
                 raise RuntimeError("stopped")
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(
-                    max_workers=1, env=ONE_THREAD, initializer=_ignore_interrupts
-                )
+                self._executor = ProcessPoolExecutor(max_workers=1, env=ONE_THREAD)
             future: Future[Result] = self._executor.submit(train, task, os.getpid())
             return future
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal: it is the driver's to stop the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _block_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the workers are the driver's to end.
+
+    A process inherits what the thread that starts it blocks, so that it is deaf from birth.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _how_it_died(error: Exception) -> str:

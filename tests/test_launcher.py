@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -357,11 +358,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
 def test_ctrl_c_while_the_workers_start(tmp_path: Path) -> None:
     process = start(tmp_path, *LONG, PARALLEL, path=(FOLDER,))
-    family = psutil.Process(process.pid)
-    wait_for(lambda: len(family.children(recursive=True)) >= 3)  # loky has one of its own
-    children = family.children(recursive=True)
+    wait_for(lambda: any("popen_loky" in " ".join(child.cmdline()) for child in family(process)))
+    children = family(process)
     os.killpg(process.pid, signal.SIGINT)
     finished = finish(process)
     wait_for(lambda: not any(child.is_running() for child in children))
@@ -373,7 +377,7 @@ def test_ctrl_c_while_the_workers_start(tmp_path: Path) -> None:
 def test_an_end_from_outside_leaves_no_process(tmp_path: Path, how: str) -> None:
     process = start(tmp_path, *LONG, PARALLEL, path=(FOLDER,))
     wait_for(lambda: len(list(tmp_path.glob("runs/*/run.json"))) == 4)
-    children = psutil.Process(process.pid).children(recursive=True)
+    children = family(process)
     assert len(children) >= 2
     if how == "Ctrl-C":  # a terminal tells the whole group
         os.killpg(process.pid, signal.SIGINT)

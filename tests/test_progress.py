@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -169,13 +168,13 @@ def test_times() -> None:
     ]
 
 
-def test_a_closed_pipe_leaves_the_exit_code_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", ["", "say('the end')"])
+def test_a_closed_pipe_leaves_the_exit_code_alone(last: str) -> None:
     """`python -m repro ... | head -1`, in small: Python's own last flush must not fail either."""
     script = (
         "from repro.progress import ProgressBar, say\n"
         "with ProgressBar(1, 100_000) as bar:\n"
-        "    for step in range(100_000): bar.update(step)\n"
-        "say('the end')\n"
+        f"    for step in range(100_000): bar.update(step)\n{last}\n"
     )
     read, write = os.pipe()
     os.close(read)
