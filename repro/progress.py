@@ -25,12 +25,11 @@ def say(text: str, stream: TextIO | None = None) -> None:
     stream = sys.stdout if stream is None else stream
     if stream is None:  # Python has no stdout at all, as in a windowed process
         return
-    try:
-        print(text, file=stream, flush=True)
-    except UnicodeEncodeError:
-        say(text.encode("ascii", "replace").decode(), stream)
-    except (OSError, ValueError):
-        _silence(stream)
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            print(text, file=stream, flush=True)
+        except UnicodeEncodeError:
+            print(text.encode("ascii", "replace").decode(), file=stream, flush=True)
 
 
 class ProgressBar:
@@ -143,7 +142,6 @@ class ProgressBar:
             yield
         except (OSError, ValueError):
             self._enabled = False
-            _silence(self._stream)
 
 
 class _Console(Console):
@@ -182,11 +180,3 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty() and os.environ.get("TERM") != "dumb"
     except (OSError, ValueError):
         return False
-
-
-def _silence(stream: TextIO) -> None:
-    """Keep the interpreter's last flush from complaining about a reader that has gone."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)

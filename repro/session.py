@@ -72,10 +72,7 @@ class _Pack:
         self.started = self.flushed = time.monotonic()
         self.failed = 0
         self.open = dict(enumerate(self._writers()))
-        self.sinks = [
-            sinks.open_sink(config, directory)
-            for config, directory in zip(configs, directories, strict=True)
-        ]
+        self.sinks: list[sinks.Sink] = []
         self.outcomes: dict[int, Outcome] = {}
 
     def _writers(self) -> list[store.RunWriter]:
@@ -98,6 +95,8 @@ class _Pack:
 
     def train(self, report: Callable[[PackProgress], None] | None) -> list[Outcome]:
         try:
+            for config, directory in zip(self.configs, self.directories, strict=True):
+                self.sinks.append(sinks.open_sink(config, directory))
             for record in self.training:
                 self._take(record)
                 if report is not None:
@@ -141,7 +140,8 @@ class _Pack:
             **info,
         )
         self.failed += status == store.FAILED
-        self.sinks[p].close(status)
+        if p < len(self.sinks):  # not when opening one of them is what went wrong
+            self.sinks[p].close(status)
         self.outcomes[p] = Outcome(self.configs[p].run_id, self.directories[p], status, error)
 
     def _flush(self) -> None:

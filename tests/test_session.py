@@ -138,6 +138,19 @@ def test_an_exception_marks_the_runs_and_keeps_their_rows(
     assert store.read_table(directory / "progress.parquet")["iteration"].tolist() == [1, 2]
 
 
+def test_a_logger_that_does_not_open_leaves_no_run_behind_as_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(config: Config, directory: Path) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(session.sinks, "open_sink", refuse)
+    config = tiny(tmp_path)
+    with pytest.raises(OSError, match="no room"):
+        session.run_pack([config])
+    assert store.read_run(tmp_path / config.run_id)["status"] == store.FAILED
+
+
 def test_an_interruption_is_not_a_failure(tmp_path: Path) -> None:
     config = tiny(tmp_path)
 
