@@ -33,7 +33,7 @@ BATCHABLE = (
     "algorithm.entropy_coef",
 )
 # Where a run is put and watched; no part of what it computes.
-NOT_HASHED = ("runs_dir", "logger", "device", "budget", "experiment", "progress")
+NOT_HASHED = ("runs_dir", "logger", "device", "engine", "budget", "experiment", "progress")
 
 
 @dataclass
@@ -130,6 +130,7 @@ class Config:
     total_timesteps: int = MISSING
     runs_dir: str = MISSING
     device: str = MISSING  # cpu | cuda | auto
+    engine: str = MISSING  # native | torch | auto
     progress: bool = True
     budget: str = MISSING
     experiment: str | None = None
@@ -174,7 +175,9 @@ class Config:
     @property
     def pack_key(self) -> str:
         """Equal for two runs that may train in one pack (their objectives allowing)."""
-        return _digest(_without(self.as_dict(), (*BATCHABLE, *NOT_HASHED))) + self.device
+        return (
+            _digest(_without(self.as_dict(), (*BATCHABLE, *NOT_HASHED))) + self.device + self.engine
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries."""
@@ -217,6 +220,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe.partial_minibatch": ("refuse", "drop", "keep"),
     "logger.name": ("none", "wandb", "tensorboard"),
     "device": ("cpu", "cuda", "auto"),
+    "engine": ("native", "torch", "auto"),
     "probe": ("none", "interpolation"),
 }
 _POSITIVE = (

@@ -33,16 +33,25 @@ class RunningMoments:
 
 
 class ObservationNormalizer:
-    """(s - mean) / std, clipped: switches `observation_*` of the recipe."""
+    """(s - mean) / std, clipped: switches `observation_*` of the recipe.
+
+    Attributes:
+        enabled: whether observations are normalized at all.
+        center: the mean in force, [P, D].
+        scale: 1 / std in force, [P, D].
+        clip: the limit of what comes out.
+    """
 
     def __init__(self, learners: int, size: int, recipe: RecipeConfig) -> None:
         """Keep statistics for P learners' observations of `size` numbers."""
         self.moments = RunningMoments(learners, size, recipe.normalizer_count)
         self.each_step = recipe.observation_normalization == "step"
         self.each_rollout = recipe.observation_normalization == "rollout"
-        self._clip = recipe.observation_clip or np.inf
+        self.enabled = self.each_step or self.each_rollout
+        self.clip = recipe.observation_clip or np.inf
         self._floor = recipe.observation_variance_floor
         self._epsilon = recipe.observation_epsilon
+        self.center, self.scale = np.zeros((learners, size)), np.ones((learners, size))
         self._refresh()
 
     def observe_step(self, observations: Array) -> None:
@@ -61,17 +70,18 @@ class ObservationNormalizer:
         self, observations: Array, out: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     ) -> None:
         """Write normalized [P, M, D] float64 observations to `out`, float32."""
-        if not (self.each_step or self.each_rollout):
+        if not self.enabled:
             out[...] = observations
             return
-        scaled = (observations - self._center) * self._scale
-        np.clip(scaled, -self._clip, self._clip, out=scaled)
+        scaled = (observations - self.center[:, None]) * self.scale[:, None]
+        np.clip(scaled, -self.clip, self.clip, out=scaled)
         out[...] = scaled
 
     def _refresh(self) -> None:
+        # In place: the compiled kernels know these arrays by their address.
+        self.center[:] = self.moments.mean
         variance = np.maximum(self.moments.variance, self._floor) + self._epsilon
-        self._center = self.moments.mean[:, None]
-        self._scale = 1 / np.sqrt(variance)[:, None]
+        np.divide(1, np.sqrt(variance), out=self.scale)
 
 
 class RewardScaler:

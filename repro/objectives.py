@@ -151,24 +151,38 @@ class PackedSurrogate:
             epsilon_scale: [P], the schedule's factor of every `epsilon`.
             beta: [P], the coefficients in force.
         """
-        scalars = [
+        columns = self.bounds(epsilon_scale, beta)
+        function: Surrogate = bounded
+        if columns is None:
+            scalars = self._scalars(epsilon_scale, beta)
+            columns = {name: self._tensor([own[name] for own in scalars]) for name in scalars[0]}
+            function = SURROGATES[self.kinds[0]]
+        tensors = columns
+        return lambda ratio, advantages, kl: function(ratio, advantages, kl, **tensors)
+
+    def bounds(self, epsilon_scale: Sequence[float], beta: Tensor) -> dict[str, Tensor] | None:
+        """`bounded`'s scalars of one update, [P, 1] each; None for kinds without a `Form`."""
+        if not self.has_form:
+            return None
+        scalars = self._scalars(epsilon_scale, beta)
+        forms = [FORMS[kind](own) for kind, own in zip(self.kinds, scalars, strict=True)]
+        return {name: self._tensor([getattr(f, name) for f in forms]) for name in Form._fields}
+
+    @property
+    def has_form(self) -> bool:
+        """Whether every learner's surrogate is a case of `bounded`."""
+        return all(kind in FORMS for kind in self.kinds)
+
+    def _scalars(self, epsilon_scale: Sequence[float], beta: Tensor) -> list[dict[str, float]]:
+        return [
             own
             | ({"epsilon": own["epsilon"] * scale} if "epsilon" in own else {})
             | ({"beta": float(b)} if "beta" in own else {})
             for own, scale, b in zip(self.scalars, epsilon_scale, beta.tolist(), strict=True)
         ]
-        if all(kind in FORMS for kind in self.kinds):
-            forms = [FORMS[kind](own) for kind, own in zip(self.kinds, scalars, strict=True)]
-            columns = {name: [getattr(f, name) for f in forms] for name in Form._fields}
-            function: Surrogate = bounded
-        else:
-            columns = {name: [own[name] for own in scalars] for name in scalars[0]}
-            function = SURROGATES[self.kinds[0]]
-        tensors = {
-            name: torch.tensor(column, dtype=torch.float32, device=self.device)[:, None]
-            for name, column in columns.items()
-        }
-        return lambda ratio, advantages, kl: function(ratio, advantages, kl, **tensors)
+
+    def _tensor(self, column: list[float]) -> Tensor:
+        return torch.tensor(column, dtype=torch.float32, device=self.device)[:, None]
 
     def clip_bounds(self, epsilon_scale: Sequence[float]) -> tuple[Tensor, Tensor]:
         """[P, 1] each: the ratios outside of which a sample counts as clipped."""

@@ -97,7 +97,7 @@ class MLPActorCritic:
 
     def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
-        return self._distribution(parameters, self._network(parameters, observations, "policy"))
+        return self.as_distribution(parameters, self._network(parameters, observations, "policy"))
 
     def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
@@ -112,7 +112,7 @@ class MLPActorCritic:
             heads = [mlp(features, [], self._head(parameters, h), self.activation) for h in HEADS]
         else:
             heads = [self._network(parameters, observations, h) for h in HEADS]
-        return self._distribution(parameters, heads[0]), heads[1][..., 0]
+        return self.as_distribution(parameters, heads[0]), heads[1][..., 0]
 
     def _network(self, parameters: Mapping[str, Tensor], x: Tensor, head: str) -> Tensor:
         if self.shared:
@@ -121,6 +121,11 @@ class MLPActorCritic:
             hidden = self._hidden(parameters, TOWERS[head])
         return mlp(x, hidden, self._head(parameters, head), self.activation)
 
+    def layers(self, head: str) -> list[str]:
+        """Names of the layers from the observations to a head, one of `HEADS`."""
+        tower = "shared" if self.shared else TOWERS[head]
+        return [*(f"{tower}.{layer}" for layer in range(self.depth)), head]
+
     def _hidden(self, parameters: Mapping[str, Tensor], tower: str) -> list[tuple[Tensor, Tensor]]:
         names = [f"{tower}.{layer}" for layer in range(self.depth)]
         return [(parameters[f"{n}.weight"], parameters[f"{n}.bias"]) for n in names]
@@ -128,9 +133,34 @@ class MLPActorCritic:
     def _head(self, parameters: Mapping[str, Tensor], head: str) -> tuple[Tensor, Tensor]:
         return parameters[f"{head}.weight"], parameters[f"{head}.bias"]
 
-    def _distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
+    def as_distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
+        """What the policy head's outputs [P, M, A] stand for; padding is cut off."""
         out = out[..., : self.action_size]
         return Categorical(out) if self.discrete else DiagonalGaussian(out, parameters["log_std"])
+
+
+class Bound:
+    """A policy with the parameters of P learners, which may change in place."""
+
+    def __init__(self, policy: MLPActorCritic, parameters: Mapping[str, Tensor]) -> None:
+        """Take parameters by name, [P, ...] each."""
+        self.policy, self.parameters = policy, parameters
+
+    def distribution(self, observations: Tensor) -> Distribution:
+        """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
+        return self.policy.distribution(self.parameters, observations)
+
+    def value(self, observations: Tensor) -> Tensor:
+        """V(s). [P, M, D] -> [P, M]."""
+        return self.policy.value(self.parameters, observations)
+
+    def evaluate(self, observations: Tensor) -> tuple[Distribution, Tensor]:
+        """pi(.|s) and V(s)."""
+        return self.policy.evaluate(self.parameters, observations)
+
+    def as_distribution(self, statistics: Tensor) -> Distribution:
+        """The distribution whose means or logits are `statistics`, [P, M, A]."""
+        return self.policy.as_distribution(self.parameters, statistics)
 
 
 def _normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:

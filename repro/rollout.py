@@ -7,7 +7,7 @@ environment of P N members, so a step costs one call whatever P is.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,9 @@ from torch import Tensor
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
+from repro.native import Acting, Buffers, Networks
 from repro.normalize import ObservationNormalizer, RewardScaler
-from repro.policies import MLPActorCritic
+from repro.policies import Bound
 from repro.population import Streams
 from repro.records import Episodes
 
@@ -63,7 +64,7 @@ class Collector:
         self,
         configs: Sequence[Config],
         envs: VectorEnv,
-        policy: MLPActorCritic,
+        networks: Bound | Networks,
         streams: Sequence[Streams],
         device: torch.device,
     ) -> None:
@@ -71,13 +72,14 @@ class Collector:
         config = configs[0]
         self.learners, self.num_envs = len(configs), config.env.num_envs
         self.horizon = config.algorithm.horizon
-        self.policy, self.envs, self.streams, self.device = policy, envs, streams, device
+        self.networks, self.policy = networks, networks.policy
+        self.envs, self.streams, self.device = envs, streams, device
         self.bootstrap = config.recipe.time_limit == "bootstrap"
         self.seconds = {"env": 0.0, "forward": 0.0}
         self.steps = 0  # of one learner, all its actors together
         self._action_box = _action_box(envs, device) if config.recipe.clip_actions else None
         self._normalizer = ObservationNormalizer(
-            self.learners, policy.observation_size, config.recipe
+            self.learners, self.policy.observation_size, config.recipe
         )
         gamma = np.array([c.algorithm.gamma for c in configs])
         self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
@@ -101,16 +103,20 @@ class Collector:
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a))
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
+        self._compiled_act: Acting | None = None
+        if isinstance(self.networks, Networks):
+            buffers = Buffers(self._raw, self._inputs, self._noise, self._statistics, self._actions)
+            self._compiled_act = Acting(self.networks, self._normalizer, buffers, self._action_box)
 
     @torch.no_grad()
-    def collect(self, parameters: Mapping[str, Tensor], iteration: int) -> Rollout:
+    def collect(self, iteration: int) -> Rollout:
         """Run the policies for T steps. The tensors returned are overwritten by the next call."""
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
         noise = self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
-            actions, distribution = self._act(parameters, t, noise)
+            actions = self._act(t, noise)
             acted = time.perf_counter()
             observations, rewards, terminated, truncated, infos = self.envs.step(actions)
             self.seconds["forward"] += acted - start
@@ -121,7 +127,7 @@ class Collector:
                 self._record_ends(t, infos, iteration, episodes)
             self._observations = self._by_learner(observations)
             self._normalizer.observe_step(self._observations)
-        return self._rollout(parameters, distribution, episodes)
+        return self._rollout(episodes)
 
     def _draw_noise(self) -> Tensor:
         for noise, stream in zip(self._noise, self.streams, strict=True):
@@ -131,12 +137,13 @@ class Collector:
                 stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
         return self._noise.to(self.device)
 
-    def _act(
-        self, parameters: Mapping[str, Tensor], t: int, noise: Tensor
-    ) -> tuple[Array, Distribution]:
+    def _act(self, t: int, noise: Tensor) -> Array:
+        """Actions [P N, ...] for the environments; keeps what led to them."""
+        if self._compiled_act is not None:
+            return self._compiled_act(t, self._observations)
         self._raw[:, t] = self._observations
         self._normalizer.apply(self._observations, out=self._inputs[:, t].numpy())
-        distribution = self.policy.distribution(parameters, self._inputs[:, t].to(self.device))
+        distribution = self.networks.distribution(self._inputs[:, t].to(self.device))
         actions = distribution.sample(noise[:, t])
         self._statistics[:, t] = distribution[0]
         if isinstance(distribution, Categorical):
@@ -145,7 +152,7 @@ class Collector:
             self._actions[:, t] = actions
             if self._action_box is not None:
                 actions = torch.clamp(actions, *self._action_box)
-        return actions.flatten(0, 1).cpu().numpy(), distribution
+        return np.asarray(actions.flatten(0, 1).cpu().numpy())
 
     def _record(self, t: int, rewards: Array, terminated: Array, truncated: Array) -> None:
         rewards, self._terminated[:, t], self._truncated[:, t] = (
@@ -174,25 +181,23 @@ class Collector:
             final = self._by_learner(infos["final_obs"])
             self._normalizer.apply(final, out=self._final_inputs[:, t].numpy())
 
-    def _rollout(
-        self, parameters: Mapping[str, Tensor], last: Distribution, episodes: list[Episodes]
-    ) -> Rollout:
+    def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
         inputs = self._inputs.to(self.device)
-        values = self._value(parameters, inputs)
+        values = self._value(inputs)
         current = torch.empty(self._observations.shape, dtype=torch.float32)
         self._normalizer.apply(self._observations, out=current.numpy())
-        current_values = self.policy.value(parameters, current.to(self.device))
+        current_values = self.networks.value(current.to(self.device))
         next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
         truncated = torch.from_numpy(self._truncated).to(self.device)
         if self._final_inputs is not None and self._truncated.any():
             # Always the full shape: a learner's values must not hang on how often others truncate.
-            final_values = self._value(parameters, self._final_inputs.to(self.device))
+            final_values = self._value(self._final_inputs.to(self.device))
             next_values = torch.where(truncated, final_values, next_values)
         return Rollout(
             inputs=inputs.view(*samples, -1),
             actions=self._actions.view(*samples, -1),
-            old=last.with_statistics(self._statistics.view(*samples, -1)).snapshot(),
+            old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
             rewards=torch.from_numpy(self._rewards).to(self.device),
             values=values,
             next_values=next_values,
@@ -202,8 +207,8 @@ class Collector:
             finite=self._finite(),
         )
 
-    def _value(self, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        return self.policy.value(parameters, inputs.flatten(1, 2)).view(inputs.shape[:3])
+    def _value(self, inputs: Tensor) -> Tensor:
+        return self.networks.value(inputs.flatten(1, 2)).view(inputs.shape[:3])
 
     def _finite(self) -> Array:
         finite = np.isfinite(self._raw).all((1, 2, 3)) & np.isfinite(self._rewards).all((1, 2))

@@ -135,7 +135,7 @@ def test_the_switch_for_time_limits_reaches_the_update(
             )
         ]
     )
-    rollout = ppo.collector.collect(ppo.parameters.views, 1)
+    rollout = ppo.collector.collect(1)
     assert rollout.truncated[0, :, 0].nonzero().flatten().tolist() == [49, 99]
     found = ppo._batch(rollout)["advantages"][0]
     ends = rollout.truncated[0, :, 0]
@@ -162,7 +162,7 @@ def test_the_value_at_a_truncation_is_of_the_true_next_observation(
         return result
 
     ppo.collector.envs.step = spy  # type: ignore[method-assign]
-    rollout = ppo.collector.collect(ppo.parameters.views, 1)
+    rollout = ppo.collector.collect(1)
     final = torch.from_numpy(finals[0]).float()[None]
     expected = ppo.policy.value(ppo.parameters.views, final)[0, 0]
     torch.testing.assert_close(rollout.next_values[0, 49, 0], expected)

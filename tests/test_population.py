@@ -50,7 +50,9 @@ def pack_of_33(env: str, *overrides: str) -> list[Config]:
     ("env", "overrides"),
     [
         ("half_cheetah", ()),
+        ("half_cheetah", ("engine=torch",)),
         ("hopper", ("recipe=ppo2",)),
+        ("hopper", ("recipe=ppo2", "engine=torch")),
         ("inverted_pendulum", ("recipe=sb3",)),  # one action: a single-column head
         ("reacher", ("recipe=ppo1", "policy.shared=true")),
     ],
@@ -73,12 +75,12 @@ def test_a_pack_of_3_equals_the_pack_of_33() -> None:
             assert_equal_bits(packed[first + offset], three[offset])
 
 
-def test_neighbors_change_nothing(config: Compose, learners: Learners) -> None:
-    own = config("env=half_cheetah", "objective=kl_adaptive", "seed=7", *SMALL)
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_neighbors_change_nothing(config: Compose, learners: Learners, engine: str) -> None:
+    env = ("env=half_cheetah", f"engine={engine}")
+    own = config(*env, "objective=kl_adaptive", "seed=7", *SMALL)
     scrambled = [
-        config(
-            "env=half_cheetah", f"seed={seed}", f"algorithm.learning_rate={rate}", *extra, *SMALL
-        )
+        config(*env, f"seed={seed}", f"algorithm.learning_rate={rate}", *extra, *SMALL)
         for seed, rate, extra in [
             (1, 1e-2, ("objective=none", "algorithm.gamma=0.5")),
             (2, 3e-4, ("objective=clip", "objective.epsilon=0.9", "algorithm.gae_lambda=0")),

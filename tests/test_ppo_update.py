@@ -112,6 +112,7 @@ def sb3_orders(ppo: PPO, config: Config) -> list[np.ndarray]:
     return [(order % n) * config.algorithm.horizon + order // n for order in orders]
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -124,9 +125,13 @@ def sb3_orders(ppo: PPO, config: Config) -> list[np.ndarray]:
     ],
 )
 def test_one_update_equals_stable_baselines3(
-    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+    config: Compose,
+    learners: Learners,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: tuple[str, ...],
+    engine: str,
 ) -> None:
-    own = config(*BASE, *overrides)
+    own = config(*BASE, *overrides, f"engine={engine}")
     ppo = learners([own])
     ppo.iterate()  # away from the zero biases and the tiny head of the start
     before = ppo.weights(0)
@@ -164,7 +169,7 @@ def test_the_first_minibatch_has_ratio_one_and_no_kl(config: Compose, learners: 
     for recipe in ("paper", "ppo2"):
         ppo = learners([config("env=hopper", f"recipe={recipe}", "algorithm.horizon=128")])
         ppo.iterate()
-        rollout = ppo.collector.collect(ppo.parameters.views, 2)
+        rollout = ppo.collector.collect(2)
         batch = ppo._batch(rollout)
         distribution = ppo.policy.distribution(ppo.parameters.views, batch["inputs"])
         ratio = (distribution.log_prob(ppo.actions(batch)) - batch["log_prob"]).exp()

@@ -35,7 +35,7 @@ def test_a_rollout_is_what_gymnasium_gives_for_the_same_actions(
     own = config(f"env={env}", "env.num_envs=2", "algorithm.horizon=256", "seed=5")
     ppo = learners([own])
     actions = listen(ppo)
-    rollout = ppo.collector.collect(ppo.parameters.views, 1)
+    rollout = ppo.collector.collect(1)
     raw = ppo.collector._raw[0]
     found = rollout.episodes[0]
     expected: list[tuple[int, int, float, int]] = []
@@ -64,7 +64,7 @@ def test_only_the_environment_sees_clipped_actions(config: Compose, learners: Le
         own = config("env=half_cheetah", f"recipe.clip_actions={clipped}", "algorithm.horizon=64")
         ppo = learners([own])
         received = listen(ppo)
-        rollout = ppo.collector.collect(ppo.parameters.views, 1)
+        rollout = ppo.collector.collect(1)
         kept = rollout.actions[0].numpy()
         assert np.abs(kept).max() > 1.5
         sent = np.concatenate(received)
@@ -112,7 +112,7 @@ def test_rollout_normalization_waits_for_the_end_of_the_rollout(
     config: Compose, learners: Learners
 ) -> None:
     ppo = learners([config("env=half_cheetah", "algorithm.horizon=64")])
-    rollout = ppo.collector.collect(ppo.parameters.views, 1)
+    rollout = ppo.collector.collect(1)
     raw = torch.from_numpy(ppo.collector._raw[0, :, 0]).float()
     torch.testing.assert_close(rollout.inputs[0], raw.clamp(-5, 5))
     before = rollout.inputs.clone()
@@ -126,7 +126,7 @@ def test_step_normalization_equals_gymnasium(config: Compose, learners: Learners
     own = config("env=hopper", "recipe=cleanrl", "algorithm.horizon=256", "seed=3")
     ppo = learners([own])
     actions = listen(ppo)
-    rollout = ppo.collector.collect(ppo.parameters.views, 1)
+    rollout = ppo.collector.collect(1)
     task = gymnasium.wrappers.NormalizeObservation(gymnasium.make(own.env.id))
     task = gymnasium.wrappers.NormalizeReward(task, gamma=own.algorithm.gamma)
     observation, _ = task.reset(seed=ppo.streams[0].env_seeds(1)[0])
@@ -162,7 +162,7 @@ def test_reports_are_of_raw_rewards(config: Compose, learners: Learners) -> None
     overrides = ("env=reacher", "algorithm.horizon=64", "recipe=ppo2", "recipe.clip_actions=false")
     scaled = learners([config(*overrides)])
     plain = learners([config(*overrides, "recipe.reward_scaling=false")])
-    one, other = (ppo.collector.collect(ppo.parameters.views, 1) for ppo in (scaled, plain))
+    one, other = (ppo.collector.collect(1) for ppo in (scaled, plain))
     assert one.episodes[0].returns == other.episodes[0].returns
     assert not torch.allclose(one.rewards, other.rewards)
 

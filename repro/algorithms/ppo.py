@@ -21,15 +21,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import advantages, objectives
-from repro.config import Config
-from repro.distributions import Categorical, Distribution
+from repro import advantages, native, objectives
+from repro.config import Config, RecipeConfig
+from repro.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.envs.vector import VectorEnv
 from repro.policies import MLPActorCritic
 from repro.population import Adam, StackedParameters, Streams, clip_gradient, gradient_norm
 from repro.records import Iteration
 from repro.rollout import Collector, Rollout
 
+Array = np.ndarray[Any, Any]
 EARLY_STOP_SLACK = 1.5  # SB3: a minibatch with KL above 1.5 target_kl ends the update
 
 
@@ -61,7 +62,8 @@ class PPO:
         initial = [self.policy.initialize(stream.init, self.recipe) for stream in self.streams]
         self.parameters = StackedParameters(initial, device)
         self.adam = Adam(self.parameters.flat, self.recipe.adam_epsilon)
-        self.collector = Collector(configs, envs, self.policy, self.streams, device)
+        self.networks = native.bind(self.config.engine, self.policy, self.parameters)
+        self.collector = Collector(configs, envs, self.networks, self.streams, device)
         self.surrogate = objectives.PackedSurrogate([c.objective for c in configs], device)
         self.beta = self.surrogate.column("beta")
         self.target_kl = self.surrogate.column("target_kl")
@@ -69,6 +71,12 @@ class PPO:
         self.entropy_coef = self._column([c.algorithm.entropy_coef for c in configs])[:, None]
         self.gamma = self._column([c.algorithm.gamma for c in configs])
         self.gae_lambda = self._column([c.algorithm.gae_lambda for c in configs])
+        self.updater: native.Updater | None = None
+        if isinstance(self.networks, native.Networks) and self.surrogate.has_form:
+            limit = _early_stop_limit(self.recipe)
+            self.updater = native.Updater(
+                self.networks, self.adam, self.config.algorithm, self.recipe, limit
+            )
         self.active = list(range(len(configs)))
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
@@ -86,7 +94,7 @@ class PPO:
         progress = self._progress()
         self.old_flat = self.parameters.flat.clone()
 
-        rollout = self.collector.collect(self.parameters.views, self.iteration)
+        rollout = self.collector.collect(self.iteration)
         failed = self._fail(rollout.finite, "its task returned a value that is not finite")
         collected = time.perf_counter()
         self.batch = self._batch(rollout)
@@ -132,8 +140,7 @@ class PPO:
         self.collector.renormalize(rollout)
         self.old: Distribution = rollout.old
         if self.recipe.old_policy == "recomputed":
-            views = self.parameters.views
-            self.old = self.policy.distribution(views, rollout.inputs).snapshot()
+            self.old = self.networks.distribution(rollout.inputs).snapshot()
         batch = {
             "inputs": rollout.inputs,
             "actions": rollout.actions,
@@ -158,32 +165,57 @@ class PPO:
 
     def _optimize(self, progress: list[float]) -> dict[str, Any]:
         """K epochs of gradient steps on minibatches of M samples a learner."""
-        surrogate = self.surrogate.prepare(self._epsilon_scale(progress), self.beta)
         rates = self._learning_rates(progress)
-        running = list(self.active)
-        steps = np.zeros(len(self.configs), np.int64)
-        norm: Tensor | None = None
-        packed, layout = _pack(self.batch)
         # Permutations are drawn for all K epochs: a stream must not depend on when others stop.
-        for _ in range(self.config.algorithm.epochs):
-            for minibatch in self._minibatches(packed, layout):
-                loss, log_ratio = self._loss(minibatch, surrogate)
-                running = self._keep_running(running, log_ratio)
-                if not running:
-                    break
-                gradient = self.parameters.gradient(loss)
-                norm = gradient_norm(gradient) if norm is None else norm
-                if self.recipe.max_grad_norm is not None:
-                    clip_gradient(gradient, self.recipe.max_grad_norm)
-                self.adam.step(gradient, _by_rate(rates, running))
-                steps[running] += 1
-        unknown = np.full(len(self.configs), math.nan)
+        orders = np.stack([self._orders() for _ in range(self.config.algorithm.epochs)])
+        run = self._optimize_compiled if self.updater is not None else self._optimize_in_torch
+        steps, norm = run(orders, rates, self._epsilon_scale(progress))
         return {
-            "gradient_norm": unknown if norm is None else norm.cpu().double().numpy(),
+            "gradient_norm": np.where(steps > 0, norm, math.nan),
             "minibatches": steps,
             "learning_rate": np.array(rates),
             "beta": self.beta.numpy().copy(),
         }
+
+    def _orders(self) -> Array:
+        """A fresh permutation of each learner's samples, [P, B]."""
+        samples = self.batch["advantages"].shape[1]
+        orders = [stream.shuffle.permutation(samples) for stream in self.streams]
+        return np.stack(orders).astype(np.int32)
+
+    def _optimize_compiled(
+        self, orders: Array, rates: list[float], epsilon_scale: list[float]
+    ) -> tuple[Array, Array]:
+        """The method below in one call."""
+        assert self.updater is not None and isinstance(self.old, DiagonalGaussian)
+        bounds = self.surrogate.bounds(epsilon_scale, self.beta)
+        assert bounds is not None
+        batch = self.batch | {"old_log_std": self.old.log_std}
+        weights = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
+        return self.updater.update(batch, bounds | weights, rates, orders, self.active)
+
+    def _optimize_in_torch(
+        self, orders: Array, rates: list[float], epsilon_scale: list[float]
+    ) -> tuple[Array, Array]:
+        """Minibatches that each learner took, and the norm of its first gradient; [P] both."""
+        surrogate = self.surrogate.prepare(epsilon_scale, self.beta)
+        running = list(self.active)
+        steps = np.zeros(len(self.configs), np.int64)
+        norm: Tensor | None = None
+        packed, layout = _pack(self.batch)
+        for minibatch in self._minibatches(packed, layout, orders):
+            loss, log_ratio = self._loss(minibatch, surrogate)
+            running = self._keep_running(running, log_ratio)
+            if not running:
+                break
+            gradient = self.parameters.gradient(loss)
+            norm = gradient_norm(gradient) if norm is None else norm
+            if self.recipe.max_grad_norm is not None:
+                clip_gradient(gradient, self.recipe.max_grad_norm)
+            self.adam.step(gradient, _by_rate(rates, running))
+            steps[running] += 1
+        unknown = np.full(len(self.configs), math.nan)
+        return steps, unknown if norm is None else norm.cpu().double().numpy()
 
     def _loss(
         self, minibatch: Mapping[str, Tensor], surrogate: objectives.Surrogate
@@ -215,30 +247,30 @@ class PPO:
         )
 
     def _minibatches(
-        self, packed: Tensor, layout: dict[str, tuple[int, int]]
+        self, packed: Tensor, layout: dict[str, tuple[int, int]], orders: Array
     ) -> Iterator[dict[str, Tensor]]:
-        """One epoch: a fresh permutation of each learner's samples, M at a time."""
+        """Epoch by epoch, each learner's samples in their order, M at a time."""
         learners, samples, width = packed.shape
         size = self.config.algorithm.minibatch_size
-        order = np.stack([stream.shuffle.permutation(samples) for stream in self.streams])
-        order += np.arange(learners)[:, None] * samples
-        index = torch.from_numpy(order.ravel()).to(self.device)
-        shuffled = packed.view(-1, width).index_select(0, index).view(packed.shape)
         kept = samples - samples % size if self.recipe.partial_minibatch == "drop" else samples
-        for start in range(0, kept, size):
-            rows = shuffled[:, start : start + size]
-            yield {
-                name: rows[..., first] if last is None else rows[..., first:last]
-                for name, (first, last) in layout.items()
-            }
+        for order in orders:
+            rows = order.astype(np.int64) + np.arange(learners)[:, None] * samples
+            index = torch.from_numpy(rows.ravel()).to(self.device)
+            shuffled = packed.view(-1, width).index_select(0, index).view(packed.shape)
+            for start in range(0, kept, size):
+                part = shuffled[:, start : start + size]
+                yield {
+                    name: part[..., first] if last is None else part[..., first:last]
+                    for name, (first, last) in layout.items()
+                }
 
     def _keep_running(self, running: list[int], log_ratio: Tensor) -> list[int]:
         """Drop learners whose policy has moved too far, where the recipe stops early."""
-        if self.recipe.early_stop_kl is None:
+        limit = _early_stop_limit(self.recipe)
+        if limit is None:
             return running
         log_ratio = log_ratio.detach()
         kl = (log_ratio.exp() - 1 - log_ratio).mean(-1)  # Schulman's k3 estimator, as SB3
-        limit = EARLY_STOP_SLACK * self.recipe.early_stop_kl
         stop = (kl > limit).tolist()
         return [p for p in running if not stop[p]]
 
@@ -248,7 +280,7 @@ class PPO:
     def _measure(self, rollout: Rollout, progress: list[float]) -> dict[str, Any]:
         """Means over the whole rollout under the new parameters; d of section 4 among them."""
         batch = self.batch
-        distribution, values = self.policy.evaluate(self.parameters.views, batch["inputs"])
+        distribution, values = self.networks.evaluate(batch["inputs"])
         log_prob, kl = distribution.compare(self.actions(batch), self.old)
         ratio = (log_prob - batch["log_prob"]).exp()
         scale = self._epsilon_scale(progress)
@@ -343,6 +375,10 @@ def _pack(batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, tuple[int, Any]]]
         width += part.shape[-1]
         parts.append(part)
     return torch.cat(parts, dim=-1), layout
+
+
+def _early_stop_limit(recipe: RecipeConfig) -> float | None:
+    return None if recipe.early_stop_kl is None else EARLY_STOP_SLACK * recipe.early_stop_kl
 
 
 def _by_rate(rates: list[float], learners: list[int]) -> dict[float, list[int]]:

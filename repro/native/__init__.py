@@ -1,0 +1,58 @@
+"""Compiled kernels for rollouts and PPO's update on a CPU, beside the plain torch code.
+
+The torch code stays the definition; both agree to float32 rounding (tests/test_native.py), and a
+learner's bits do not depend on its pack with either. `engine` of the configuration chooses.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+
+import torch
+
+from repro.errors import ConfigError
+from repro.native.acting import Acting, Buffers
+from repro.native.kernels import KernelsUnavailableError, library
+from repro.native.networks import Networks
+from repro.native.update import Updater
+from repro.policies import Bound, MLPActorCritic
+from repro.population import StackedParameters
+
+__all__ = ["Acting", "Buffers", "Networks", "Updater", "bind", "unsuited"]
+
+
+def bind(engine: str, policy: MLPActorCritic, parameters: StackedParameters) -> Networks | Bound:
+    """The networks over their parameters: compiled where `engine` and the machine allow it.
+
+    Raises:
+        ConfigError: `engine=native` where there can be none.
+    """
+    if engine == "torch":
+        return Bound(policy, parameters.views)
+    reason = unsuited(policy, parameters.flat.device)
+    if reason is None:
+        try:
+            library()
+            return Networks(policy, parameters)
+        except KernelsUnavailableError as error:
+            reason = str(error)
+            if engine == "auto":
+                _warn(reason)
+    if engine == "native":
+        raise ConfigError(f"engine=native cannot be had: {reason}. Say engine=auto or torch.")
+    return Bound(policy, parameters.views)
+
+
+def unsuited(policy: MLPActorCritic, device: torch.device) -> str | None:
+    """What keeps the kernels from serving a policy; None where nothing does."""
+    if device != torch.device("cpu"):
+        return "the kernels are for device=cpu"
+    if policy.shared or policy.discrete:
+        return "the kernels know separate networks and continuous actions"
+    return None
+
+
+@functools.cache
+def _warn(reason: str) -> None:
+    warnings.warn(f"No compiled kernels, so runs are several times slower: {reason}.", stacklevel=3)

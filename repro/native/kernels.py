@@ -1,0 +1,113 @@
+"""The compiled kernels: built when first needed, by this machine's compiler for its processor."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+FOLDER = Path(__file__).parent
+SOURCES = ("ppo.cpp", "rollout.cpp")
+HEADERS = ("matrix.h", "network.h")
+# Nothing that changes bits is left to the compiler: matrix.h says where multiply-adds are fused.
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-shared",
+    "-fPIC",
+)
+COMPILERS = ("c++", "g++", "clang++")
+
+
+class KernelsUnavailableError(RuntimeError):
+    """Why this machine has no compiled kernels."""
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The kernels, compiled on the first call on a machine (about 2 s) and kept in its cache.
+
+    Raises:
+        KernelsUnavailableError: no compiler, or one that fails.
+    """
+    compiler = next((path for name in COMPILERS if (path := shutil.which(name))), None)
+    if compiler is None:
+        raise KernelsUnavailableError("there is no C++ compiler here (on Debian: apt install g++)")
+    target = _cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
+    try:
+        if not target.exists():
+            _compile(compiler, target)
+        return _declared(ctypes.CDLL(str(target)))
+    except OSError as error:
+        raise KernelsUnavailableError(str(error)) from error
+
+
+def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
+    address, number = ctypes.c_void_p, ctypes.c_int64
+    kernels.ppo_update.argtypes = [address]
+    kernels.act.argtypes = [address, number, address, address]
+    kernels.mlp_forward.argtypes = [
+        *(address, number, number, number), *(address, number, address, address)
+    ]  # fmt: skip
+    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward):
+        function.restype = None
+    return kernels
+
+
+def pointer(array: np.ndarray[Any, Any] | Tensor | None) -> int | None:
+    """The address of a contiguous array, for a C structure whose maker keeps the array alive."""
+    if array is None:
+        return None
+    if isinstance(array, Tensor):
+        assert array.is_contiguous()
+        return array.data_ptr()
+    assert array.flags.c_contiguous
+    return array.ctypes.data
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ppo-repro"
+
+
+def _fingerprint(compiler: str) -> str:
+    """Of all that the binary depends on: homes are shared by machines of different kinds."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in (*SOURCES, *HEADERS)]
+    parts = [version.stdout, *FLAGS, _processor(), *texts]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine() + platform.processor()
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return platform.machine() + features
+
+
+def _compile(compiler: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        built = Path(folder) / target.name
+        sources = [str(FOLDER / name) for name in SOURCES]
+        command = [compiler, *FLAGS, *sources, "-o", str(built)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise KernelsUnavailableError(f"{compiler} fails: {done.stderr.strip()[-300:]}")
+        os.replace(built, target)
