@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <utility>
+#include <vector>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -36,61 +37,97 @@ inline Vec multiply_add(Vec a, Vec b, Vec c) {
 #endif
 }
 
+// Zeros that start on a cache line, so that no row of 16 straddles two.
+class Buffer {
+ public:
+  explicit Buffer(int64_t size = 0) { resize(size); }
+  void resize(int64_t size) { lines_.resize((size + 15) / 16), size_ = size; }
+  float* data() { return reinterpret_cast<float*>(lines_.data()); }
+  float& operator[](int64_t i) { return data()[i]; }
+  float* begin() { return data(); }
+  float* end() { return data() + size_; }
+
+ private:
+  struct alignas(64) Line {
+    float entries[16] = {};
+  };
+  std::vector<Line> lines_;
+  int64_t size_ = 0;
+};
+
 inline int64_t round_up(int64_t size) { return (size + kWidth - 1) / kWidth * kWidth; }
 
-// R rows by V vectors of c = a b (+ bias), held in registers. a is [rows, depth], or its transpose.
-template <int R, int V, bool kTransposed>
-inline void block(int64_t depth, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
-                  int64_t ldc, const float* bias) {
-  Vec sum[R][V];
+// What happens to an element of a product on its way from the register to memory: by default nothing.
+struct Keep {
+  Vec operator()(Vec sum, const float*) const { return sum; }
+};
+
+// c = finish(a b + bias), block by block. a is [rows, depth], or with kTransposed [depth, rows].
+template <bool kTransposed, class Finish>
+struct Product {
+  int64_t depth;
+  const float* a;
+  int64_t lda;
+  const float* b;
+  int64_t ldb;
+  float* c;
+  int64_t ldc;
+  const float* bias;  // or null
+  Finish finish;
+
+  // R rows by V vectors, held in registers.
+  template <int R, int V>
+  inline void block(int64_t i, int64_t j) const {
+    const float* x = a + (kTransposed ? i : i * lda);
+    Vec sum[R][V];
 #pragma GCC unroll 16
-  for (int v = 0; v < V; ++v) {
-    const Vec start = bias ? load(bias + v * kWidth) : Vec{};
+    for (int v = 0; v < V; ++v) {
+      const Vec start = bias ? load(bias + j + v * kWidth) : Vec{};
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) sum[r][v] = start;
-  }
-  for (int64_t k = 0; k < depth; ++k) {
-    Vec row[V];
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) row[v] = load(b + k * ldb + v * kWidth);
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const Vec x = splat(kTransposed ? a[k * lda + r] : a[r * lda + k]);
-#pragma GCC unroll 16
-      for (int v = 0; v < V; ++v) sum[r][v] = multiply_add(x, row[v], sum[r][v]);
+      for (int r = 0; r < R; ++r) sum[r][v] = start;
     }
+    for (int64_t k = 0; k < depth; ++k) {
+      Vec row[V];
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) row[v] = load(b + k * ldb + j + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const Vec entry = splat(kTransposed ? x[k * lda + r] : x[r * lda + k]);
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) sum[r][v] = multiply_add(entry, row[v], sum[r][v]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v) {
+        float* out = c + (i + r) * ldc + j + v * kWidth;
+        store(out, finish(sum[r][v], out));
+      }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) store(c + r * ldc + v * kWidth, sum[r][v]);
-}
 
-// `rows` rows, R at a time, and what is left over R - 1 at a time, and so on.
-template <int R, int V, bool kTransposed>
-inline void panel(int64_t rows, int64_t depth, const float* a, int64_t lda, const float* b,
-                  int64_t ldb, float* c, int64_t ldc, const float* bias) {
-  for (; rows >= R; rows -= R, a += kTransposed ? R : R * lda, c += R * ldc)
-    block<R, V, kTransposed>(depth, a, lda, b, ldb, c, ldc, bias);
-  if constexpr (R > 1)
-    if (rows > 0) panel<R - 1, V, kTransposed>(rows, depth, a, lda, b, ldb, c, ldc, bias);
-}
+  // Rows i to `rows`, R at a time, and what is left over R - 1 at a time, and so on.
+  template <int R, int V>
+  inline void panel(int64_t i, int64_t rows, int64_t j) const {
+    for (; i + R <= rows; i += R) block<R, V>(i, j);
+    if constexpr (R > 1)
+      if (i < rows) panel<R - 1, V>(i, rows, j);
+  }
+};
 
-// c [rows, columns] = a [rows, depth] b [depth, columns] + bias [columns], columns a multiple of
-// kWidth. With kTransposed, a is stored as [depth, rows]. The blocks leave 16 registers room for
-// 12 sums, which is what hides the latency of a multiply-add.
-template <bool kTransposed>
+// c [rows, columns] = finish(a [rows, depth] b [depth, columns] + bias [columns]); columns is a
+// multiple of kWidth. The blocks leave 16 registers room for 12 sums, which hide the latency of a
+// multiply-add.
+template <bool kTransposed, class Finish = Keep>
 void multiply(int64_t rows, int64_t columns, int64_t depth, const float* a, int64_t lda,
-              const float* b, int64_t ldb, float* c, int64_t ldc, const float* bias) {
+              const float* b, int64_t ldb, float* c, int64_t ldc, const float* bias = nullptr,
+              Finish finish = {}) {
+  const Product<kTransposed, Finish> product{depth, a, lda, b, ldb, c, ldc, bias, finish};
   int64_t j = 0;
-  const auto at = [&](int64_t column) { return bias ? bias + column : nullptr; };
   if (rows == 1)
-    for (; j + 8 * kWidth <= columns; j += 8 * kWidth)
-      block<1, 8, kTransposed>(depth, a, lda, b + j, ldb, c + j, ldc, at(j));
-  for (; j + 2 * kWidth <= columns; j += 2 * kWidth)
-    panel<6, 2, kTransposed>(rows, depth, a, lda, b + j, ldb, c + j, ldc, at(j));
-  if (j < columns)
-    panel<12, 1, kTransposed>(rows, depth, a, lda, b + j, ldb, c + j, ldc, at(j));
+    for (; j + 8 * kWidth <= columns; j += 8 * kWidth) product.template block<1, 8>(0, j);
+  for (; j + 2 * kWidth <= columns; j += 2 * kWidth) product.template panel<6, 2>(0, rows, j);
+  if (j < columns) product.template panel<12, 1>(0, rows, j);
 }
 
 // out [columns]: the sum of the rows of a.

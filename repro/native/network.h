@@ -31,22 +31,28 @@ inline Tower read_tower(const int64_t* layers) {
 
 enum Activation : int64_t { kTanh = 0, kRelu = 1 };
 
-inline void activate(Activation activation, float* x, int64_t size) {
-  if (activation == kTanh) {
-    for (int64_t i = 0; i < size; i += kWidth) store(x + i, tanh(load(x + i)));
-  } else {
-    for (int64_t i = 0; i < size; ++i) x[i] = std::max(x[i], 0.0f);
-  }
-}
+// The activations y(z), and the upstream gradient times the slope at y, as the last step of a product.
+struct Tanh {
+  Vec operator()(Vec z, const float*) const { return tanh(z); }
+};
+struct Relu {
+  Vec operator()(Vec z, const float*) const { return z < Vec{} ? Vec{} : z; }  // keeps NaN
+};
 
-// The upstream gradient times the activation's slope at its output y, in place.
-inline void activation_gradient(Activation activation, const float* y, float* gradient, int64_t size) {
-  if (activation == kTanh) {
-    for (int64_t i = 0; i < size; ++i) gradient[i] *= 1.0f - y[i] * y[i];
-  } else {
-    for (int64_t i = 0; i < size; ++i) gradient[i] = y[i] > 0.0f ? gradient[i] : 0.0f;
+// The gradient's place in memory tells which output it belongs to.
+struct TanhSlope {
+  const float *gradient, *outputs;
+  Vec operator()(Vec sum, const float* place) const {
+    const Vec y = load(outputs + (place - gradient));
+    return sum * (1.0f - y * y);
   }
-}
+};
+struct ReluSlope {
+  const float *gradient, *outputs;
+  Vec operator()(Vec sum, const float* place) const {
+    return load(outputs + (place - gradient)) > Vec{} ? sum : Vec{};
+  }
+};
 
 // One tower at up to `rows` samples, with what its gradient needs.
 class Pass {
@@ -67,20 +73,16 @@ class Pass {
 
   // The head's outputs, [rows, head().stride].
   const float* forward(const float* parameters, const float* x, int64_t rows) {
-    input_ = x;
+    parameters_ = parameters, input_ = x;
     for (size_t i = 0; i < tower_.size(); ++i) {
-      const Layer& layer = tower_[i];
-      float* y = outputs_[i].data();
-      multiply<false>(rows, layer.columns(), layer.inputs, x, stride_of_input(i),
-                      parameters + layer.weight, layer.stride, y, layer.stride,
-                      parameters + layer.bias);
-      if (i + 1 < tower_.size()) {
-        // The columns up to the stride have zero weights and biases, but were not written.
-        for (int64_t r = 0; layer.columns() < layer.stride && r < rows; ++r)
-          std::fill(y + r * layer.stride + layer.columns(), y + (r + 1) * layer.stride, 0.0f);
-        activate(activation_, y, rows * layer.stride);
-      }
-      x = y;
+      // Columns between outputs and stride are never written: they stay zero.
+      if (i + 1 == tower_.size())
+        apply(i, x, rows, Keep{});
+      else if (activation_ == kTanh)
+        apply(i, x, rows, Tanh{});
+      else
+        apply(i, x, rows, Relu{});
+      x = outputs_[i].data();
     }
     return x;
   }
@@ -88,22 +90,24 @@ class Pass {
   // d loss / d head outputs, to be filled in before `backward`: [rows, head().stride].
   float* upstream() { return upstream_.data(); }
 
-  // Writes d loss / d parameters of this tower into `gradient`.
-  void backward(const float* parameters, float* gradient, int64_t rows) {
+  // Writes d loss / d parameters of this tower into `gradient`, after `forward`.
+  void backward(float* gradient, int64_t rows) {
     for (size_t i = tower_.size(); i-- > 0;) {
       const Layer& layer = tower_[i];
       const float* x = i > 0 ? outputs_[i - 1].data() : input_;
       const float* d_z = upstream_.data();
       multiply<true>(layer.inputs, layer.columns(), rows, x, stride_of_input(i), d_z, layer.stride,
-                     gradient + layer.weight, layer.stride, nullptr);
+                     gradient + layer.weight, layer.stride);
       sum_rows(rows, layer.columns(), d_z, layer.stride, gradient + layer.bias);
       if (i == 0) break;
       const int64_t stride = tower_[i - 1].stride;
-      transpose(stride, layer.columns(), parameters + layer.weight, layer.stride,
+      transpose(stride, layer.columns(), parameters_ + layer.weight, layer.stride,
                 transposed_.data(), stride);
-      multiply<false>(rows, stride, layer.outputs, d_z, layer.stride, transposed_.data(), stride,
-                      downstream_.data(), stride, nullptr);
-      activation_gradient(activation_, x, downstream_.data(), rows * stride);
+      float* d_x = downstream_.data();
+      if (activation_ == kTanh)
+        propagate(i, rows, TanhSlope{d_x, x});
+      else
+        propagate(i, rows, ReluSlope{d_x, x});
       std::swap(upstream_, downstream_);
     }
   }
@@ -111,11 +115,26 @@ class Pass {
   const Layer& head() const { return tower_.back(); }
 
  private:
+  template <class Finish>
+  void apply(size_t i, const float* x, int64_t rows, Finish finish) {
+    const Layer& layer = tower_[i];
+    multiply<false>(rows, layer.columns(), layer.inputs, x, stride_of_input(i),
+                    parameters_ + layer.weight, layer.stride, outputs_[i].data(), layer.stride,
+                    parameters_ + layer.bias, finish);
+  }
+
+  template <class Finish>
+  void propagate(size_t i, int64_t rows, Finish finish) {
+    const int64_t stride = tower_[i - 1].stride;
+    multiply<false>(rows, stride, tower_[i].outputs, upstream_.data(), tower_[i].stride,
+                    transposed_.data(), stride, downstream_.data(), stride, nullptr, finish);
+  }
+
   int64_t stride_of_input(size_t i) const { return i > 0 ? tower_[i - 1].stride : tower_[0].inputs; }
 
   const Tower& tower_;
   Activation activation_;
-  const float* input_ = nullptr;
-  std::vector<std::vector<float>> outputs_;
-  std::vector<float> upstream_, downstream_, transposed_;
+  const float *parameters_ = nullptr, *input_ = nullptr;
+  std::vector<Buffer> outputs_;
+  Buffer upstream_, downstream_, transposed_;
 };

@@ -85,8 +85,8 @@ class Learner {
     if (u_.early_stop_kl >= 0 && moved_too_far(size)) return false;
     policy_gradient(rows, size, mean);
     value_gradient(rows, size, value);
-    actor_.backward(parameters_, gradient_.data(), size);
-    critic_.backward(parameters_, gradient_.data(), size);
+    actor_.backward(gradient_.data(), size);
+    critic_.backward(gradient_.data(), size);
     clip_gradient();
     adam();
     ++u_.minibatches[p_];
@@ -133,7 +133,7 @@ class Learner {
     }
   }
 
-  bool moved_too_far(int64_t size) const {
+  bool moved_too_far(int64_t size) {
     double kl = 0;  // Schulman's k3 estimator
     for (int64_t m = 0; m < size; ++m) kl += std::exp(log_ratio_[m]) - 1 - log_ratio_[m];
     return kl / size > u_.early_stop_kl;
@@ -203,11 +203,11 @@ class Learner {
     for (float& g : gradient_) g *= scale;
   }
 
-  // Kingma & Ba (2014), in the order of operations of torch.optim.
+  // Kingma & Ba (2014), as torch.optim has it.
   void adam() {
     const double clock = u_.clock[p_] += 1;
     const float step = u_.learning_rate[p_] / (1 - std::pow(u_.beta1, clock));
-    const float correction = std::sqrt(1 - std::pow(u_.beta2, clock));
+    const float correction = 1 / std::sqrt(1 - std::pow(u_.beta2, clock));
     const float keep1 = u_.beta1, take1 = 1 - u_.beta1, keep2 = u_.beta2, take2 = 1 - u_.beta2;
     const float epsilon = u_.adam_epsilon;
     const float* __restrict g = gradient_.data();
@@ -217,7 +217,7 @@ class Learner {
     for (int64_t i = 0; i < u_.parameter_count; ++i) {
       mean[i] = keep1 * mean[i] + take1 * g[i];
       variance[i] = keep2 * variance[i] + take2 * g[i] * g[i];
-      parameters[i] -= step * mean[i] / (std::sqrt(variance[i]) / correction + epsilon);
+      parameters[i] -= step * mean[i] / (std::sqrt(variance[i]) * correction + epsilon);
     }
   }
 
@@ -225,7 +225,7 @@ class Learner {
   int64_t p_ = 0, features_, first_ = 0;
   float* parameters_ = nullptr;
   Pass actor_, critic_;
-  std::vector<float> gradient_, x_, advantages_, log_ratio_, precision_;
+  Buffer gradient_, x_, advantages_, log_ratio_, precision_;
 };
 
 }  // namespace
