@@ -33,7 +33,16 @@ BATCHABLE = (
     "algorithm.entropy_coef",
 )
 # Where a run is put and watched; no part of what it computes.
-NOT_HASHED = ("runs_dir", "logger", "device", "budget", "experiment", "progress")
+NOT_HASHED = (
+    "runs_dir",
+    "logger",
+    "device",
+    "budget",
+    "experiment",
+    "progress",
+    "checkpoint",
+    "resume",
+)
 
 
 @dataclass
@@ -117,6 +126,15 @@ class LoggerConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    """How often a run can be gone on from, and what that may cost."""
+
+    every_seconds: float = 60.0
+    max_share: float = 0.02  # of the wall time; saves are put off where they would take more
+    keep: int = 2
+
+
+@dataclass
 class Config:
     """One run. Treated as immutable once `validate` has passed it."""
 
@@ -131,6 +149,8 @@ class Config:
     runs_dir: str = MISSING
     device: str = MISSING  # cpu | cuda | auto
     progress: bool = True
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    resume: str = "exact"  # exact | approximate | never
     budget: str = MISSING
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
@@ -169,7 +189,11 @@ class Config:
     @property
     def hash(self) -> str:
         """SHA-256 over everything that the result depends on."""
-        return _digest(_without(self.as_dict(), NOT_HASHED))
+        return _digest(self.hashed())
+
+    def hashed(self) -> dict[str, Any]:
+        """What `hash` is of."""
+        return _without(self.as_dict(), NOT_HASHED)
 
     @property
     def pack_key(self) -> str:
@@ -218,6 +242,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "logger.name": ("none", "wandb", "tensorboard"),
     "device": ("cpu", "cuda", "auto"),
     "probe": ("none", "interpolation"),
+    "resume": ("exact", "approximate", "never"),
 }
 _POSITIVE = (
     "env.num_envs",
@@ -232,6 +257,7 @@ _POSITIVE = (
     "recipe.value_clip",
     "recipe.max_grad_norm",
     "recipe.early_stop_kl",
+    "checkpoint.max_share",
 )
 _NOT_NEGATIVE = (
     "seed",
@@ -244,6 +270,7 @@ _NOT_NEGATIVE = (
     "recipe.policy_gain",
     "recipe.value_gain",
     "recipe.advantage_epsilon",
+    "checkpoint.every_seconds",
 )
 
 
@@ -265,6 +292,7 @@ def validate(config: Config) -> None:
         raise ConfigError(
             f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
         )
+    _check_range(config, "checkpoint.keep", "2 or more", lambda x: x >= 2)
     _validate_objective(config.objective)
     _validate_sizes(config)
 

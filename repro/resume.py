@@ -1,0 +1,208 @@
+"""What unfinished runs go on from, and whether the result will be that of runs never stopped."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+import repro
+from repro import checkpoint, provenance, store
+from repro.checkpoint import Checkpoint
+from repro.config import Config
+from repro.errors import ConfigError
+
+# Libraries whose arithmetic a result is made of.
+VERSIONS = ("torch", "numpy", "mujoco", "gymnasium")
+# Sources that decide where a run happens, and how it is shown and kept, but not what comes out.
+BYSTANDERS = frozenset(
+    (
+        "__init__",
+        "__main__",
+        "archive",
+        "bench",
+        "checkpoint",
+        "checks",
+        "cli_errors",
+        "compose",
+        "errors",
+        "launcher",
+        "packs",
+        "progress",
+        "provenance",
+        "reference",
+        "resume",
+        "saving",
+        "session",
+        "signals",
+        "sinks",
+        "store",
+        "sweep",
+        "workers",
+    )
+)
+ENVS = "envs"  # the name of the simulators' part of a state
+
+
+class Start(NamedTuple):
+    """Runs that train together from one iteration on.
+
+    Attributes:
+        iteration: 0 at the beginning.
+        members: their indices among the runs that were planned.
+        checkpoints: where each goes on from; empty where they start from the beginning.
+        changes: run by run, what is not as it was: key -> (then, now); not empty only with
+            `resume=approximate`.
+    """
+
+    iteration: int
+    members: list[int]
+    checkpoints: list[Checkpoint]
+    changes: list[dict[str, tuple[Any, Any]]]
+
+
+def identity(config: Config, device: str) -> dict[str, Any]:
+    """All that the bits of a run's result depend on, as JSON values by name."""
+    versions = provenance.machine()["versions"]
+    return {
+        "config": config.hashed(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": {package: versions[package] for package in VERSIONS},
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "code": code(),
+    }
+
+
+@functools.cache
+def code() -> str:
+    """SHA-256 of the sources that compute something."""
+    root = Path(repro.__file__).parent
+    hashed = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".cu")):
+        name = path.relative_to(root)
+        if name.stem not in BYSTANDERS or len(name.parts) > 1:
+            hashed.update(f"{name.as_posix()}\n".encode() + path.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def plan(
+    configs: Sequence[Config],
+    directories: Sequence[Path],
+    device: str,
+    complain: Callable[[str], None],
+) -> list[Start]:
+    """Group runs of one pack by the iteration that they go on from.
+
+    Runs of a pack were saved one after the other, so that the newest iteration of some may be
+    older than that of others; those that have a common one go on from it together.
+
+    Args:
+        configs: of unfinished runs.
+        directories: of each.
+        device: where they will train.
+        complain: told a sentence about each checkpoint that is damaged.
+
+    Raises:
+        ConfigError: something has changed that an exact continuation depends on.
+        CorruptError: a run has checkpoints and none is whole.
+    """
+    whole = [
+        {} if config.resume == "never" else checkpoint.load_whole(directory, complain)
+        for config, directory in zip(configs, directories, strict=True)
+    ]
+    starts = []
+    for iteration, members in _common([sorted(each) for each in whole]):
+        checkpoints = [whole[i][iteration] for i in members] if iteration else []
+        changes = [
+            _accepted(configs[i], saved, identity(configs[i], device))
+            for i, saved in zip(members, checkpoints, strict=bool(checkpoints))
+        ]
+        starts.append(Start(iteration, members, checkpoints, changes or [{} for _ in members]))
+    for config, directory in zip(configs, directories, strict=True):
+        if config.resume == "never" and (directory / "run.json").exists():
+            complain(f"{directory} is set aside as {store.set_aside(directory)}")
+    return starts
+
+
+def check(configs: Sequence[Config], device: str) -> None:
+    """Refuse runs that could not be continued as they ask to be; reads the newest manifests only.
+
+    Raises:
+        ConfigError: what has changed.
+    """
+    for config in configs:
+        directory = Path(config.runs_dir) / config.run_id
+        if config.resume == "exact" and not store.is_done(directory):
+            saved = checkpoint.newest_identity(directory)
+            if saved is not None:
+                _refuse(config, changes(saved, identity(config, device)))
+
+
+def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (then, now), of nested values that differ."""
+    then, today = _flat(was), _flat(now)
+    keys = dict.fromkeys([*then, *today])
+    pairs = {key: (then.get(key), today.get(key)) for key in keys}
+    return {key: (a, b) for key, (a, b) in pairs.items() if a != b}
+
+
+def without_envs(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state without its simulators: new episodes begin."""
+    return {
+        name: without_envs(part) if isinstance(part, Mapping) else part
+        for name, part in state.items()
+        if name != ENVS
+    }
+
+
+def holds_envs(state: Mapping[str, Any]) -> bool:
+    """Whether a state tells where the simulators were."""
+    return any(
+        name == ENVS or (isinstance(part, Mapping) and holds_envs(part))
+        for name, part in state.items()
+    )
+
+
+def _common(kept: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """(iteration, runs that go on from it), for the iterations that each run has; 0 for none.
+
+    Whoever is furthest behind sets the iteration, and all that have it too join.
+    """
+    left, groups = list(range(len(kept))), []
+    while left:
+        iteration = min(max(kept[i], default=0) for i in left)
+        members = [i for i in left if iteration in kept[i] or (not iteration and not kept[i])]
+        groups.append((iteration, members))
+        left = [i for i in left if i not in members]
+    return groups
+
+
+def _accepted(
+    config: Config, saved: Checkpoint, now: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    changed = changes(saved.identity, now)
+    if config.resume == "exact":
+        _refuse(config, changed)
+    return changed
+
+
+def _refuse(config: Config, changed: Mapping[str, tuple[Any, Any]]) -> None:
+    if changed:
+        listed = "; ".join(f"{key} was {then} and is {now}" for key, (then, now) in changed.items())
+        raise ConfigError(
+            f"{config.run_id} cannot go on to the last bit: {listed}. Go back to what was, or say "
+            "resume=approximate (run.json will tell) or resume=never (it begins anew)."
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
