@@ -78,12 +78,8 @@ def run(arguments: Sequence[str]) -> int:
     except StorageError as error:
         say(str(error), sys.stderr)
         return EXIT_CRASHED
-    except KeyboardInterrupt as error:
-        say(
-            f"Interrupted{f' by {error}' * bool(str(error))}: what is done is saved, and the same "
-            "command goes on from there.",
-            sys.stderr,
-        )
+    except KeyboardInterrupt:
+        say("Interrupted: the same command again continues.", sys.stderr)
         return EXIT_PREEMPTED
 
 

@@ -90,17 +90,14 @@ def _take_layer(layer: _Env, seen: set[int]) -> dict[str, Any]:
 
 def _variables(layer: _Env) -> dict[str, Any]:
     """A layer's attributes but for what says how it was made."""
+    # A space is a constant: Gymnasium seeds none, so a task that samples from its own could not be
+    # repeated in the first place.
     inner = layer.env if isinstance(layer, gymnasium.Wrapper) else None
     return {
         name: value
         for name, value in vars(layer).items()
-        if not (value is inner is not None or isinstance(value, EnvSpec) or _is_unused_space(value))
+        if not (value is inner is not None or isinstance(value, EnvSpec | gymnasium.Space))
     }
-
-
-def _is_unused_space(value: object) -> bool:
-    """A space is a constant until somebody samples from it."""
-    return isinstance(value, gymnasium.Space) and value._np_random is None
 
 
 def _encode(value: Any, seen: set[int]) -> Any:
