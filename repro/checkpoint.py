@@ -220,7 +220,7 @@ def _signed(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(values, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
