@@ -48,7 +48,9 @@ Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
 def main() -> None:
     """The command `repro`."""
     signals.leave()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    signals.be_deaf()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -292,6 +292,7 @@ def validate(config: Config) -> None:
         raise ConfigError(
             f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
         )
+    _check_range(config, "checkpoint.max_share", "at most 1", lambda x: x <= 1)
     _check_range(config, "checkpoint.keep", "2 or more", lambda x: x >= 2)
     _validate_objective(config.objective)
     _validate_sizes(config)

@@ -128,7 +128,7 @@ class Saver:
     def due(self) -> bool:
         """Whether it is time to save, by what that costs."""
         settings = self._configs[0].checkpoint
-        pause = max(settings.every_seconds, self._cost / settings.max_share)
+        pause = max(settings.every_seconds, self._cost * (1 / settings.max_share - 1))
         return bool(self._boundaries) and time.monotonic() - self._last >= pause
 
     def save(self, writers: Mapping[int, RunWriter]) -> None:

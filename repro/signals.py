@@ -41,6 +41,12 @@ def leave() -> None:
             signal.signal(each, handler)
 
 
+def be_deaf() -> None:
+    """Ignore the signals: all is saved, and the exit code is to tell how it ended."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
 class Deferral:
     """While it lasts, signals wait, except in what is declared `interruptible`.
 

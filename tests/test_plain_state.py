@@ -65,6 +65,16 @@ def test_plain_values_come_back_in_kind_and_to_the_bit() -> None:
     assert other.single.dtype == np.float32 and np.signbit(other.number)  # type: ignore[attr-defined]
 
 
+def test_a_state_does_not_depend_on_who_has_asked_for_the_specification() -> None:
+    asked, other = gymnasium.make("CartPole-v1"), gymnasium.make("CartPole-v1")
+    asked.reset(seed=0)
+    other.reset(seed=0)
+    assert asked.spec is not None and asked.action_space is not None
+    assert through_json(asked) == through_json(other)
+    plain_state.put(other, through_json(asked))
+    assert other.spec == asked.spec
+
+
 def test_generators_go_on() -> None:
     env, other = Odd(rng=np.random.default_rng(3)), Odd()
     env.rng.random(7)  # type: ignore[attr-defined]

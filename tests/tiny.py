@@ -66,6 +66,12 @@ def result(run: Path) -> dict[str, Any]:
     return {"digest": info["digest"], "parameters": store.read_parameters(run), **timeless}
 
 
+def undisturbed(place: Path, line: Sequence[str]) -> dict[str, Any]:
+    """What a command line would have given."""
+    (outcome,) = session.run_pack([compose(*line, f"runs_dir={place / 'undisturbed'}")])
+    return result(outcome.directory)
+
+
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     """To the last bit, parameters, moments, normalizers, simulators and tables."""
     for name in ("episodes", "progress"):

@@ -19,6 +19,8 @@ from gymnasium.envs.registration import EnvSpec
 from repro.errors import ConfigError
 
 _Env = gymnasium.Env[Any, Any]
+# A wrapper's copies of what its task says of itself: filled when somebody asks.
+_CACHES = ("_cached_spec", "_action_space", "_observation_space", "_metadata", "_saved_kwargs")
 
 
 @runtime_checkable
@@ -96,7 +98,8 @@ def _variables(layer: _Env) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(layer).items()
-        if not (value is inner is not None or isinstance(value, EnvSpec | gymnasium.Space))
+        if name not in _CACHES
+        and not (value is inner is not None or isinstance(value, EnvSpec | gymnasium.Space))
     }
 
 
