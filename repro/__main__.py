@@ -158,6 +158,9 @@ def _train(config: Config) -> int:
         )
         if outcome.status == store.DONE:
             bar.update(bar.steps, 1)
+    if outcome.status == session.CORRUPT:
+        say(str(outcome.error), sys.stderr)
+        return EXIT_CORRUPT
     if outcome.status == store.FAILED:
         say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
         return EXIT_NUMERICAL

@@ -163,15 +163,6 @@ def load_whole(run: Path, complain: Callable[[str], None]) -> dict[int, Checkpoi
     return whole
 
 
-def newest_identity(run: Path) -> dict[str, Any] | None:
-    """The identity that the newest checkpoint with a whole manifest holds; None without one."""
-    for iteration in iterations(run):
-        with contextlib.suppress(CorruptError, KeyError):
-            path = run / FOLDER / f"iteration_{iteration:08}" / MANIFEST
-            return dict(_read_manifest(path)["identity"])
-    return None
-
-
 def clear(run: Path) -> None:
     """Remove a run's checkpoints: it is done."""
     if (run / FOLDER).is_dir():

@@ -14,7 +14,7 @@ import repro
 from repro import checkpoint, provenance, store
 from repro.checkpoint import Checkpoint
 from repro.config import Config
-from repro.errors import ConfigError
+from repro.errors import ConfigError, CorruptError
 
 # Libraries whose arithmetic a result is made of.
 VERSIONS = ("torch", "numpy", "mujoco", "gymnasium")
@@ -95,7 +95,7 @@ def plan(
     directories: Sequence[Path],
     device: str,
     complain: Callable[[str], None],
-) -> list[Start]:
+) -> tuple[list[Start], dict[int, str]]:
     """Group runs of one pack by the iteration that they go on from.
 
     Runs of a pack were saved one after the other, so that the newest iteration of some may be
@@ -107,16 +107,23 @@ def plan(
         device: where they will train.
         complain: told a sentence about each checkpoint that is damaged.
 
+    Returns:
+        The groups; and of runs that are in none, since none of their checkpoints is whole, index
+        -> a sentence.
+
     Raises:
         ConfigError: something has changed that an exact continuation depends on.
-        CorruptError: a run has checkpoints and none is whole.
     """
-    whole = [
-        {} if config.resume == "never" else checkpoint.load_whole(directory, complain)
-        for config, directory in zip(configs, directories, strict=True)
-    ]
+    whole: dict[int, dict[int, Checkpoint]] = {}
+    damaged: dict[int, str] = {}
+    for i, (config, directory) in enumerate(zip(configs, directories, strict=True)):
+        try:
+            never = config.resume == "never"
+            whole[i] = {} if never else checkpoint.load_whole(directory, complain)
+        except CorruptError as error:
+            damaged[i] = str(error)
     starts = []
-    for iteration, members in _common([sorted(each) for each in whole]):
+    for iteration, members in _common({i: list(found) for i, found in whole.items()}):
         checkpoints = [whole[i][iteration] for i in members] if iteration else []
         changes = [
             _accepted(configs[i], saved, identity(configs[i], device))
@@ -126,21 +133,7 @@ def plan(
     for config, directory in zip(configs, directories, strict=True):
         if config.resume == "never" and (directory / "run.json").exists():
             complain(f"{directory} is set aside as {store.set_aside(directory)}")
-    return starts
-
-
-def check(configs: Sequence[Config], device: str) -> None:
-    """Refuse runs that could not be continued as they ask to be; reads the newest manifests only.
-
-    Raises:
-        ConfigError: what has changed.
-    """
-    for config in configs:
-        directory = Path(config.runs_dir) / config.run_id
-        if config.resume == "exact" and not store.is_done(directory):
-            saved = checkpoint.newest_identity(directory)
-            if saved is not None:
-                _refuse(config, changes(saved, identity(config, device)))
+    return starts, damaged
 
 
 def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -168,12 +161,12 @@ def holds_envs(state: Mapping[str, Any]) -> bool:
     )
 
 
-def _common(kept: Sequence[Sequence[int]]) -> list[tuple[int, list[int]]]:
+def _common(kept: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
     """(iteration, runs that go on from it), for the iterations that each run has; 0 for none.
 
     Whoever is furthest behind sets the iteration, and all that have it too join.
     """
-    left, groups = list(range(len(kept))), []
+    left, groups = list(kept), []
     while left:
         iteration = min(max(kept[i], default=0) for i in left)
         members = [i for i in left if iteration in kept[i] or (not iteration and not kept[i])]

@@ -22,11 +22,13 @@ from repro.saving import Saver
 from repro.signals import Deferral
 
 SKIPPED = "SKIPPED"
+CORRUPT = "CORRUPT"
+ENDED = (store.DONE, store.FAILED)
 FLUSH_SECONDS = 60.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: DONE, FAILED, or SKIPPED because a finished one was there."""
+    """How a run ended: DONE, FAILED, SKIPPED (it was done) or CORRUPT (no checkpoint is whole)."""
 
     run_id: str
     directory: Path
@@ -55,7 +57,6 @@ def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Ou
 
     Raises:
         ConfigError: before anything is written.
-        CorruptError: checkpoints that are all damaged; before anything is written.
         StorageError: the results cannot be written.
         PreemptedError: SIGTERM, SIGINT or SIGHUP.
     """
@@ -67,24 +68,49 @@ def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Ou
         for config, directory in zip(configs, directories, strict=True)
     ]
     with Deferral() as signals:
-        for start in _starts([configs[i] for i in waiting], [directories[i] for i in waiting]):
+        starts, damaged = _starts([configs[i] for i in waiting], [directories[i] for i in waiting])
+        for i, error in damaged.items():
+            outcomes[waiting[i]] = outcomes[waiting[i]]._replace(status=CORRUPT, error=error)
+        for start in starts:
             members = [waiting[i] for i in start.members]
             pack = _Pack([configs[i] for i in members], [directories[i] for i in members], start)
-            for i, outcome in zip(members, pack.train(signals, report), strict=True):
+            so_far = _behind(report, outcomes, configs)
+            for i, outcome in zip(members, pack.train(signals, so_far), strict=True):
                 outcomes[i] = outcome
     return outcomes
 
 
-def _starts(configs: Sequence[Config], directories: Sequence[Path]) -> list[resume.Start]:
+def _behind(
+    report: Report | None, outcomes: Sequence[Outcome], configs: Sequence[Config]
+) -> Report | None:
+    """A report that also counts the runs that have ended in another group of the pack."""
+    if report is None:
+        return None
+    ended = [o.status for o in outcomes]
+    totals = [config.updates * config.batch_size for config in configs]
+    steps = sum(t for t, status in zip(totals, ended, strict=True) if status in ENDED)
+    return lambda now: report(
+        PackProgress(
+            now.steps + steps,
+            now.total_steps + steps,
+            now.runs + sum(status in ENDED for status in ended),
+            now.failed + ended.count(store.FAILED),
+        )
+    )
+
+
+def _starts(
+    configs: Sequence[Config], directories: Sequence[Path]
+) -> tuple[list[resume.Start], dict[int, str]]:
     if not configs:
-        return []
+        return [], {}
     device = str(resolve_device(configs[0].device))
-    starts = resume.plan(configs, directories, device, lambda text: say(text, sys.stderr))
+    starts, damaged = resume.plan(configs, directories, device, lambda text: say(text, sys.stderr))
     for start in starts:
         if start.checkpoints:
             runs = "1 run goes" if len(start.members) == 1 else f"{len(start.members)} runs go"
             say(f"{runs} on from iteration {start.checkpoints[0].iteration}")
-    return starts
+    return starts, damaged
 
 
 class _Pack:

@@ -37,11 +37,13 @@ def assert_is_small(found: Checkpoint) -> None:
 
 
 def report(name: str, figures: dict[str, Any]) -> None:
-    """Keep a full form's figures in `results/reliability`; only `make test-faults` asks for it."""
+    """Add figures to those in `results/reliability`; only `make test-faults` asks for it."""
     if os.environ.get("FAULT_FIGURES"):
         RESULTS.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(figures, indent=2) + "\n"
-        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+        path = RESULTS / f"{name}.json"
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        text = json.dumps(before | figures, indent=2, sort_keys=True) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def files(directory: Path) -> dict[str, bytes]:

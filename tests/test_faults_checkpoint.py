@@ -105,7 +105,8 @@ def test_f2_dying_at_every_step_of_a_save_leaves_one_that_is_whole(
             break
         steps += 1
     assert 15 <= steps < 100 and seen == {40, *before[-1:]}
-    report(f"f2_save_steps_{len(before)}_{'during' if halfway else 'before'}", {"steps": steps})
+    case = f"{len(before)} earlier ones, death {'after' if halfway else 'before'} the call"
+    report("f2_save_steps", {case: {"steps": steps, "whole_checkpoint_after_each": True}})
 
 
 def assert_is_small_after_another(run: Path, iteration: int) -> None:
@@ -164,7 +165,7 @@ def test_f6_every_flipped_bit_and_every_zeroed_page_is_noticed(tmp_path: Path, n
             zeroed += 1
     assert flipped > 200 and zeroed >= 10
     figures = {"bits_flipped": flipped, "ranges_zeroed": zeroed, "noticed": flipped + zeroed}
-    report(f"f6_damage_{path.stem}", figures)
+    report("f6_damage", {name: figures})
 
 
 def test_without_a_whole_one_the_run_is_not_begun_anew(tmp_path: Path) -> None:

@@ -104,4 +104,4 @@ def test_f1_killed_at_random_moments(tmp_path: Path, what: str, kills: int) -> N
     assert figures["rows_lost"] == figures["rows_doubled"] == 0 < figures["rows"]
     assert resumed >= 1, "not always from the beginning"
     if kills >= 25:
-        report(f"f1_kills_{what}", figures | {"went_on_from_a_checkpoint": resumed})
+        report("f1_kills", {what: figures | {"went_on_from_a_checkpoint": resumed}})
