@@ -63,9 +63,10 @@ def iterations(where: Path) -> dict[str, int]:
 def rounds(tmp_path: Path, line: tuple[str, ...], kills: int, seconds: float) -> Iterator[Path]:
     """Finished directories, until there were so many kills while they were made."""
     rng = np.random.default_rng(0)
-    done = 0
+    done, number = 0, 0
     while done < kills:
-        where = tmp_path / f"round {done}"
+        number += 1
+        where = tmp_path / f"round {number}"
         where.mkdir()
         before: dict[str, int] = {}
         while done < kills and killed(where, line, rng.uniform(0, seconds)):
