@@ -24,13 +24,16 @@ BYSTANDERS = frozenset(
         "__init__",
         "__main__",
         "archive",
+        "backends",
         "bench",
         "checkpoint",
         "checks",
         "cli_errors",
         "compose",
         "errors",
+        "heartbeats",
         "launcher",
+        "locks",
         "packs",
         "progress",
         "provenance",
@@ -40,8 +43,10 @@ BYSTANDERS = frozenset(
         "session",
         "signals",
         "sinks",
+        "status",
         "store",
         "sweep",
+        "work",
         "workers",
     )
 )
@@ -85,7 +90,7 @@ def code() -> str:
     hashed = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".cu")):
         name = path.relative_to(root)
-        if name.stem not in BYSTANDERS or len(name.parts) > 1:
+        if name.parts[0].removesuffix(".py") not in BYSTANDERS:
             hashed.update(f"{name.as_posix()}\n".encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
 

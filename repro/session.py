@@ -73,9 +73,10 @@ def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Ou
             outcomes[waiting[i]] = outcomes[waiting[i]]._replace(status=CORRUPT, error=error)
         for start in starts:
             members = [waiting[i] for i in start.members]
-            pack = _Pack([configs[i] for i in members], [directories[i] for i in members], start)
+            places = [directories[i] for i in members]
+            pack = _Pack([configs[i] for i in members], places, start, signals)
             so_far = _behind(report, outcomes, configs)
-            for i, outcome in zip(members, pack.train(signals, so_far), strict=True):
+            for i, outcome in zip(members, pack.train(so_far), strict=True):
                 outcomes[i] = outcome
     return outcomes
 
@@ -115,10 +116,15 @@ def _starts(
 
 class _Pack:
     def __init__(
-        self, configs: Sequence[Config], directories: Sequence[Path], start: resume.Start
+        self,
+        configs: Sequence[Config],
+        directories: Sequence[Path],
+        start: resume.Start,
+        signals: Deferral,
     ) -> None:
-        self.configs, self.directories = configs, directories
-        self.training = Training(configs)
+        self.configs, self.directories, self.signals = configs, directories, signals
+        with signals.interrupting():  # it may have to compile something; nothing is written yet
+            self.training = Training(configs)
         self.saver = Saver(configs, directories, self.training, start)
         self.flushed = time.monotonic()
         self.failed = 0
@@ -151,16 +157,16 @@ class _Pack:
                 "choose another."
             ) from error
 
-    def train(self, signals: Deferral, report: Report | None) -> list[Outcome]:
+    def train(self, report: Report | None) -> list[Outcome]:
         self.saver.announce()
         try:
             for config, directory in zip(self.configs, self.directories, strict=True):
                 self.sinks.append(sinks.open_sink(config, directory, self.step))
-            for record in signals.interruptible(self.training):
+            for record in self.signals.interruptible(self.training):
                 self._take(record)
                 if report is not None:
                     report(self._progress(record))
-                signals.check()
+                self.signals.check()
         except BaseException as error:
             self._abandon(error)
             raise

@@ -87,7 +87,7 @@ class Deferral:
         """The same items; a signal ends the making of the next one at once."""
         iterator = iter(items)
         while True:
-            with self._interrupting():
+            with self.interrupting():
                 try:
                     item = next(iterator)
                 except StopIteration:
@@ -95,7 +95,8 @@ class Deferral:
             yield item
 
     @contextlib.contextmanager
-    def _interrupting(self) -> Iterator[None]:
+    def interrupting(self) -> Iterator[None]:
+        """A signal ends this block at once, and one that waited does so at its start."""
         self._interruptible = True
         try:
             self.check()

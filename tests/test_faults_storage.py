@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from repro import checkpoint, resume, saving, session, store
+from repro.signals import Deferral
 from tests.cli import finish, start
 from tests.conftest import compose_config
 from tests.faults import assert_is_small, report, small
@@ -151,8 +152,9 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
         compose_config("env=half_cheetah", f"runs_dir={tmp_path}", f"seed={seed}")
         for seed in range(33)
     ]
-    start_ = resume.Start(0, list(range(33)), [], [{}] * 33)
-    pack = session._Pack(configs, [directory(config) for config in configs], start_)
+    begin_anew = resume.Start(0, list(range(33)), [], [{}] * 33)
+    places = [directory(config) for config in configs]
+    pack = session._Pack(configs, places, begin_anew, Deferral())
     for writer in pack.open.values():
         writer._episodes.extend({name: [1.0] * 10_000 for name in store.EPISODES})
         writer._progress.extend({name: [1.0] * 488 for name in store.PROGRESS})
@@ -188,7 +190,8 @@ def test_f26_saves_are_put_off_where_they_cost_more(
     now = 1000.0
     monkeypatch.setattr(saving.time, "monotonic", lambda: now)
     config = tiny(tmp_path, "env=hopper checkpoint.every_seconds=60 checkpoint.max_share=0.02")
-    pack = session._Pack([config], [directory(config)], resume.Start(0, [0], [], [{}]))
+    begin_anew = resume.Start(0, [0], [], [{}])
+    pack = session._Pack([config], [directory(config)], begin_anew, Deferral())
     save = checkpoint.save
 
     def slow(*arguments: object) -> None:
