@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce test test-slow lint types imports format bench clean
+.PHONY: help install reproduce test test-slow test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ test: lint types imports ## lint, types, import rules, tests
 
 test-slow: install ## tests that train until something is learned
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+test-faults: install ## faults at length: kills at random moments, written to results/reliability
+	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/test_faults_*.py \
+	  tests/test_resume.py -n 2 --dist loadfile
 
 lint: install ## style
 	$(BIN)/ruff check .

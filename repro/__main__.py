@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -16,14 +15,22 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from repro import cli_errors
+from repro import cli_errors, signals
 from repro.compose import register_schema
 from repro.config import CONF_DIR, Config, from_omegaconf
-from repro.errors import EXIT_BAD_INPUT, EXIT_NUMERICAL, ConfigError
+from repro.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_CORRUPT,
+    EXIT_CRASHED,
+    EXIT_NUMERICAL,
+    EXIT_PREEMPTED,
+    ConfigError,
+    CorruptError,
+    StorageError,
+)
 from repro.launcher import RunsFailedError
 from repro.progress import ProgressBar, say
 
-EXIT_INTERRUPTED = 130
 HELP = """\
 Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.
 
@@ -40,8 +47,10 @@ Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
 
 def main() -> None:
     """The command `repro`."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: leave runs marked
-    sys.exit(run(sys.argv[1:]))
+    signals.leave()
+    code = run(sys.argv[1:])
+    signals.be_deaf()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,7 +60,8 @@ def run(arguments: Sequence[str]) -> int:
         arguments: without the program's name.
 
     Returns:
-        0 done, 1 a run crashed, 2 bad input, 4 a run stopped being finite, 130 interrupted.
+        0 done, 1 a run crashed or could not be written, 2 bad input, 3 corrupt files, 4 a run
+        stopped being finite, 75 interrupted: the same command goes on.
     """
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -64,9 +74,15 @@ def run(arguments: Sequence[str]) -> int:
     except RunsFailedError as error:
         say(str(error), sys.stderr)
         return error.exit_code
+    except CorruptError as error:
+        say(str(error), sys.stderr)
+        return EXIT_CORRUPT
+    except StorageError as error:
+        say(str(error), sys.stderr)
+        return EXIT_CRASHED
     except KeyboardInterrupt:
-        say("Interrupted.", sys.stderr)
-        return EXIT_INTERRUPTED
+        say("Interrupted: the same command again continues.", sys.stderr)
+        return EXIT_PREEMPTED
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -142,6 +158,9 @@ def _train(config: Config) -> int:
         )
         if outcome.status == store.DONE:
             bar.update(bar.steps, 1)
+    if outcome.status == session.CORRUPT:
+        say(str(outcome.error), sys.stderr)
+        return EXIT_CORRUPT
     if outcome.status == store.FAILED:
         say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
         return EXIT_NUMERICAL

@@ -33,7 +33,17 @@ BATCHABLE = (
     "algorithm.entropy_coef",
 )
 # Where a run is put and watched; no part of what it computes.
-NOT_HASHED = ("runs_dir", "logger", "device", "engine", "budget", "experiment", "progress")
+NOT_HASHED = (
+    "runs_dir",
+    "logger",
+    "device",
+    "engine",
+    "budget",
+    "experiment",
+    "progress",
+    "checkpoint",
+    "resume",
+)
 
 
 @dataclass
@@ -117,6 +127,15 @@ class LoggerConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    """How often a run can be gone on from, and what that may cost."""
+
+    every_seconds: float = 60.0
+    max_share: float = 0.02  # of the wall time; saves are put off where they would take more
+    keep: int = 2
+
+
+@dataclass
 class Config:
     """One run. Treated as immutable once `validate` has passed it."""
 
@@ -132,6 +151,8 @@ class Config:
     device: str = MISSING  # cpu | cuda | auto
     engine: str = MISSING  # native | torch | auto
     progress: bool = True
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    resume: str = "exact"  # exact | approximate | never
     budget: str = MISSING
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
@@ -170,7 +191,11 @@ class Config:
     @property
     def hash(self) -> str:
         """SHA-256 over everything that the result depends on."""
-        return _digest(_without(self.as_dict(), NOT_HASHED))
+        return _digest(self.hashed())
+
+    def hashed(self) -> dict[str, Any]:
+        """What `hash` is of."""
+        return _without(self.as_dict(), NOT_HASHED)
 
     @property
     def pack_key(self) -> str:
@@ -222,6 +247,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("cpu", "cuda", "auto"),
     "engine": ("native", "torch", "auto"),
     "probe": ("none", "interpolation"),
+    "resume": ("exact", "approximate", "never"),
 }
 _POSITIVE = (
     "env.num_envs",
@@ -236,6 +262,7 @@ _POSITIVE = (
     "recipe.value_clip",
     "recipe.max_grad_norm",
     "recipe.early_stop_kl",
+    "checkpoint.max_share",
 )
 _NOT_NEGATIVE = (
     "seed",
@@ -248,6 +275,7 @@ _NOT_NEGATIVE = (
     "recipe.policy_gain",
     "recipe.value_gain",
     "recipe.advantage_epsilon",
+    "checkpoint.every_seconds",
 )
 
 
@@ -269,6 +297,8 @@ def validate(config: Config) -> None:
         raise ConfigError(
             f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
         )
+    _check_range(config, "checkpoint.max_share", "at most 1", lambda x: x <= 1)
+    _check_range(config, "checkpoint.keep", "2 or more", lambda x: x >= 2)
     _validate_objective(config.objective)
     _validate_sizes(config)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from repro.config import RecipeConfig
@@ -30,6 +33,20 @@ class RunningMoments:
         self.mean += delta * (n / total)
         self.variance = squares / total
         self.count = total
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's moments, in float64."""
+        return {
+            "mean": self.mean[learner].copy(),
+            "variance": self.variance[learner].copy(),
+            "count": self.count[learner].copy(),
+        }
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        self.mean[learner] = state["mean"]
+        self.variance[learner] = state["variance"]
+        self.count[learner] = state["count"]
 
 
 class ObservationNormalizer:
@@ -77,6 +94,17 @@ class ObservationNormalizer:
         np.clip(scaled, -self.clip, self.clip, out=scaled)
         out[...] = scaled
 
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's statistics; nothing where nothing is normalized."""
+        normalizes = self.each_step or self.each_rollout
+        return self.moments.checkpoint(learner) if normalizes else {}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        if state:
+            self.moments.restore(learner, state)
+            self._refresh()
+
     def _refresh(self) -> None:
         # In place: the compiled kernels know these arrays by their address.
         self.center[:] = self.moments.mean
@@ -109,3 +137,15 @@ class RewardScaler:
             self.returns[terminated | truncated] = 0
         scaled = rewards / np.sqrt(self.moments.variance + self._epsilon)
         return np.clip(scaled, -self._clip, self._clip)
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's statistics and accumulators; nothing where nothing is scaled."""
+        if not self.enabled:
+            return {}
+        return {"returns": self.returns[learner].copy(), **self.moments.checkpoint(learner)}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        if state:
+            self.returns[learner] = state["returns"]
+            self.moments.restore(learner, state)

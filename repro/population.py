@@ -45,6 +45,24 @@ class Streams:
         """A seed for each of the learner's N environments."""
         return [int(seed) for seed in self._env.generate_state(num_envs, np.uint32)]
 
+    def restart_seeds(self, num_envs: int, step: int) -> list[int]:
+        """Seeds like `env_seeds`, for episodes that begin anew after `step` steps."""
+        key = (*self._env.spawn_key, step)
+        again = np.random.SeedSequence(self._env.entropy, spawn_key=key)
+        return [int(seed) for seed in again.generate_state(num_envs, np.uint32)]
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Where the streams are that go on after the initialization."""
+        return {
+            "action": [self.action.bit_generator.state],
+            "shuffle": [self.shuffle.bit_generator.state],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        (self.action.bit_generator.state,) = state["action"]
+        (self.shuffle.bit_generator.state,) = state["shuffle"]
+
 
 class StackedParameters:
     """Parameters of P learners in one flat [P, n] tensor, with named views [P, ...] into it."""
@@ -79,6 +97,14 @@ class StackedParameters:
     def numpy(self, learner: int) -> dict[str, np.ndarray[Any, Any]]:
         """A copy of one learner's parameters by name."""
         return {name: view[learner].cpu().numpy().copy() for name, view in self.views.items()}
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's row, padding included."""
+        return {"flat": self.flat[learner].cpu().numpy().copy()}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned; views and leaves see it."""
+        self.flat[learner] = torch.from_numpy(state["flat"])
 
 
 def _named_views(flat: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -120,6 +146,21 @@ class Adam:
             clocks = [self.steps[p] for p in members]
             torch._foreach_add_(clocks, 1)
             self._fused(learning_rate, rows, clocks)
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's moments and clock."""
+        return {
+            "mean": self.mean[learner].cpu().numpy().copy(),
+            "variance": self.variance[learner].cpu().numpy().copy(),
+            "steps": self.steps[learner].cpu().numpy().copy(),
+        }
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        self.mean[learner] = torch.from_numpy(state["mean"])
+        self.variance[learner] = torch.from_numpy(state["variance"])
+        self.steps[learner] = torch.from_numpy(state["steps"])
+        self._in_step = bool((self.steps == self.steps[0]).all())
 
     def _fused(
         self, learning_rate: float, tensors: list[list[Tensor]], clocks: list[Tensor]

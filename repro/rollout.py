@@ -238,6 +238,47 @@ class Collector:
             "rewards.count": rewards.count[learner],
         }
 
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """All that one learner's next rollouts depend on besides its parameters and streams.
+
+        Without `envs` where the simulators' state cannot be taken out.
+        """
+        state: dict[str, Any] = {
+            "steps": self.steps,
+            "observations": self._normalizer.checkpoint(learner),
+            "rewards": self._reward_scaler.checkpoint(learner),
+        }
+        envs = self.envs.state(self._rows(learner))
+        if envs is None:
+            return state
+        episodes = {
+            "return": self._returns[learner].copy(),
+            "length": self._lengths[learner].copy(),
+        }
+        return state | {"envs": envs, "episodes": episodes}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned.
+
+        Without `envs`, new episodes begin, from seeds that no other episode began from.
+        """
+        self.steps = state["steps"]
+        self._normalizer.restore(learner, state.get("observations", {}))
+        self._reward_scaler.restore(learner, state.get("rewards", {}))
+        if "envs" in state:
+            self.envs.set_state(state["envs"], self._rows(learner))
+            self._returns[learner] = state["episodes"]["return"]
+            self._lengths[learner] = state["episodes"]["length"]
+        else:
+            seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
+            self.envs.restart(self._rows(learner), seeds)
+            self._returns[learner], self._lengths[learner] = 0, 0
+        self._observations = self._by_learner(self.envs.observations)
+
+    def _rows(self, learner: int) -> slice:
+        """The learner's environments among those of the pack."""
+        return slice(learner * self.num_envs, (learner + 1) * self.num_envs)
+
     def _by_learner(self, array: Array) -> Array:
         return array.reshape(self.learners, self.num_envs, *array.shape[1:])
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from repro import envs
 from repro.algorithms import ALGORITHMS
+from repro.checkpoint import Resumable
 from repro.config import Config, check_choice
-from repro.errors import ConfigError
+from repro.errors import ConfigError, CorruptError
 from repro.probes import interpolation
 from repro.records import Iteration
 
@@ -52,6 +53,31 @@ class Training:
                 yield record
         finally:
             self._envs.close()
+
+    def checkpoint(self, learner: int) -> dict[str, Any] | None:
+        """All that a learner's coming iterations depend on; None where that cannot be had.
+
+        Without a part named `envs` where it is the simulators' state that cannot be taken out.
+        """
+        algorithm: object = self._algorithm
+        return algorithm.checkpoint(learner) if isinstance(algorithm, Resumable) else None
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned, before the first iteration.
+
+        Raises:
+            ConfigError: it is another task's.
+            CorruptError: it is another algorithm's, or of another size.
+        """
+        try:
+            self._algorithm.restore(learner, state)
+        except ConfigError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CorruptError(
+                f"a checkpoint does not fit ({type(error).__name__}: {error}): say resume=never to "
+                "begin anew."
+            ) from error
 
     def state(self, learner: int) -> dict[str, Any]:
         """A learner's parameters and normalizer statistics by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,18 +12,23 @@ from typing import NamedTuple
 
 import torch
 
-from repro import provenance, sinks, store
+from repro import checkpoint, provenance, resume, sinks, store
 from repro.config import Config
-from repro.errors import ConfigError
+from repro.errors import ConfigError, StorageError
+from repro.progress import say
 from repro.records import Iteration
-from repro.runner import Training
+from repro.runner import Training, resolve_device
+from repro.saving import Saver
+from repro.signals import Deferral
 
 SKIPPED = "SKIPPED"
+CORRUPT = "CORRUPT"
+ENDED = (store.DONE, store.FAILED)
 FLUSH_SECONDS = 60.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: DONE, FAILED, or SKIPPED because a finished one was there."""
+    """How a run ended: DONE, FAILED, SKIPPED (it was done) or CORRUPT (no checkpoint is whole)."""
 
     run_id: str
     directory: Path
@@ -39,53 +45,111 @@ class PackProgress(NamedTuple):
     failed: int
 
 
-def run_pack(
-    configs: Sequence[Config], report: Callable[[PackProgress], None] | None = None
-) -> list[Outcome]:
+Report = Callable[[PackProgress], None]
+
+
+def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Outcome]:
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
-    A run that is DONE already is skipped; one that was not finished starts again. A learner that
-    stops being finite ends as FAILED while the others go on.
+    A run that is DONE already is skipped; one that was not finished goes on from its newest
+    checkpoint. A learner that stops being finite ends as FAILED while the others go on. A signal
+    to leave saves all runs, marks them PREEMPTED and is raised.
 
     Raises:
         ConfigError: before anything is written.
+        StorageError: the results cannot be written.
+        PreemptedError: SIGTERM, SIGINT or SIGHUP.
     """
     torch.set_num_threads(1)
     directories = [Path(config.runs_dir) / config.run_id for config in configs]
-    done = [store.is_done(directory) for directory in directories]
-    waiting = [i for i, skip in enumerate(done) if not skip]
+    waiting = [i for i, directory in enumerate(directories) if not store.is_done(directory)]
     outcomes = [
         Outcome(config.run_id, directory, SKIPPED, None)
         for config, directory in zip(configs, directories, strict=True)
     ]
-    if waiting:
-        pack = _Pack([configs[i] for i in waiting], [directories[i] for i in waiting])
-        for i, outcome in zip(waiting, pack.train(report), strict=True):
-            outcomes[i] = outcome
+    with Deferral() as signals:
+        starts, damaged = _starts([configs[i] for i in waiting], [directories[i] for i in waiting])
+        for i, error in damaged.items():
+            outcomes[waiting[i]] = outcomes[waiting[i]]._replace(status=CORRUPT, error=error)
+        for start in starts:
+            members = [waiting[i] for i in start.members]
+            places = [directories[i] for i in members]
+            pack = _Pack([configs[i] for i in members], places, start, signals)
+            so_far = _behind(report, outcomes, configs)
+            for i, outcome in zip(members, pack.train(so_far), strict=True):
+                outcomes[i] = outcome
     return outcomes
 
 
+def _behind(
+    report: Report | None, outcomes: Sequence[Outcome], configs: Sequence[Config]
+) -> Report | None:
+    """A report that also counts the runs that have ended in another group of the pack."""
+    if report is None:
+        return None
+    ended = [o.status for o in outcomes]
+    totals = [config.updates * config.batch_size for config in configs]
+    steps = sum(t for t, status in zip(totals, ended, strict=True) if status in ENDED)
+    return lambda now: report(
+        PackProgress(
+            now.steps + steps,
+            now.total_steps + steps,
+            now.runs + sum(status in ENDED for status in ended),
+            now.failed + ended.count(store.FAILED),
+        )
+    )
+
+
+def _starts(
+    configs: Sequence[Config], directories: Sequence[Path]
+) -> tuple[list[resume.Start], dict[int, str]]:
+    if not configs:
+        return [], {}
+    device = str(resolve_device(configs[0].device))
+    starts, damaged = resume.plan(configs, directories, device, lambda text: say(text, sys.stderr))
+    for start in starts:
+        if start.checkpoints:
+            runs = "1 run goes" if len(start.members) == 1 else f"{len(start.members)} runs go"
+            say(f"{runs} on from iteration {start.checkpoints[0].iteration}")
+    return starts, damaged
+
+
 class _Pack:
-    def __init__(self, configs: Sequence[Config], directories: Sequence[Path]) -> None:
-        self.configs, self.directories = configs, directories
-        self.training = Training(configs)
-        self.started = self.flushed = time.monotonic()
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        directories: Sequence[Path],
+        start: resume.Start,
+        signals: Deferral,
+    ) -> None:
+        self.configs, self.directories, self.signals = configs, directories, signals
+        with signals.interrupting():  # it may have to compile something; nothing is written yet
+            self.training = Training(configs)
+        self.saver = Saver(configs, directories, self.training, start)
+        self.flushed = time.monotonic()
         self.failed = 0
-        self.open = dict(enumerate(self._writers()))
+        self.open = dict(enumerate(self._writers(start)))
+        self.step = start.iteration * configs[0].batch_size
         self.sinks: list[sinks.Sink] = []
         self.outcomes: dict[int, Outcome] = {}
 
-    def _writers(self) -> list[store.RunWriter]:
+    def _writers(self, start: resume.Start) -> list[store.RunWriter]:
         common = provenance.machine() | {
             "device": self.training.device,
             "threads": torch.get_num_threads(),
             "pack_size": len(self.configs),
-            "started_at": provenance.now(),
+            "resumable": self.saver.resumable,
         }
+        tables = dict(enumerate(saved.tables for saved in start.checkpoints))
         try:
             return [
-                store.RunWriter(directory, config.as_dict(), provenance.identity(config) | common)
-                for config, directory in zip(self.configs, self.directories, strict=True)
+                store.RunWriter(
+                    self.directories[p],
+                    config.as_dict(),
+                    provenance.identity(config) | common | self.saver.history(p),
+                    tables.get(p),
+                )
+                for p, config in enumerate(self.configs)
             ]
         except OSError as error:
             raise ConfigError(
@@ -93,14 +157,16 @@ class _Pack:
                 "choose another."
             ) from error
 
-    def train(self, report: Callable[[PackProgress], None] | None) -> list[Outcome]:
+    def train(self, report: Report | None) -> list[Outcome]:
+        self.saver.announce()
         try:
             for config, directory in zip(self.configs, self.directories, strict=True):
-                self.sinks.append(sinks.open_sink(config, directory))
-            for record in self.training:
+                self.sinks.append(sinks.open_sink(config, directory, self.step))
+            for record in self.signals.interruptible(self.training):
                 self._take(record)
                 if report is not None:
                     report(self._progress(record))
+                self.signals.check()
         except BaseException as error:
             self._abandon(error)
             raise
@@ -127,37 +193,61 @@ class _Pack:
             self._close(p, store.FAILED, error=error, failed_iteration=record.number)
         for p in record.finished:
             self._close(p, store.DONE)
+        for p, writer in self.open.items():
+            self.saver.remember(p, record.number, writer.counts())
+        if self.saver.due():
+            self.saver.save(self.open)
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self._flush()
 
     def _close(self, p: int, status: str, error: str | None = None, **info: object) -> None:
-        self.open.pop(p).finish(
-            status,
-            self.training.state(p),
-            error=error,
-            finished_at=provenance.now(),
-            time_wall_s=time.monotonic() - self.started,
-            **info,
-        )
+        """End a run: DONE, or FAILED because its numbers did, or left by `_abandon`."""
+        ended = status == store.DONE or "failed_iteration" in info
+        state = self.training.checkpoint(p) if status == store.DONE else None
+        try:
+            self.open[p].finish(
+                status,
+                self.training.state(p) if ended else None,
+                error=error,
+                finished_at=provenance.now(),
+                digest=None if state is None else checkpoint.digest(state),
+                **self.saver.history(p),
+                **info,
+            )
+        except OSError as failure:
+            raise StorageError(
+                f"{self.directories[p]} cannot be written to ({failure}): make room and give the "
+                "same command again; it goes on from the last checkpoint."
+            ) from failure
+        self.open.pop(p)
+        self.saver.forget(p)
+        if status == store.DONE:
+            checkpoint.clear(self.directories[p])
         self.failed += status == store.FAILED
         if p < len(self.sinks):  # not when opening one of them is what went wrong
             self.sinks[p].close(status)
         self.outcomes[p] = Outcome(self.configs[p].run_id, self.directories[p], status, error)
 
     def _flush(self) -> None:
-        for writer in self.open.values():
-            writer.flush()
+        """Let the tables be read while the run goes on; what resumes reads checkpoints."""
+        try:
+            for writer in self.open.values():
+                writer.flush()
+        except OSError as error:
+            say(f"The tables cannot be written for now ({error}).", sys.stderr)
         self.flushed = time.monotonic()
 
     def _abandon(self, error: BaseException) -> None:
-        """An interruption or a bug: keep the rows so far, and say what happened."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
-        status = store.PREEMPTED if interrupted else store.FAILED
+        """An interruption or a bug: save all runs as they last were, and say what happened."""
+        left = isinstance(error, KeyboardInterrupt | SystemExit | StorageError)
+        self.saver.save(self.open)
         trace = "".join(traceback.format_exception(error))
         for p in list(self.open):
-            (self.directories[p] / "error.log").write_text(trace, encoding="utf-8")
             with contextlib.suppress(OSError):
-                self._close(p, status, error=f"{type(error).__name__}: {error}")
+                if not left:
+                    (self.directories[p] / "error.log").write_text(trace, encoding="utf-8")
+                name = type(error).__name__
+                self._close(p, store.PREEMPTED if left else store.FAILED, error=f"{name}: {error}")
 
     def _progress(self, record: Iteration) -> PackProgress:
         runs = len(self.configs)

@@ -57,8 +57,14 @@ def check_available(config: Config) -> None:
         )
 
 
-def open_sink(config: Config, directory: Path) -> Sink:
+def open_sink(config: Config, directory: Path, step: int = 0) -> Sink:
     """The sink that `config.logger` names, for the run in `directory`.
+
+    Args:
+        config: of the run.
+        directory: the run's.
+        step: environment steps after which it goes on; what an earlier attempt logged later is
+            void.
 
     Raises:
         ConfigError: it cannot be opened.
@@ -67,7 +73,7 @@ def open_sink(config: Config, directory: Path) -> Sink:
     if config.logger.name == "wandb":
         return _Wandb(config, directory)
     if config.logger.name == "tensorboard":
-        return _TensorBoard(directory)
+        return _TensorBoard(directory, step)
     return _Nothing()
 
 
@@ -130,10 +136,10 @@ class _Wandb:
 class _TensorBoard:
     """Event files in the run directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(directory))
+        self._writer = SummaryWriter(str(directory), purge_step=step + 1 if step else None)
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         for name, value in _finite(metrics).items():

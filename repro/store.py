@@ -6,6 +6,7 @@
     DIR/<run_id>/episodes.parquet  one row a finished training episode
     DIR/<run_id>/progress.parquet  one row an iteration
     DIR/<run_id>/parameters.npz    final parameters and normalizer
+    DIR/<run_id>/checkpoints/      what an unfinished run goes on from (`repro.checkpoint`)
 
 Everything is written beside its place and renamed. Tables carry page checksums, which `read_*`
 verifies: a flipped bit is an error, not a number. Nothing is ever pickled.
@@ -26,7 +27,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from repro.errors import CorruptError
+
 SCHEMA_VERSION = 1
+LOCK = "lock"  # the file in a run directory that says whose it is
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 
 # name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
@@ -102,9 +106,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run again.") from error
+        raise CorruptError(f"{path} is damaged ({error}): remove it and run again.") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path} holds no JSON object: remove it and run again.")
+        raise CorruptError(f"{path} holds no JSON object: remove it and run again.")
     return values
 
 
@@ -134,21 +138,60 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}): run that configuration again.") from error
+        raise CorruptError(f"{path} is damaged ({error}): run that configuration again.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
+
+
+class Rows:
+    """A growing table, kept as arrays; rows are only ever added at its end."""
+
+    def __init__(
+        self, schema: Mapping[str, tuple[str, str]], start: Mapping[str, Any] | None = None
+    ) -> None:
+        """Begin with the columns of `start`, or empty."""
+        self._kinds = {name: kind for name, (kind, _) in schema.items()}
+        self._old = {
+            name: np.array([] if start is None else start[name], kind)
+            for name, kind in self._kinds.items()
+        }
+        self._new: dict[str, list[Any]] = {name: [] for name in self._kinds}
+
+    def __len__(self) -> int:
+        """Rows so far."""
+        return len(next(iter(self._old.values()))) + len(next(iter(self._new.values())))
+
+    def extend(self, columns: Mapping[str, Iterable[Any]]) -> None:
+        """Add rows; None is NaN."""
+        for name, values in self._new.items():
+            values.extend(columns[name])
+
+    def columns(self, rows: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
+        """The first `rows`, all by default, as arrays by column."""
+        for name, kind in self._kinds.items():
+            if self._new[name]:
+                self._old[name] = np.append(self._old[name], np.array(self._new[name], kind))
+                self._new[name] = []
+        return {name: column[:rows] for name, column in self._old.items()}
 
 
 class RunWriter:
     """Writes one run's directory. Rows wait in memory between `flush`es."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> None:
-        """Claim `directory`: an unfinished earlier attempt in it is overwritten.
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        info: Mapping[str, Any],
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Claim `directory`: what an earlier attempt left there is overwritten.
 
         Args:
             directory: `runs_dir / run_id`.
             config: nested plain dictionaries, written as config.yaml.
             info: the fields of run.json that are known at the start.
+            tables: rows that a checkpoint holds, by table and column; later ones on disk are void.
         """
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -158,20 +201,32 @@ class RunWriter:
         write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
         self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
         write_json(directory / "run.json", self._info)
-        self._episodes: dict[str, list[Any]] = {name: [] for name in EPISODES}
-        self._progress: dict[str, list[Any]] = {name: [] for name in PROGRESS}
+        tables = tables or {}
+        self._episodes = Rows(EPISODES, tables.get("episodes"))
+        self._progress = Rows(PROGRESS, tables.get("progress"))
+        if tables:
+            self.flush()
 
     def add(self, progress: Mapping[str, Any], episodes: Mapping[str, Iterable[Any]]) -> None:
         """One iteration: a value for each column of PROGRESS, a sequence for each of EPISODES."""
-        for name, values in self._progress.items():
-            values.append(progress[name])
-        for name, values in self._episodes.items():
-            values.extend(episodes[name])
+        self._progress.extend({name: [progress[name]] for name in PROGRESS})
+        self._episodes.extend(episodes)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        return {"episodes": len(self._episodes), "progress": len(self._progress)}
+
+    def tables(self, counts: Mapping[str, int]) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+        """The first so many rows of each table, by table and column."""
+        return {
+            "episodes": self._episodes.columns(counts["episodes"]),
+            "progress": self._progress.columns(counts["progress"]),
+        }
 
     def flush(self) -> None:
         """Put the rows so far on disk."""
-        write_table(self.directory / "episodes.parquet", self._episodes, EPISODES)
-        write_table(self.directory / "progress.parquet", self._progress, PROGRESS)
+        write_table(self.directory / "episodes.parquet", self._episodes.columns(), EPISODES)
+        write_table(self.directory / "progress.parquet", self._progress.columns(), PROGRESS)
 
     def finish(
         self,
@@ -205,7 +260,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     try:
         return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged: run that configuration again.") from error
+        raise CorruptError(f"{path} is damaged: run that configuration again.") from error
 
 
 def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -220,8 +275,30 @@ def is_done(directory: Path) -> bool:
 
 
 def run_directories(runs_dir: Path) -> list[Path]:
-    """Every run directory under `runs_dir`, at any depth, in the order of their names."""
-    return sorted(path.parent for path in runs_dir.rglob("run.json"))
+    """Every run directory under `runs_dir`, at any depth, in the order of their names.
+
+    Not those in hidden directories, where `set_aside` puts attempts that were given up.
+    """
+    return sorted(
+        path.parent
+        for path in runs_dir.rglob("run.json")
+        if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
+    )
+
+
+def set_aside(directory: Path) -> Path:
+    """Move what is in a run directory to `runs_dir/.set_aside/<run_id>.1`, .2 and so on.
+
+    The directory itself stays, and so does a lock in it.
+    """
+    number = 1
+    while (aside := directory.parent / ".set_aside" / f"{directory.name}.{number}").exists():
+        number += 1
+    aside.mkdir(parents=True)
+    for path in directory.iterdir():
+        if path.name != LOCK:
+            path.rename(aside / path.name)
+    return aside
 
 
 def write_sweep(runs_dir: Path, runs: Iterable[Mapping[str, Any]]) -> None:

@@ -131,7 +131,7 @@ def test_every_key_is_hashed_or_said_not_to_be(config: Compose) -> None:
 
 def _other(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.replace(value, name="other")
+        return dataclasses.replace(value, **{dataclasses.fields(value)[0].name: "other"})
     return "other"
 
 

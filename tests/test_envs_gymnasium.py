@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
 from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
 
 import repro.envs
 from repro.envs.gymnasium import GymnasiumVectorEnv
 from repro.errors import ConfigError
+from tests.states import through_files
 
 FLAT = Box(-1, 1, (2,))
 
@@ -150,12 +152,25 @@ def test_a_missing_extra_is_named(
         GymnasiumVectorEnv(bare_id, 1)
 
 
-def test_state_is_not_available() -> None:
-    env = GymnasiumVectorEnv("CartPole-v1", 1)
-    saved: object = repro.envs.make("CartPole-v1", "gymnasium", 1).state()
-    assert saved is None
-    with pytest.raises(ConfigError, match="cannot restore"):
-        env.set_state({})
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", "Acrobot-v1", "MountainCarContinuous-v0", "Pendulum-v1"]
+)
+def test_a_restored_environment_goes_on_bit_for_bit(env_id: str) -> None:
+    original, restored = GymnasiumVectorEnv(env_id, 3), GymnasiumVectorEnv(env_id, 5)
+    original.reset(seed=1)
+    restored.reset(seed=2)
+    actions = batch_space(original.single_action_space, 3)
+    actions.seed(0)
+    for _ in range(150):
+        original.step(actions.sample())
+    restored.set_state(through_files(original.state()), slice(1, 4))
+    np.testing.assert_array_equal(restored.observations[1:4], original.observations)
+    for _ in range(250):
+        action = actions.sample()
+        expected = original.step(action)
+        found = restored.step(np.concatenate([action[:1], action, action[:1]]))
+        for ours, theirs in zip(found[:4], expected[:4], strict=True):
+            np.testing.assert_array_equal(ours[1:4], theirs)
 
 
 def test_close_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ SERIAL = "hydra.launcher.workers=1"
 PARALLEL = "hydra.launcher.workers=2"
 FOLDER = Path(__file__).parent
 
+INTERRUPTED = "Interrupted: the same command again continues.\n"
+
 
 def statuses(runs_dir: Path = Path("runs")) -> dict[str, str]:
     """By run id."""
@@ -369,7 +371,7 @@ def test_ctrl_c_while_the_workers_start(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     finished = finish(process)
     wait_for(lambda: not any(child.is_running() for child in children))
-    assert finished.code == 130 and finished.err == "Interrupted.\n"
+    assert finished.code == 75 and finished.err == INTERRUPTED
     assert set(statuses(tmp_path / "runs").values()) <= {store.PREEMPTED}
 
 
@@ -386,7 +388,7 @@ def test_an_end_from_outside_leaves_no_process(tmp_path: Path, how: str) -> None
     finished = finish(process)
     wait_for(lambda: not any(child.is_running() for child in children))
     if how != "SIGKILL":
-        assert finished.code == 130 and finished.err == "Interrupted.\n"
+        assert finished.code == 75 and finished.err == INTERRUPTED
         assert set(statuses(tmp_path / "runs").values()) == {store.PREEMPTED}
         assert not (tmp_path / "runs" / ".progress").exists()
 
@@ -397,7 +399,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     wait_for(lambda: bool(list(tmp_path.glob("runs/*/run.json"))))
     process.send_signal(signal.SIGINT)
     finished = finish(process)
-    assert finished.code == 130 and finished.err == "Interrupted.\n"
+    assert finished.code == 75 and finished.err == INTERRUPTED
     assert list(statuses(tmp_path / "runs").values()) == [store.PREEMPTED]
 
 

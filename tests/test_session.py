@@ -141,7 +141,7 @@ def test_an_exception_marks_the_runs_and_keeps_their_rows(
 def test_a_logger_that_does_not_open_leaves_no_run_behind_as_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(config: Config, directory: Path) -> None:
+    def refuse(config: Config, directory: Path, step: int) -> None:
         raise OSError("no room")
 
     monkeypatch.setattr(session.sinks, "open_sink", refuse)

@@ -350,6 +350,32 @@ class PPO:
         self.active = [p for p in self.active if p not in failed]
         return failed
 
+    # -- resuming --------------------------------------------------------------------------------
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """Everything that a learner's coming iterations depend on; schedules follow from it."""
+        adapts = not math.isnan(self.target_kl[learner])
+        return {
+            "iteration": self.iteration,
+            "finished_steps": int(self.finished_steps[learner]),
+            "beta": float(self.beta[learner]) if adapts else None,
+            "parameters": self.parameters.checkpoint(learner),
+            "adam": self.adam.checkpoint(learner),
+            "streams": self.streams[learner].checkpoint(),
+            "collector": self.collector.checkpoint(learner),
+        }
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
+        self.iteration = state["iteration"]
+        self.finished_steps[learner] = state["finished_steps"]
+        if state["beta"] is not None:
+            self.beta[learner] = state["beta"]
+        self.parameters.restore(learner, state["parameters"])
+        self.adam.restore(learner, state["adam"])
+        self.streams[learner].restore(state["streams"])
+        self.collector.restore(learner, state["collector"])
+
     def _column(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 

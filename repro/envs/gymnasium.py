@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,15 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.envs.vector import BoolArray, FloatArray, Seeds, VectorEnv, spread_seeds
+from repro.envs import plain_state
+from repro.envs.vector import (
+    EVERYWHERE,
+    BoolArray,
+    FloatArray,
+    Seeds,
+    VectorEnv,
+    spread_seeds,
+)
 from repro.errors import ConfigError
 
 
@@ -64,6 +72,7 @@ class GymnasiumVectorEnv(VectorEnv):
         self.action_space = self._envs.action_space
         self.observations: FloatArray = np.zeros((num_envs, *own_space.shape))
         self._final_observations = np.zeros_like(self.observations)
+        self._plain = True  # until it is seen otherwise
 
     def reset(
         self, *, seed: Seeds = None, options: dict[str, Any] | None = None
@@ -86,19 +95,43 @@ class GymnasiumVectorEnv(VectorEnv):
             infos["final_obs"] = self._final_observations
         return self.observations, rewards, terminated, truncated, infos
 
-    def state(self) -> None:
-        """None: Gymnasium has no way to take out an environment's state."""
+    def state(self, rows: slice = EVERYWHERE) -> dict[str, Any] | None:
+        """What `repro.envs.plain_state` finds, or None where that is not all there is."""
+        if not self._plain:
+            return None
+        try:
+            layers = [plain_state.take(env) for env in self._envs.envs[rows]]
+        except plain_state.NotPlainError:
+            self._plain = False
+            return None
+        return {
+            "env_id": self._env_id,
+            "observations": self.observations[rows].copy(),
+            "layers": layers,
+        }
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Always refused.
+    def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
+        """Put back what `state` returned.
 
         Raises:
-            ConfigError: since there is no state to put back.
+            ConfigError: if it is another task's, or of another number of environments.
         """
-        raise ConfigError(
-            f"{self._env_id} runs on the gymnasium backend, which cannot restore an environment; "
-            "start the run again from step 0"
-        )
+        envs = self._envs.envs[rows]
+        found = (state["env_id"], len(state["layers"]))
+        if found != (self._env_id, len(envs)):
+            raise ConfigError(
+                f"the saved environment state is of {found[1]} x {found[0]}, but this is "
+                f"{len(envs)} x {self._env_id}: restore it into an environment made the same way"
+            )
+        for env, layers in zip(envs, state["layers"], strict=True):
+            plain_state.put(env, layers)
+        self.observations[rows] = state["observations"]
+
+    def restart(self, rows: slice, seeds: Sequence[int]) -> None:
+        """Start new episodes in some environments."""
+        envs = self._envs.envs[rows]
+        for env, observation, seed in zip(envs, self.observations[rows], seeds, strict=True):
+            observation[...] = env.reset(seed=seed)[0]
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments."""

@@ -8,7 +8,8 @@ the same bits and takes 7 to 15 % longer, for it walks N copies of MuJoCo's scra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -30,7 +31,14 @@ from repro.envs.mujoco_prototype import (
     route_mujoco_warnings,
 )
 from repro.envs.mujoco_tasks import ActionArray, InfoArrays, Simulation, Task
-from repro.envs.vector import BoolArray, FloatArray, Seeds, VectorEnv, spread_seeds
+from repro.envs.vector import (
+    EVERYWHERE,
+    BoolArray,
+    FloatArray,
+    Seeds,
+    VectorEnv,
+    spread_seeds,
+)
 from repro.errors import ConfigError
 
 TASKS: dict[str, type[Task]] = {
@@ -90,6 +98,7 @@ class MujocoVectorEnv(VectorEnv):
         self._with_infos = with_infos
         self._frame_skip = int(original.frame_skip)
         self._episode_steps = episode_steps(prototype)
+        self._model_digest = _digest(original.model)
         self._batch = Batch(original.model, num_envs, nthread=1)
         self._qpos: FloatArray = self._batch.bind("qpos")
         self._qvel: FloatArray = self._batch.bind("qvel")
@@ -209,7 +218,7 @@ class MujocoVectorEnv(VectorEnv):
             infos |= _merged_infos(step_infos, self._task.reset_infos(), self._done)
         return infos
 
-    def state(self) -> dict[str, Any]:
+    def state(self, rows: slice = EVERYWHERE) -> dict[str, Any]:
         """Everything the next steps depend on: NumPy arrays and JSON-able values, by name.
 
         The arrays are copies. `integration` [N, S] holds MuJoCo's `mjSTATE_INTEGRATION` of each
@@ -218,39 +227,47 @@ class MujocoVectorEnv(VectorEnv):
         return {
             "env_id": self._env_id,
             "mujoco": mujoco.__version__,
+            "model": self._model_digest,
             "needs_reset": self._needs_reset,
-            "integration": self._batch.state.copy(),
-            "elapsed": self._elapsed.copy(),
-            "observations": self.observations.copy(),
-            "generators": [_generator_state(generator) for generator in self._generators],
-            **{f"task_{name}": array.copy() for name, array in self._task.carried().items()},
+            "integration": self._batch.state[rows].copy(),
+            "elapsed": self._elapsed[rows].copy(),
+            "observations": self.observations[rows].copy(),
+            "generators": [_generator_state(generator) for generator in self._generators[rows]],
+            **{f"task_{name}": a[rows].copy() for name, a in self._task.carried().items()},
         }
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
         """Put back what `state` returned; the next steps are then equal to the last bit.
 
         Raises:
             ConfigError: if the state is another task's, of another number of environments, or from
-                another version of MuJoCo, whose physics may differ.
+                another model or version of MuJoCo, whose physics may differ.
         """
-        self._check_state(state)
+        self._check_state(state, len(self._elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
-        self._batch.state[:] = state["integration"]
-        self._elapsed[:] = state["elapsed"]
-        self.observations[:] = state["observations"]
-        self._generators = [_restored_generator(saved) for saved in state["generators"]]
+        self._batch.state[rows] = state["integration"]
+        self._elapsed[rows] = state["elapsed"]
+        self.observations[rows] = state["observations"]
+        self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
         for name, array in self._task.carried().items():
-            array[:] = state[f"task_{name}"]
+            array[rows] = state[f"task_{name}"]
 
-    def _check_state(self, state: Mapping[str, Any]) -> None:
+    def restart(self, rows: slice, seeds: Sequence[int]) -> None:
+        """Start new episodes in some environments."""
+        self._generators[rows] = [seeding.np_random(seed)[0] for seed in seeds]
+        self._start_episodes(np.arange(self.num_envs, dtype=np.int32)[rows])
+
+    def _check_state(self, state: Mapping[str, Any], num_envs: int) -> None:
         expected = {
             "env_id": self._env_id,
             "mujoco": mujoco.__version__,
-            "number of environments": self.num_envs,
+            "model": self._model_digest,
+            "number of environments": num_envs,
         }
         found = {
             "env_id": state["env_id"],
             "mujoco": state["mujoco"],
+            "model": state["model"],
             "number of environments": len(state["integration"]),
         }
         for name, value in expected.items():
@@ -278,6 +295,13 @@ def _merged_infos(step: InfoArrays, reset: InfoArrays, done: BoolArray) -> dict[
         infos[key] = np.where(done, value, earlier)
         infos[f"_{key}"] = infos.get(f"_{key}", False) | done
     return infos
+
+
+def _digest(model: Any) -> str:
+    """SHA-256 of a compiled model: a changed XML is another simulation."""
+    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return hashlib.sha256(buffer.tobytes()).hexdigest()
 
 
 def _generator_state(generator: np.random.Generator | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from repro.errors import ConfigError
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+EVERYWHERE = slice(None)
 Seeds = int | np.integer[Any] | Sequence[int | None] | NDArray[np.integer[Any]] | None
 
 
@@ -71,18 +72,34 @@ class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any
         """
         raise NotImplementedError
 
-    def state(self) -> dict[str, Any] | None:
+    def state(self, rows: slice = EVERYWHERE) -> dict[str, Any] | None:
         """Everything the next steps depend on, as NumPy arrays and JSON-able values by name.
 
-        None where a backend cannot take it out.
+        None where it cannot be taken out.
+
+        Args:
+            rows: which of the N environments.
         """
         raise NotImplementedError
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
         """Put back what `state` returned; the next steps are then equal to the last bit.
+
+        Args:
+            state: of as many environments as `rows` has; they may have been others.
+            rows: which of the N environments.
 
         Raises:
             ConfigError: if the state does not fit, or the backend cannot restore one.
+        """
+        raise NotImplementedError
+
+    def restart(self, rows: slice, seeds: Sequence[int]) -> None:
+        """Start new episodes in some environments, in the middle of whatever the others do.
+
+        Args:
+            rows: which of the N environments.
+            seeds: one for each of them.
         """
         raise NotImplementedError
 

@@ -1,0 +1,155 @@
+"""Takes a Gymnasium environment's state out of its attributes, where they tell all of it.
+
+Gymnasium has no method for that. Many tasks (classic control, most that are written in Python)
+keep all they know in numbers, arrays and generators: attributes of the task and of its wrappers.
+Those are taken out as JSON values, exact to the last bit, and put back. A task that holds anything
+else, such as a simulator's object, cannot be saved this way. It, or a wrapper, may have methods
+of its own for it: `checkpoint()`, which returns JSON values, and `restore(values)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from repro.errors import ConfigError
+
+_Env = gymnasium.Env[Any, Any]
+# A wrapper's copies of what its task says of itself: filled when somebody asks.
+_CACHES = ("_cached_spec", "_action_space", "_observation_space", "_metadata", "_saved_kwargs")
+
+
+@runtime_checkable
+class SavesItself(Protocol):
+    """A task or a wrapper that can take out its state and put it back."""
+
+    def checkpoint(self) -> dict[str, Any]:
+        """JSON values."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+
+
+class NotPlainError(TypeError):
+    """Something that is neither a number nor text, nor made of them."""
+
+
+def take(env: _Env) -> list[dict[str, Any]]:
+    """The state of an environment's layers, the outermost first, as JSON values.
+
+    Raises:
+        NotPlainError: naming the attribute that cannot be saved.
+    """
+    seen: set[int] = set()
+    return [_take_layer(layer, seen) for layer in _layers(env)]
+
+
+def put(env: _Env, state: Sequence[Mapping[str, Any]]) -> None:
+    """Put back what `take` returned, into an environment made the same way.
+
+    Raises:
+        ConfigError: it has other layers.
+    """
+    layers = _layers(env)
+    if [type(layer).__qualname__ for layer in layers] != [each["layer"] for each in state]:
+        raise ConfigError(
+            "the saved environment state has other wrappers: restore it into an environment made "
+            "the same way"
+        )
+    for layer, saved in zip(layers, state, strict=True):
+        if isinstance(layer, SavesItself):
+            layer.restore(saved["own"])
+            continue
+        for name in set(_variables(layer)) - set(saved["variables"]):
+            delattr(layer, name)
+        for name, value in saved["variables"].items():
+            setattr(layer, name, _decode(value))
+
+
+def _layers(env: _Env) -> list[_Env]:
+    layers = [env]
+    while isinstance(layers[-1], gymnasium.Wrapper):
+        layers.append(layers[-1].env)
+    return layers
+
+
+def _take_layer(layer: _Env, seen: set[int]) -> dict[str, Any]:
+    name = type(layer).__qualname__
+    if isinstance(layer, SavesItself):
+        return {"layer": name, "own": layer.checkpoint()}
+    variables = {}
+    for key, value in _variables(layer).items():
+        try:
+            variables[key] = _encode(value, seen)
+        except NotPlainError as error:
+            raise NotPlainError(f"{name}.{key} is {error}") from error
+    return {"layer": name, "variables": variables}
+
+
+def _variables(layer: _Env) -> dict[str, Any]:
+    """A layer's attributes but for what says how it was made."""
+    # A space is a constant: Gymnasium seeds none, so a task that samples from its own could not be
+    # repeated in the first place.
+    inner = layer.env if isinstance(layer, gymnasium.Wrapper) else None
+    return {
+        name: value
+        for name, value in vars(layer).items()
+        if name not in _CACHES
+        and not (value is inner is not None or isinstance(value, EnvSpec | gymnasium.Space))
+    }
+
+
+def _encode(value: Any, seen: set[int]) -> Any:
+    """A JSON value; anything that JSON would blur is a one-entry dictionary that says its kind."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return {"float": value.hex()}
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return {"scalar": [value.dtype.str, value.tobytes().hex()]}
+    if type(value) is tuple:
+        return {"tuple": [_encode(item, seen) for item in value]}
+    if id(value) in seen:  # two names of one array would come back as two arrays
+        raise NotPlainError("shared with another attribute")
+    seen.add(id(value))
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return {"array": [value.dtype.str, list(value.shape), value.tobytes().hex()]}
+    if type(value) is np.random.Generator and isinstance(value.bit_generator, np.random.PCG64):
+        return {"generator": value.bit_generator.state}
+    if type(value) is list:
+        return {"list": [_encode(item, seen) for item in value]}
+    if type(value) is dict and all(type(key) is str for key in value):
+        return {"dict": {key: _encode(item, seen) for key, item in value.items()}}
+    raise NotPlainError(f"of type {type(value).__qualname__}")
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    return _DECODERS[kind](content)
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    generator = np.random.Generator(np.random.PCG64(0))
+    generator.bit_generator.state = state
+    return generator
+
+
+def _array(dtype: str, shape: Sequence[int], content: str) -> Any:
+    return np.frombuffer(bytes.fromhex(content), np.dtype(dtype)).reshape(shape).copy()
+
+
+_DECODERS: dict[str, Any] = {
+    "float": float.fromhex,
+    "scalar": lambda content: _array(content[0], (), content[1])[()],
+    "array": lambda content: _array(*content),
+    "generator": _generator,
+    "list": lambda items: [_decode(item) for item in items],
+    "tuple": lambda items: tuple(_decode(item) for item in items),
+    "dict": lambda items: {key: _decode(item) for key, item in items.items()},
+}

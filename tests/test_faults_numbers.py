@@ -1,0 +1,152 @@
+"""F8, F9 and F10: tasks that break and numbers that end concern one run, and no checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repro import archive, checkpoint, session, store
+from repro.algorithms.ppo import PPO
+from repro.config import Config
+from repro.records import Iteration
+from tests.tiny import assert_same, directory, result, tiny
+
+MEMBERS = (0, 1, 2)
+
+
+def pack(tmp_path: Path, task: str) -> list[Config]:
+    line = f"env=gymnasium env.id=tests.tasks:{task}-v0 recipe=ppo2"
+    return [tiny(tmp_path, f"{line} seed={seed}") for seed in MEMBERS]
+
+
+def assert_finite(run: Path) -> int:
+    """Every checkpoint that is there holds numbers only; how many there are."""
+    for saved in checkpoint.load_whole(run, pytest.fail).values():
+        archive.check_finite(archive.flatten(saved.state)[0])
+    return len(checkpoint.iterations(run))
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Config]]:
+    """The same runs where the fault never happens."""
+    marker = tmp_path / "happened"
+
+    def train(task: str) -> list[Config]:
+        monkeypatch.setenv("FAULT_ONCE", str(marker))
+        marker.touch()
+        configs = pack(tmp_path / "golden", task)
+        session.run_pack(configs)
+        marker.unlink()
+        return configs
+
+    return train
+
+
+def test_f8_a_task_that_breaks_once_is_taken_up_again(
+    tmp_path: Path, undisturbed: Callable[[str], list[Config]]
+) -> None:
+    golden = undisturbed("Raises")
+    configs = pack(tmp_path / "here", "Raises")
+    with pytest.raises(RuntimeError, match="the simulator broke"):
+        session.run_pack(configs)
+    for config in configs:
+        run = directory(config)
+        assert store.read_run(run)["status"] == store.FAILED
+        assert "the simulator broke" in (run / "error.log").read_text()
+        assert checkpoint.iterations(run)[0] == 2  # the whole iterations before step 70
+    session.run_pack(configs)
+    for ours, theirs in zip(configs, golden, strict=True):
+        assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+@pytest.mark.parametrize("task", ["NotANumber", "Priceless"])
+def test_f9_a_task_that_returns_no_number_ends_its_run_alone(
+    tmp_path: Path, undisturbed: Callable[[str], list[Config]], task: str
+) -> None:
+    golden = undisturbed(task)
+    configs = pack(tmp_path / "here", task)
+    outcomes = session.run_pack(configs)
+    assert [outcome.status for outcome in outcomes] == [store.FAILED, store.DONE, store.DONE]
+    info = store.read_run(directory(configs[0]))
+    assert info["failed_iteration"] == 3 and "its task returned a value" in info["error"]
+    assert assert_finite(directory(configs[0])) == 2
+    for ours, theirs in list(zip(configs, golden, strict=True))[1:]:
+        assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+def test_f9_observations_of_another_shape_stop_the_pack(tmp_path: Path) -> None:
+    configs = pack(tmp_path, "Misshapen")
+    with pytest.raises(ValueError, match="shape"):
+        session.run_pack(configs)
+    for config in configs:
+        assert store.read_run(directory(config))["status"] == store.FAILED
+        assert checkpoint.iterations(directory(config))[0] == 2
+        assert_finite(directory(config))
+
+
+def spoil_mean(ppo: PPO) -> None:
+    ppo.adam.mean[1] = torch.nan
+
+
+def spoil_variance(ppo: PPO) -> None:
+    ppo.adam.variance[1] = -1.0
+
+
+def spoil_weights(ppo: PPO) -> None:
+    ppo.parameters.flat[1, :16] = torch.inf
+
+
+@pytest.mark.parametrize("spoil", [spoil_mean, spoil_variance, spoil_weights])
+def test_f10_numbers_that_end_stop_their_learner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[PPO], None]
+) -> None:
+    golden, configs = (pack(tmp_path / place, "Walk") for place in ("golden", "here"))
+    for config in golden:
+        session.run_pack([config])
+    iterate = PPO.iterate
+
+    def spoiled(self: PPO) -> Iteration:
+        if self.iteration == 2:
+            spoil(self)
+        return iterate(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PPO, "iterate", spoiled)
+        outcomes = session.run_pack(configs)
+    assert [outcome.status for outcome in outcomes] == [store.DONE, store.FAILED, store.DONE]
+    run = directory(configs[1])
+    assert store.read_run(run)["failed_iteration"] == 3
+    assert assert_finite(run) == 2
+    session.run_pack(configs)  # from the last checkpoint, and without the fault
+    for ours, theirs in zip(configs, golden, strict=True):
+        assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+def test_f10_a_state_that_is_not_finite_is_told_and_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that the learner itself has not noticed."""
+    keep = PPO.checkpoint
+
+    def spoiled(self: PPO, learner: int) -> dict[str, object]:
+        state = keep(self, learner)
+        if self.iteration == 3 and learner == 1:
+            state["adam"]["mean"][0] = np.nan
+        return state
+
+    monkeypatch.setattr(PPO, "checkpoint", spoiled)
+    configs = pack(tmp_path, "Walk")
+    seen: list[list[int]] = []
+
+    def watch(progress: session.PackProgress) -> None:
+        seen.append(checkpoint.iterations(directory(configs[1])))
+
+    session.run_pack(configs, watch)
+    assert seen[1:4] == [[2, 1], [2, 1], [4, 2]]
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "iteration 3 could not be saved" in told
+    assert "adam/mean is not finite" in told and "the one of iteration 2 stays" in told
