@@ -19,11 +19,10 @@ from omegaconf import DictConfig
 from repro import cli_errors
 from repro.compose import register_schema
 from repro.config import CONF_DIR, Config, from_omegaconf
-from repro.errors import EXIT_BAD_INPUT, EXIT_NUMERICAL, ConfigError
+from repro.errors import EXIT_BAD_INPUT, EXIT_NUMERICAL, EXIT_PREEMPTED, ConfigError
 from repro.launcher import RunsFailedError
 from repro.progress import ProgressBar, say
 
-EXIT_INTERRUPTED = 130
 HELP = """\
 Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.
 
@@ -33,6 +32,7 @@ Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep
 
 Groups (group=option; several options, separated by commas, need -m):
 {groups}
+How far a sweep is: python -m repro.status runs/table1/quick
 env must be given; an experiment is written with a plus, +experiment=NAME.
 Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
 """
@@ -51,7 +51,8 @@ def run(arguments: Sequence[str]) -> int:
         arguments: without the program's name.
 
     Returns:
-        0 done, 1 a run crashed, 2 bad input, 4 a run stopped being finite, 130 interrupted.
+        0 done, 1 a run crashed, 2 bad input, 3 a run's directory is damaged, 4 a run stopped being
+        finite, 75 interrupted or another process's: the same command again continues.
     """
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -65,8 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         say(str(error), sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        say("Interrupted.", sys.stderr)
-        return EXIT_INTERRUPTED
+        say("Interrupted: the same command again continues.", sys.stderr)
+        return EXIT_PREEMPTED
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -142,6 +143,9 @@ def _train(config: Config) -> int:
         )
         if outcome.status == store.DONE:
             bar.update(bar.steps, 1)
+    if outcome.status == session.LOCKED:
+        say(str(outcome.error), sys.stderr)
+        return EXIT_PREEMPTED
     if outcome.status == store.FAILED:
         say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
         return EXIT_NUMERICAL

@@ -33,7 +33,7 @@ BATCHABLE = (
     "algorithm.entropy_coef",
 )
 # Where a run is put and watched; no part of what it computes.
-NOT_HASHED = ("runs_dir", "logger", "device", "budget", "experiment", "progress")
+NOT_HASHED = ("runs_dir", "logger", "device", "budget", "experiment", "progress", "retry_failed")
 
 
 @dataclass
@@ -131,6 +131,7 @@ class Config:
     runs_dir: str = MISSING
     device: str = MISSING  # cpu | cuda | auto
     progress: bool = True
+    retry_failed: bool = False
     budget: str = MISSING
     experiment: str | None = None
     probe: str = "none"  # none | interpolation

@@ -1,12 +1,26 @@
 """What can go wrong, and the exit code each leaves behind (0 is done)."""
 
+EXIT_CRASHED = 1
 EXIT_BAD_INPUT = 2
+EXIT_CORRUPT = 3
 EXIT_NUMERICAL = 4
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: schedulers may queue the same command again
 
 
 class ConfigError(ValueError):
     """Bad input: one sentence that names the culprit and the fix (exit code 2)."""
 
 
+class CorruptError(ValueError):
+    """A file that is not what was once written: names it and what to do (exit code 3)."""
+
+
 class NumericalError(ArithmeticError):
     """A run stopped being finite (exit code 4)."""
+
+
+class PreemptedError(KeyboardInterrupt):
+    """SIGTERM, SIGINT or SIGHUP: save and leave (exit code 75).
+
+    Not an `Exception`, so that nothing that takes care of errors takes it for one.
+    """

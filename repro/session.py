@@ -11,18 +11,19 @@ from typing import NamedTuple
 
 import torch
 
-from repro import provenance, sinks, store
+from repro import locks, provenance, sinks, store
 from repro.config import Config
 from repro.errors import ConfigError
 from repro.records import Iteration
 from repro.runner import Training
 
 SKIPPED = "SKIPPED"
+LOCKED = "LOCKED"
 FLUSH_SECONDS = 60.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: DONE, FAILED, or SKIPPED because a finished one was there."""
+    """How a run ended: DONE, FAILED, SKIPPED (it was done) or LOCKED (another process's)."""
 
     run_id: str
     directory: Path
@@ -40,16 +41,32 @@ class PackProgress(NamedTuple):
 
 
 def run_pack(
-    configs: Sequence[Config], report: Callable[[PackProgress], None] | None = None
+    configs: Sequence[Config],
+    report: Callable[[PackProgress], None] | None = None,
+    patience: float = locks.PATIENCE,
 ) -> list[Outcome]:
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
     A run that is DONE already is skipped; one that was not finished starts again. A learner that
-    stops being finite ends as FAILED while the others go on.
+    stops being finite ends as FAILED while the others go on. A run whose directory another process
+    still owns after `patience` seconds is left to that process.
 
     Raises:
         ConfigError: before anything is written.
     """
+    directories = [Path(config.runs_dir) / config.run_id for config in configs]
+    with locks.owning(directories, patience) as refused:
+        ours = [i for i in range(len(configs)) if i not in refused]
+        outcomes = dict(zip(ours, _run_owned([configs[i] for i in ours], report), strict=True))
+    return [
+        outcomes.get(i) or Outcome(config.run_id, directories[i], LOCKED, refused[i])
+        for i, config in enumerate(configs)
+    ]
+
+
+def _run_owned(
+    configs: Sequence[Config], report: Callable[[PackProgress], None] | None
+) -> list[Outcome]:
     torch.set_num_threads(1)
     directories = [Path(config.runs_dir) / config.run_id for config in configs]
     done = [store.is_done(directory) for directory in directories]
