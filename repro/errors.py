@@ -19,6 +19,10 @@ class NumericalError(ArithmeticError):
     """A run stopped being finite (exit code 4)."""
 
 
+class StorageError(OSError):
+    """A result could not be written, as on a full disk; what was saved before is whole."""
+
+
 class PreemptedError(KeyboardInterrupt):
     """SIGTERM, SIGINT or SIGHUP: save and leave (exit code 75).
 

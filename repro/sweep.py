@@ -31,6 +31,7 @@ EXIT_CODES = {
     LOCKED: EXIT_PREEMPTED,
     work.REFUSED: EXIT_BAD_INPUT,
     work.CORRUPT: EXIT_CORRUPT,
+    work.UNWRITTEN: EXIT_CRASHED,
 }
 
 
@@ -168,6 +169,7 @@ def _summarize(outcomes: Sequence[Outcome], before: Sequence[Path]) -> None:
         LOCKED: "another process's",
         work.REFUSED: "refused",
         work.CORRUPT: "damaged",
+        work.UNWRITTEN: "not written",
     }
     text = f"{count(store.DONE)} done"
     text += "".join(f", {count(status)} {word}" for status, word in words.items() if count(status))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from repro import locks, provenance, session, store
 from repro.config import Config
-from repro.errors import ConfigError, CorruptError
+from repro.errors import ConfigError, CorruptError, StorageError
 from repro.heartbeats import Heartbeat
 from repro.packs import Pack
 from repro.session import Outcome
@@ -22,6 +22,7 @@ from repro.session import Outcome
 # Statuses that are never written: the run directory is left as it was.
 REFUSED = "REFUSED"  # bad input that shows only where the run would be
 CORRUPT = "CORRUPT"  # what is there cannot be continued
+UNWRITTEN = "UNWRITTEN"  # a full disk: what was saved before is whole
 WATCH_SECONDS = 0.25
 
 
@@ -50,6 +51,8 @@ def train(task: Task) -> list[Outcome]:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:
         return _leave(task.pack, CORRUPT, error)
+    except StorageError as error:
+        return _leave(task.pack, UNWRITTEN, error)
     except Exception as error:
         trace = "".join(traceback.format_exception(error))
         return settle(task.pack, store.FAILED, f"{type(error).__name__}: {error}", trace)
@@ -92,10 +95,9 @@ def unfinished(outcomes: Sequence[Outcome]) -> bool:
 def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
     directory = Path(config.runs_dir) / config.run_id
     try:
-        began = (directory / "run.json").is_file()
-        info = store.read_run(directory) if began else {}
-        if info.get("status") == store.DONE or "failed_iteration" in info:
-            return Outcome(config.run_id, directory, info["status"], info.get("error"))
+        if (ended := _ended(config)) is not None:
+            return ended
+        info = store.read_run(directory) if (directory / "run.json").is_file() else {}
         if status == store.PREEMPTED and info.get("status") != store.RUNNING:
             return Outcome(config.run_id, directory, status, error)  # it had not started
         with locks.owning([directory]) as refused:
@@ -120,10 +122,22 @@ def _mark(
 
 
 def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:
-    return [
-        Outcome(config.run_id, Path(config.runs_dir) / config.run_id, status, str(error))
-        for config in pack.configs
-    ]
+    """Outcomes without a mark on anything; runs that had ended keep theirs."""
+    return [_ended(config) or _outcome(config, status, str(error)) for config in pack.configs]
+
+
+def _ended(config: Config) -> Outcome | None:
+    try:
+        info = store.read_run(Path(config.runs_dir) / config.run_id)
+    except (OSError, ValueError):
+        return None
+    if info.get("status") == store.DONE or "failed_iteration" in info:
+        return _outcome(config, info["status"], info.get("error"))
+    return None
+
+
+def _outcome(config: Config, status: str, error: str | None) -> Outcome:
+    return Outcome(config.run_id, Path(config.runs_dir) / config.run_id, status, error)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from repro.session import Outcome
 from repro.work import Task
 
-GRACE_SECONDS = 9.0  # what an interrupted pack has to write down where it is
+GRACE_SECONDS = 8.0  # what an interrupted pack has to write down where it is
 
 
 @dataclass(frozen=True)
