@@ -1,10 +1,11 @@
-"""Sweeps whose training is left out."""
+"""Sweeps whose training is left out, and what sweeps leave behind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from repro import __main__ as command
@@ -38,3 +39,18 @@ def untrained(plan: Sequence[packs.Pack]) -> list[list[Outcome]]:
         ]
         for pack in plan
     ]
+
+
+def assert_equal_results(here: Path, there: Path) -> None:
+    """The same runs with the same bits, but for columns of wall-clock time."""
+    names = [directory.name for directory in store.run_directories(there)]
+    assert names == [directory.name for directory in store.run_directories(here)]
+    for name in names:
+        ours, theirs = here / name, there / name
+        for table in ("episodes.parquet", "progress.parquet"):
+            one, other = store.read_table(ours / table), store.read_table(theirs / table)
+            kept = [column for column in other if not column.startswith("time_")]
+            assert one[kept].equals(other[kept]), (name, table)
+        parameters, expected = store.read_parameters(ours), store.read_parameters(theirs)
+        assert parameters.keys() == expected.keys()
+        assert all(np.array_equal(parameters[key], expected[key]) for key in expected)

@@ -9,7 +9,6 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
@@ -17,6 +16,7 @@ from repro import cli_errors, locks, session, status, store
 from repro.compose import compose
 from repro.config import Config
 from tests.cli import finish, start
+from tests.sweeps import assert_equal_results
 
 LENGTH = ("total_timesteps=8192", "algorithm.horizon=512", "algorithm.minibatch_size=64")
 ENVS, SEEDS = ("reacher", "inverted_pendulum"), (0, 1)
@@ -52,22 +52,6 @@ def finished(runs_dir: Path) -> dict[str, str]:
             content = b"".join(path.read_bytes() for path in files if path.name != locks.FILE)
             found[directory.name] = hashlib.sha256(content).hexdigest()
     return found
-
-
-def assert_equal_results(here: Path, there: Path) -> None:
-    """But for columns of wall-clock time."""
-    names = [directory.name for directory in store.run_directories(there)]
-    assert names == [directory.name for directory in store.run_directories(here)]
-    for name in names:
-        for table in ("episodes", "progress"):
-            ours, theirs = (
-                store.read_table(each / name / f"{table}.parquet") for each in (here, there)
-            )
-            kept = [column for column in theirs if not column.startswith("time_")]
-            assert ours[kept].equals(theirs[kept]) and len(ours), (name, table)
-        ours, theirs = (store.read_parameters(each / name) for each in (here, there))
-        assert ours.keys() == theirs.keys()
-        assert all(np.array_equal(ours[key], theirs[key]) for key in theirs)
 
 
 def kill_and_start_again(directory: Path, kills: int, seed: int) -> int:
