@@ -16,6 +16,8 @@ from repro.session import Outcome
 from repro.work import Task
 
 GRACE_SECONDS = 8.0  # what an interrupted pack has to write down where it is
+# For a process before it loads NumPy: the libraries read these once.
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,9 @@ from queue import SimpleQueue
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from repro import store
-from repro.backends import GRACE_SECONDS, Ended, Settings
+from repro.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings
 from repro.session import Outcome
 from repro.work import Task, settle, train_as_worker
-
-# Before NumPy is loaded: the libraries read these once.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:

@@ -13,13 +13,13 @@ import shutil
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from repro import store
-from repro.backends import GRACE_SECONDS, Ended, Settings, cores
+from repro.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings, cores
 from repro.errors import ConfigError
 from repro.session import Outcome
 from repro.work import Task, settle, train_as_worker, unfinished
@@ -41,7 +41,8 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
             while waiting and len(training) < workers:
                 index, deaths = waiting.pop()
                 task = replace(tasks[index], patience=PATIENCE)
-                training[index] = (executor.submit(_train, task), deaths)
+                with _environment():
+                    training[index] = (executor.submit(_train, task), deaths)
             time.sleep(POLL_SECONDS)
             for index in [index for index, (job, _) in training.items() if job.done()]:
                 job, deaths = training.pop(index)
@@ -85,6 +86,18 @@ def _executor(settings: Settings, folder: Path) -> Any:
         text = " ".join(str(error).split())
         raise ConfigError(f"hydra.launcher.submitit: {text}") from error
     return executor
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """A job inherits the environment that it is submitted from."""
+    before = dict(os.environ)
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _train(task: Task) -> list[Outcome]:
