@@ -131,10 +131,10 @@ class Config:
     runs_dir: str = MISSING
     device: str = MISSING  # cpu | cuda | auto
     progress: bool = True
-    retry_failed: bool = False
     budget: str = MISSING
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
+    retry_failed: bool = False
 
     @property
     def batch_size(self) -> int:
