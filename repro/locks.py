@@ -24,6 +24,7 @@ from repro.errors import ConfigError
 FILE = "lock"
 PATIENCE = 2.0  # seconds: a killed owner's end may take a moment, a reader's glance takes none
 POLL_SECONDS = 0.05
+SIGNING_POLLS = 20
 
 
 class Owner(NamedTuple):
@@ -121,10 +122,12 @@ def _sign(descriptor: int) -> None:
 
 
 def _read(path: Path) -> Owner:
-    try:
-        return Owner(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # between taking the lock and saying so
-        return Owner("an unknown host", 0, "just now")
+    """What the owner has written, who may be between taking the lock and signing it."""
+    for _ in range(SIGNING_POLLS):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return Owner(**json.loads(path.read_text(encoding="utf-8")))
+        time.sleep(POLL_SECONDS)
+    return Owner("an unknown host", 0, "an unknown time")
 
 
 def _sentence(directory: Path) -> str:

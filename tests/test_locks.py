@@ -29,18 +29,24 @@ with locks.owning([Path(sys.argv[1])]) as refused:
 # Eight processes that have loaded everything wait for one word, then all want the same directory.
 WRITERS = """
 import json, os, sys
-from pathlib import Path
-from repro import session, store
+from repro import session, sweep
 from repro.compose import compose
 
-config = compose(*sys.argv[1:])
+configs = [compose(*sys.argv[2:], f"seed={seed}") for seed in range(8)]
+
+def train(writer):
+    (outcome,) = session.run_pack(configs[:1], patience=0.0)
+    return [os.getpid(), outcome.status, outcome.error]
+
+def expect(writer):
+    return sweep.expect(configs[writer:writer + 1])
+
 go, start = os.pipe()
 for writer in range(8):
     if os.fork() == 0:
         os.close(start)
         os.read(go, 1)
-        (outcome,) = session.run_pack([config], patience=0.0)
-        end = json.dumps([os.getpid(), outcome.status, outcome.error])
+        end = json.dumps(globals()[sys.argv[1]](writer))
         os.write(1, (end + "\\n").encode())
         os._exit(0)
 os.close(start)
@@ -85,7 +91,7 @@ def test_what_an_owner_wrote_stays(tmp_path: Path) -> None:
 
 def test_a_glance_takes_nothing_away(tmp_path: Path) -> None:
     """`owner` may hold the lock for an instant; whoever wants it then waits that long."""
-    for _ in range(40):
+    for _ in range(15):
         with locks.owning([tmp_path]) as refused:
             assert not refused
         reader = os.fork()
@@ -110,7 +116,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 def test_eight_writers_one_directory(tmp_path: Path, config: Compose) -> None:
     line = ("env=reacher", "budget=smoke")
-    done = script(WRITERS, *line, f"runs_dir={tmp_path / 'many'}")
+    done = script(WRITERS, "train", *line, f"runs_dir={tmp_path / 'many'}")
     out, _ = done.communicate(timeout=100)
     ends = [json.loads(line) for line in out.splitlines()]
     statuses = Counter(status for _, status, _ in ends)
@@ -126,6 +132,14 @@ def test_eight_writers_one_directory(tmp_path: Path, config: Compose) -> None:
         here, there = (store.read_table(each / f"{name}.parquet") for each in (many, once))
         kept = [column for column in here if not column.startswith("time_")]
         assert here[kept].equals(there[kept]) and len(here)
+
+
+def test_eight_sweeps_one_grid(tmp_path: Path) -> None:
+    done = script(WRITERS, "expect", "env=reacher", "budget=smoke", f"runs_dir={tmp_path}")
+    out, _ = done.communicate(timeout=100)
+    assert out == "null\n" * 8
+    assert {run["seed"] for run in store.read_sweep(tmp_path)} == set(range(8))
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def test_the_second_command_says_who_has_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from repro.config import Config
 from tests.cli import finish, start
 from tests.sweeps import assert_equal_results
 
-LENGTH = ("total_timesteps=8192", "algorithm.horizon=512", "algorithm.minibatch_size=64")
+LENGTH = ("total_timesteps=8192", "algorithm.horizon=256", "algorithm.epochs=2")
 ENVS, SEEDS = ("reacher", "inverted_pendulum"), (0, 1)
 # Every iteration, so that kills fall between and into the saves.
 if "checkpoint.every_seconds" in cli_errors.known_keys():
@@ -72,7 +72,7 @@ def kill_and_start_again(directory: Path, kills: int, seed: int) -> int:
             while moments.random() < 0.98 and not working(process.pid, directory / "runs"):
                 assert time.monotonic() < begins and process.poll() is None
                 time.sleep(0.05)
-            time.sleep(moments.uniform(0, 2))
+            time.sleep(moments.uniform(0, 1))
             family = psutil.Process(process.pid).children(recursive=True)
             hits += process.poll() is None
             os.kill(process.pid, signal.SIGKILL)
