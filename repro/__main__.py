@@ -40,6 +40,7 @@ Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep
 
 Groups (group=option; several options, separated by commas, need -m):
 {groups}
+How far a sweep is: python -m repro.status runs/table1/quick
 env must be given; an experiment is written with a plus, +experiment=NAME.
 Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
 """
@@ -60,8 +61,8 @@ def run(arguments: Sequence[str]) -> int:
         arguments: without the program's name.
 
     Returns:
-        0 done, 1 a run crashed or could not be written, 2 bad input, 3 corrupt files, 4 a run
-        stopped being finite, 75 interrupted: the same command goes on.
+        0 done, 1 a run crashed or could not be written, 2 bad input, 3 damaged files, 4 a run
+        stopped being finite, 75 interrupted or another process's: the same command goes on.
     """
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -161,6 +162,9 @@ def _train(config: Config) -> int:
     if outcome.status == session.CORRUPT:
         say(str(outcome.error), sys.stderr)
         return EXIT_CORRUPT
+    if outcome.status == session.LOCKED:
+        say(str(outcome.error), sys.stderr)
+        return EXIT_PREEMPTED
     if outcome.status == store.FAILED:
         say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
         return EXIT_NUMERICAL

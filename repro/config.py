@@ -43,6 +43,7 @@ NOT_HASHED = (
     "progress",
     "checkpoint",
     "resume",
+    "retry_failed",
 )
 
 
@@ -156,6 +157,7 @@ class Config:
     budget: str = MISSING
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
+    retry_failed: bool = False
 
     @property
     def batch_size(self) -> int:

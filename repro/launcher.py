@@ -7,9 +7,10 @@ Hydra: `hydra_plugins/population_launcher.py`, chosen in `conf/config.yaml`.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -24,16 +25,27 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from repro import cli_errors
 from repro.config import check_choice, from_omegaconf
-from repro.errors import EXIT_NUMERICAL, ConfigError
+from repro.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_CORRUPT,
+    EXIT_CRASHED,
+    EXIT_NUMERICAL,
+    EXIT_PREEMPTED,
+    ConfigError,
+)
 
 if TYPE_CHECKING:  # it loads torch: not before the configuration has passed
     from repro.sweep import End
 
-BACKENDS = ("loky", "serial")  # the keys of `workers.BACKENDS`, known before torch is loaded
+# The keys of `workers.BACKENDS`, known before torch is loaded, and the extra that each needs.
+BACKENDS = {"loky": None, "serial": None, "ray": "ray", "submitit": "submitit"}
+# A sweep with several kinds of ends leaves the code of the first of these: to give the command
+# again comes before all else.
+PRECEDENCE = (EXIT_PREEMPTED, EXIT_CORRUPT, EXIT_BAD_INPUT, EXIT_CRASHED, EXIT_NUMERICAL)
 
 
 class RunsFailedError(Exception):
-    """Some runs of a sweep failed; the others are done."""
+    """Some runs of a sweep are not done."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         """Say how many, and what the process should end with."""
@@ -59,10 +71,16 @@ class PopulationLauncher(Launcher):
     """Composes, checks, packs, trains, and reports."""
 
     def __init__(
-        self, workers: int | None = None, max_pack: int | None = None, backend: str = "loky"
+        self,
+        workers: int | None = None,
+        max_pack: int | None = None,
+        backend: str = "loky",
+        retries: int = 2,
+        submitit: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the settings of `conf/hydra/launcher/population.yaml`."""
         self.workers, self.max_pack, self.backend = workers, max_pack, backend
+        self.retries, self.submitit = retries, submitit or {}
         self._jobs: dict[tuple[str, ...], Job] = {}
 
     def setup(
@@ -102,9 +120,12 @@ class PopulationLauncher(Launcher):
         """
         jobs = self.prepare(job_overrides)
         from repro import sweep
+        from repro.backends import Settings
 
-        configs = [job.config for job in jobs]
-        ends = sweep.train(configs, self.workers or cores(), self.max_pack, self.backend)
+        settings = Settings(
+            self.backend, self.workers, self.max_pack, self.retries, dict(self.submitit)
+        )
+        ends = sweep.train([job.config for job in jobs], settings)
         return [_job_return(job, end) for job, end in zip(jobs, ends, strict=True)]
 
     def _compose(self, overrides: Sequence[str]) -> Job:
@@ -118,6 +139,13 @@ class PopulationLauncher(Launcher):
         _check_count("hydra.launcher.workers", self.workers)
         _check_count("hydra.launcher.max_pack", self.max_pack)
         check_choice("hydra.launcher.backend", self.backend, BACKENDS)
+        _check_count("hydra.launcher.retries", self.retries, least=0)
+        extra = BACKENDS[self.backend]
+        if extra is not None and importlib.util.find_spec(extra) is None:
+            raise ConfigError(
+                f"hydra.launcher.backend={self.backend} needs a package that is not installed: "
+                f"pip install -e '.[{extra}]'."
+            )
 
 
 class PopulationSweeper(Sweeper):
@@ -205,19 +233,18 @@ class Composer:
         return self._bases[overrides]
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def raise_failures(returns: Sequence[JobReturn]) -> None:
-    """Raise RunsFailedError for the jobs that failed, if any."""
+    """Raise RunsFailedError for the jobs that are not done, if any."""
     failures = [job._return_value for job in returns if job.status == JobStatus.FAILED]
-    if failures:
-        code = max(failures, key=lambda failure: failure.exit_code != EXIT_NUMERICAL).exit_code
-        raise RunsFailedError(f"{len(failures)} of {len(returns)} runs failed.", code)
+    if not failures:
+        return
+    codes = [failure.exit_code for failure in failures]
+    open_ = codes.count(EXIT_PREEMPTED)
+    total = len(returns)
+    said = [f"{len(codes) - open_} of {total} runs failed."] if len(codes) > open_ else []
+    if open_:
+        said.append(f"{open_} of {total} runs are unfinished: the same command again continues.")
+    raise RunsFailedError(" ".join(said), min(codes, key=PRECEDENCE.index))
 
 
 def _novel_first(jobs: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -242,9 +269,12 @@ def _chooses_group(override: Override) -> bool:
     return override.key_or_group in cli_errors.groups() and isinstance(override.value(), str)
 
 
-def _check_count(key: str, value: object) -> None:
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ConfigError(f"{key}={value!s} must be a whole number of 1 or more, or null.")
+def _check_count(key: str, value: object, least: int = 1) -> None:
+    if value is None and least:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        null = ", or null" if least else ""
+        raise ConfigError(f"{key}={value!s} must be a whole number of {least} or more{null}.")
 
 
 def _refuse_duplicates(jobs: Sequence[Job]) -> None:
@@ -260,12 +290,12 @@ def _refuse_duplicates(jobs: Sequence[Job]) -> None:
 
 
 def _job_return(job: Job, end: End) -> JobReturn:
-    outcome, crashed = end
+    outcome, exit_code = end
     result = JobReturn(overrides=job.overrides, cfg=job.node, task_name="repro")
     result.working_dir = os.getcwd()
-    if outcome.status == "FAILED":
+    if exit_code:
         message = f"{outcome.run_id}: {outcome.error}"
-        result.return_value = RunsFailedError(message, 1 if crashed else EXIT_NUMERICAL)
+        result.return_value = RunsFailedError(message, exit_code)
         result.status = JobStatus.FAILED
     else:
         result.return_value = outcome

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 import repro
-from repro import checkpoint, provenance, store
+from repro import checkpoint, native, provenance, store
 from repro.checkpoint import Checkpoint
 from repro.config import Config
 from repro.errors import ConfigError, CorruptError
@@ -76,6 +76,7 @@ def identity(config: Config, device: str) -> dict[str, Any]:
     return {
         "config": config.hashed(),
         "device": device,
+        "engine": native.engine(config.engine, device),
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in VERSIONS},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -88,7 +89,7 @@ def code() -> str:
     """SHA-256 of the sources that compute something."""
     root = Path(repro.__file__).parent
     hashed = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".cu")):
+    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".h")):
         name = path.relative_to(root)
         if name.parts[0].removesuffix(".py") not in BYSTANDERS:
             hashed.update(f"{name.as_posix()}\n".encode() + path.read_bytes())

@@ -7,7 +7,7 @@ environment of P N members, so a step costs one call whatever P is.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from repro import envs
+from repro import envs, native
 from repro.algorithms import ALGORITHMS
 from repro.checkpoint import Resumable
 from repro.config import Config, check_choice
@@ -40,6 +40,8 @@ class Training:
             raise
         self._probe = config.probe
         self.device = str(device)
+        compiled = isinstance(self._algorithm.networks, native.Networks)
+        self.engine = "native" if compiled else "torch"
 
     def __iter__(self) -> Iterator[Iteration]:
         """Train until every run has finished or failed."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from repro import checkpoint, provenance, resume, sinks, store
+from repro import checkpoint, locks, provenance, resume, sinks, store
 from repro.config import Config
 from repro.errors import ConfigError, StorageError
 from repro.progress import say
@@ -23,12 +23,17 @@ from repro.signals import Deferral
 
 SKIPPED = "SKIPPED"
 CORRUPT = "CORRUPT"
+LOCKED = "LOCKED"
 ENDED = (store.DONE, store.FAILED)
 FLUSH_SECONDS = 60.0
 
 
 class Outcome(NamedTuple):
-    """How a run ended: DONE, FAILED, SKIPPED (it was done) or CORRUPT (no checkpoint is whole)."""
+    """How a run ended.
+
+    DONE or FAILED; or SKIPPED (it was done), CORRUPT (no checkpoint is whole), LOCKED (another
+    process has it).
+    """
 
     run_id: str
     directory: Path
@@ -48,11 +53,14 @@ class PackProgress(NamedTuple):
 Report = Callable[[PackProgress], None]
 
 
-def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Outcome]:
+def run_pack(
+    configs: Sequence[Config], report: Report | None = None, patience: float = locks.PATIENCE
+) -> list[Outcome]:
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
     A run that is DONE already is skipped; one that was not finished goes on from its newest
-    checkpoint. A learner that stops being finite ends as FAILED while the others go on. A signal
+    checkpoint. A learner that stops being finite ends as FAILED while the others go on. A run whose
+    directory another process still owns after `patience` seconds is left to that process. A signal
     to leave saves all runs, marks them PREEMPTED and is raised.
 
     Raises:
@@ -60,6 +68,17 @@ def run_pack(configs: Sequence[Config], report: Report | None = None) -> list[Ou
         StorageError: the results cannot be written.
         PreemptedError: SIGTERM, SIGINT or SIGHUP.
     """
+    directories = [Path(config.runs_dir) / config.run_id for config in configs]
+    with locks.owning(directories, patience) as refused:
+        ours = [i for i in range(len(configs)) if i not in refused]
+        outcomes = dict(zip(ours, _run_owned([configs[i] for i in ours], report), strict=True))
+    return [
+        outcomes.get(i) or Outcome(config.run_id, directories[i], LOCKED, refused[i])
+        for i, config in enumerate(configs)
+    ]
+
+
+def _run_owned(configs: Sequence[Config], report: Report | None) -> list[Outcome]:
     torch.set_num_threads(1)
     directories = [Path(config.runs_dir) / config.run_id for config in configs]
     waiting = [i for i, directory in enumerate(directories) if not store.is_done(directory)]
@@ -136,6 +155,7 @@ class _Pack:
     def _writers(self, start: resume.Start) -> list[store.RunWriter]:
         common = provenance.machine() | {
             "device": self.training.device,
+            "engine": self.training.engine,
             "threads": torch.get_num_threads(),
             "pack_size": len(self.configs),
             "resumable": self.saver.resumable,

@@ -37,8 +37,13 @@ class Faulty(gymnasium.Env[Observation, np.int64]):
         if self.fault == "raises":
             raise RuntimeError("the simulator broke")
         if self.fault == "dies":
+            once = os.environ.get("FAULTY_ONCE")
+            if once:
+                if os.path.exists(once):
+                    return
+                open(once, "x").close()
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.02)
+        time.sleep(float(os.environ.get("FAULTY_NAP", "0.02")))
 
 
 for fault in ("raises", "dies", "dawdles"):

@@ -26,18 +26,21 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
 
-from repro import launcher, packs, store, workers
+from repro import heartbeats, launcher, packs, store, work, workers
+from repro.backends import Backend, Ended, Settings
 from repro.compose import register_schema
 from repro.config import CONF_DIR, Config, from_omegaconf
 from repro.progress import ProgressBar
 from repro.session import SKIPPED, Outcome, PackProgress
+from repro.work import Task
 from tests.cli import Cli, finish, start
 from tests.conftest import Compose
-from tests.sweeps import composed
+from tests.sweeps import composed, untrained
 
 SERIAL = "hydra.launcher.workers=1"
 PARALLEL = "hydra.launcher.workers=2"
 FOLDER = Path(__file__).parent
+INTERRUPTED = "Interrupted: the same command again continues.\n"
 
 INTERRUPTED = "Interrupted: the same command again continues.\n"
 
@@ -96,9 +99,9 @@ def test_the_grid_is_written_before_the_first_run(
 ) -> None:
     seen: list[list[str]] = []
 
-    def run_packs(plan: Sequence[packs.Pack], *_: object) -> list[workers.Result]:
+    def run_packs(plan: Sequence[packs.Pack], *_: object) -> list[list[Outcome]]:
         seen.append(cli.left())
-        return []
+        return untrained(plan)
 
     monkeypatch.setattr(workers, "run_packs", run_packs)
     cli("-m", "env=reacher", "seed=0,1", "runs_dir=a,b", "budget=smoke")
@@ -125,9 +128,10 @@ def test_an_error_stays_in_its_pack(cli: Cli, width: str) -> None:
 
 def test_a_process_that_dies_takes_no_other_along(cli: Cli) -> None:
     ids = "env.id=faulty:Dies-v0,CartPole-v1,Acrobot-v1,MountainCar-v0"
-    done = cli("-m", "env=gymnasium", ids, "budget=smoke", PARALLEL)
+    retries = "hydra.launcher.retries=0"
+    done = cli("-m", "env=gymnasium", ids, "budget=smoke", PARALLEL, retries)
     assert done.code == 1
-    assert "its process died of SIGKILL(-9)" in done.out
+    assert "its process died of SIGKILL(-9);" in done.out
     assert sorted(statuses().values()) == [store.DONE] * 3 + [store.FAILED]
     assert "SIGKILL" in store.read_run(Path("runs") / failed_run(done.out))["error"]
 
@@ -152,14 +156,56 @@ def test_an_error_outranks_numbers(cli: Cli) -> None:
     assert done.code == 1 and done.err == "3 of 4 runs failed.\n"
 
 
-def test_a_failed_run_is_tried_again(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_is_tried_again_only_when_asked(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import faulty
 
-    line = ("-m", "env=gymnasium", "env.id=faulty:Raises-v0", "seed=0,1", "budget=smoke", SERIAL)
+    line = ("-m", "env=gymnasium", "env.id=faulty:Raises-v0,CartPole-v1", "budget=smoke", SERIAL)
     assert cli(*line).code == 1
     monkeypatch.setattr(faulty.Faulty, "go_wrong", lambda self: None)
-    assert cli(*line).code == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.parquet")}
+    again = cli(*line)
+    assert again.code == 1 and again.err == "1 of 2 runs failed.\n"
+    assert again.out.splitlines()[0] == "2 runs, 1 of them done before, 1 failed before"
+    assert "before: RuntimeError: the simulator broke (see " in again.out
+    assert again.out.splitlines()[-1].endswith("tried again with retry_failed=true.")
+    assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.parquet")}
+    assert cli(*line, "retry_failed=true").code == 0
     assert set(statuses().values()) == {store.DONE}
+
+
+def test_numbers_that_failed_before_keep_their_exit_code(cli: Cli) -> None:
+    line = ("-m", "env=reacher", "algorithm.learning_rate=1e30", "budget=smoke", SERIAL)
+    assert cli(*line).code == cli(*line).code == 4
+
+
+def test_a_damaged_run_is_left_alone_and_named(cli: Cli) -> None:
+    line = ("-m", "env=reacher", "budget=smoke", SERIAL)
+    cli(*line, "seed=0")
+    (damaged,) = Path("runs").glob("*/run.json")
+    damaged.write_text("{")
+    done = cli(*line, "seed=0,1")
+    assert done.code == 3 and done.err == "1 of 2 runs failed.\n"
+    assert "1 done, 1 damaged: runs" in done.out and f"{damaged} is damaged" in done.out
+    assert damaged.read_text() == "{"
+
+
+def test_a_process_that_dies_once_is_replaced(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FAULTY_ONCE", str(tmp_path / "died"))
+    done = cli("-m", "env=gymnasium", "env.id=faulty:Dies-v0,CartPole-v1", "budget=smoke", PARALLEL)
+    assert done.code == 0 and (tmp_path / "died").exists()
+    assert set(statuses().values()) == {store.DONE}
+
+
+def test_retries_are_counted(cli: Cli) -> None:
+    line = ("-m", "env=gymnasium", "env.id=faulty:Dies-v0,CartPole-v1", "budget=smoke", PARALLEL)
+    once = cli(*line, "hydra.launcher.retries=1")
+    assert once.code == 1 and "SIGKILL(-9), also when tried again (1 times);" in once.out
+    wrong = cli(*line, "hydra.launcher.retries=-1")
+    assert wrong.code == 2 and "must be a whole number of 0 or more." in wrong.err
 
 
 def test_batches_go_on_after_a_failure(cli: Cli) -> None:
@@ -295,20 +341,20 @@ def test_heartbeats_reach_the_bar(config: Compose, tmp_path: Path) -> None:
     plan = [packs.Pack((each,)) for each in configs]
     seen: list[str] = []
 
-    def elsewhere(tasks: Sequence[workers.Task], processes: int) -> workers.Ended:
+    def elsewhere(tasks: Sequence[Task], processes: int, settings: Settings) -> Ended:
         for index, task in enumerate(tasks):
-            beat = workers._Heartbeat(task.heartbeat, None)
+            beat = heartbeats.Heartbeat(task.heartbeat)
             beat(PackProgress(2048, task.pack.steps, 1, 0))
             expected = 2048 + index * task.pack.steps
             wait_for(lambda expected=expected: bar._now[0] >= expected)
             seen.append(bar.text())
             outcome = Outcome(task.pack.configs[0].run_id, tmp_path, store.DONE, None)
-            yield index, workers.Result([outcome], False)
+            yield index, [outcome]
 
     bar = ProgressBar(2, sum(pack.steps for pack in plan), enabled=False)
     with pytest.MonkeyPatch.context() as patch, bar:
-        patch.setitem(workers.BACKENDS, "elsewhere", elsewhere)
-        workers.run_packs(plan, 2, "elsewhere", bar)
+        patch.setitem(workers.BACKENDS, "elsewhere", Backend(elsewhere, lambda settings: 2))
+        workers.run_packs(plan, 2, Settings("elsewhere"), bar)
     assert "runs 0/2  steps 2,048/1,998,848 (0%)" in seen[0]
     assert "runs 1/2  steps 1,001,472/1,998,848 (50%)" in seen[1]
     assert bar._now == (sum(pack.steps for pack in plan), 2, 0)
@@ -319,8 +365,8 @@ def test_a_heartbeat_is_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     written: list[int] = []
     monkeypatch.setattr(store, "write_json", lambda path, values: written.append(values["steps"]))
     now = 0.0
-    monkeypatch.setattr(workers.time, "monotonic", lambda: now)
-    beat = workers._Heartbeat(tmp_path / "x.json", None)
+    monkeypatch.setattr(heartbeats.time, "monotonic", lambda: now)
+    beat = heartbeats.Heartbeat(tmp_path / "x.json")
     for step in range(100):
         now = step * 0.1
         beat(PackProgress(step, 100, 1, 0))
@@ -335,10 +381,10 @@ def test_settling_keeps_what_ended_before(config: Compose, tmp_path: Path) -> No
         path.mkdir()
         store.write_json(path / "run.json", {"status": status, "error": "its own"} | info)
     pack = packs.Pack(tuple(configs))
-    workers.settle(pack, store.PREEMPTED, "stopped")
+    work.settle(pack, store.PREEMPTED, "stopped")
     assert [read_status(each) for each in configs[:3]] == ["DONE", "FAILED", "PREEMPTED"]
     assert not (tmp_path / configs[3].run_id).exists(), "it had not begun"
-    outcomes = workers.settle(pack, store.FAILED, "broke", "the trace")
+    outcomes = work.settle(pack, store.FAILED, "broke", "the trace")
     assert [outcome.status for outcome in outcomes] == ["DONE", "FAILED", "FAILED", "FAILED"]
     assert [outcome.error for outcome in outcomes] == ["its own", "its own", "broke", "broke"]
     assert (tmp_path / configs[3].run_id / "error.log").read_text() == "the trace"
@@ -415,7 +461,7 @@ def test_a_full_disk_does_not_stop_the_others(cli: Cli, monkeypatch: pytest.Monk
 
 
 def test_the_grid_is_json_that_others_can_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "run_packs", lambda plan, *_: [])
+    monkeypatch.setattr(workers, "run_packs", lambda plan, *_: untrained(plan))
     cli("-m", "env=reacher", "objective=none,clip", "budget=smoke")
     runs = json.loads(Path("runs/sweep.json").read_text())["runs"]
     assert [run["objective"] for run in runs] == ["none", "clip"]

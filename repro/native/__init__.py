@@ -19,16 +19,16 @@ from repro.native.update import Updater
 from repro.policies import Bound, MLPActorCritic
 from repro.population import StackedParameters
 
-__all__ = ["Acting", "Buffers", "Networks", "Updater", "bind", "unsuited"]
+__all__ = ["Acting", "Buffers", "Networks", "Updater", "bind", "engine", "unsuited"]
 
 
-def bind(engine: str, policy: MLPActorCritic, parameters: StackedParameters) -> Networks | Bound:
-    """The networks over their parameters: compiled where `engine` and the machine allow it.
+def bind(asked: str, policy: MLPActorCritic, parameters: StackedParameters) -> Networks | Bound:
+    """The networks over their parameters: compiled where the machine and `asked` allow it.
 
     Raises:
         ConfigError: `engine=native` where there can be none.
     """
-    if engine == "torch":
+    if asked == "torch":
         return Bound(policy, parameters.views)
     reason = unsuited(policy, parameters.flat.device)
     if reason is None:
@@ -37,11 +37,22 @@ def bind(engine: str, policy: MLPActorCritic, parameters: StackedParameters) -> 
             return Networks(policy, parameters)
         except KernelsUnavailableError as error:
             reason = str(error)
-            if engine == "auto":
+            if asked == "auto":
                 _warn(reason)
-    if engine == "native":
+    if asked == "native":
         raise ConfigError(f"engine=native cannot be had: {reason}. Say engine=auto or torch.")
     return Bound(policy, parameters.views)
+
+
+def engine(asked: str, device: str) -> str:
+    """What this machine makes of `engine`, for policies that the kernels serve: native or torch."""
+    if asked == "torch" or device != "cpu":
+        return "torch"
+    try:
+        library()
+    except KernelsUnavailableError:
+        return "torch"
+    return "native"
 
 
 def unsuited(policy: MLPActorCritic, device: torch.device) -> str | None:

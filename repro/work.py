@@ -1,0 +1,152 @@
+"""A pack in the process that a backend gives it: trained, and its runs settled whatever happens."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from repro import locks, provenance, session, store
+from repro.config import Config
+from repro.errors import ConfigError, CorruptError, StorageError
+from repro.heartbeats import Heartbeat
+from repro.packs import Pack
+from repro.session import Outcome
+
+# Statuses that are never written: the run directory is left as it was.
+REFUSED = "REFUSED"  # bad input that shows only where the run would be
+CORRUPT = "CORRUPT"  # what is there cannot be continued
+UNWRITTEN = "UNWRITTEN"  # a full disk: what was saved before is whole
+WATCH_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pack to train.
+
+    Attributes:
+        pack: its runs.
+        heartbeat: the file through which it says how far it is.
+        folder: the directory that relative paths mean, on every machine.
+        patience: seconds to wait for run directories that another process owns.
+    """
+
+    pack: Pack
+    heartbeat: Path
+    folder: Path = field(default_factory=Path.cwd)
+    patience: float = locks.PATIENCE
+
+
+def train(task: Task) -> list[Outcome]:
+    """Train one pack in this process; an error becomes the fate of its runs."""
+    try:
+        return session.run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
+    except ConfigError as error:
+        return _leave(task.pack, REFUSED, error)
+    except CorruptError as error:
+        return _leave(task.pack, CORRUPT, error)
+    except StorageError as error:
+        return _leave(task.pack, UNWRITTEN, error)
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error))
+        return settle(task.pack, store.FAILED, f"{type(error).__name__}: {error}", trace)
+
+
+def train_as_worker(task: Task, driver: int | None = None) -> list[Outcome]:
+    """Train one pack in a process that is there for nothing else.
+
+    SIGTERM ends it as it would end a run alone: with what there is written down.
+
+    Args:
+        task: the pack.
+        driver: the process that started this one, and without which it ends.
+    """
+    if driver is not None:
+        _end_with(driver)
+    os.chdir(task.folder)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return train(task)
+    except (KeyboardInterrupt, SystemExit):
+        return settle(task.pack, store.PREEMPTED, "interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def settle(pack: Pack, status: str, error: str, trace: str = "") -> list[Outcome]:
+    """Mark the runs of a pack that has ended by `status`, but for those that ended before it.
+
+    A run that another process owns is that process's to mark.
+    """
+    return [_settle(config, status, error, trace) for config in pack.configs]
+
+
+def unfinished(outcomes: Sequence[Outcome]) -> bool:
+    """Whether a pack has runs that are to be continued."""
+    return any(outcome.status == store.PREEMPTED for outcome in outcomes)
+
+
+def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
+    directory = Path(config.runs_dir) / config.run_id
+    try:
+        if (ended := _ended(config)) is not None:
+            return ended
+        info = store.read_run(directory) if (directory / "run.json").is_file() else {}
+        if status == store.PREEMPTED and info.get("status") != store.RUNNING:
+            return Outcome(config.run_id, directory, status, error)  # it had not started
+        with locks.owning([directory]) as refused:
+            if refused:
+                return Outcome(config.run_id, directory, session.LOCKED, refused[0])
+            _mark(config, directory, info, status, error)
+            if trace:
+                (directory / "error.log").write_text(trace, encoding="utf-8")
+    except (OSError, ValueError) as damage:
+        error = f"{error} (and {directory} could not be marked: {damage})"
+    return Outcome(config.run_id, directory, status, error)
+
+
+def _mark(
+    config: Config, directory: Path, info: dict[str, object], status: str, error: str
+) -> None:
+    if info:
+        store.write_json(directory / "run.json", info | {"status": status, "error": error})
+    else:
+        writer = store.RunWriter(directory, config.as_dict(), provenance.identity(config))
+        writer.finish(status, error=error)
+
+
+def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:
+    """Outcomes without a mark on anything; runs that had ended keep theirs."""
+    return [_ended(config) or _outcome(config, status, str(error)) for config in pack.configs]
+
+
+def _ended(config: Config) -> Outcome | None:
+    try:
+        info = store.read_run(Path(config.runs_dir) / config.run_id)
+    except (OSError, ValueError):
+        return None
+    if info.get("status") == store.DONE or "failed_iteration" in info:
+        return _outcome(config, info["status"], info.get("error"))
+    return None
+
+
+def _outcome(config: Config, status: str, error: str | None) -> Outcome:
+    return Outcome(config.run_id, Path(config.runs_dir) / config.run_id, status, error)
+
+
+@functools.cache
+def _end_with(driver: int) -> None:
+    """Watch, once in a process: whoever takes over from a killed driver wants its directories."""
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

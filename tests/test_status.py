@@ -1,0 +1,135 @@
+"""`python -m repro.status`: what a sweep was to be, against what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import locks, status, store
+from repro.compose import compose
+from repro.config import Config
+from repro.errors import ConfigError
+from repro.provenance import identity
+from tests.cli import ROOT, Cli
+
+
+def sweep(runs_dir: Path, *envs: str, seeds: int = 3) -> list[Config]:
+    configs = [
+        compose(*env.split(), f"seed={seed}", f"runs_dir={runs_dir}")
+        for env in envs
+        for seed in range(seeds)
+    ]
+    store.write_sweep(runs_dir, [identity(config) for config in configs])
+    return configs
+
+
+def leave(config: Config, **info: object) -> Path:
+    directory = Path(config.runs_dir) / config.run_id
+    directory.mkdir()
+    store.write_json(directory / "run.json", info)
+    return directory
+
+
+def look(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "repro.status", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_every_state_is_told(tmp_path: Path) -> None:
+    runs = sweep(tmp_path, "env=reacher", "env=hopper", "env=hopper objective=none")
+    leave(runs[0], status=store.DONE)
+    leave(runs[1], status=store.FAILED, error="it broke")
+    leave(runs[2], status=store.PREEMPTED, error="interrupted")
+    leave(runs[3], status=store.RUNNING, host="elsewhere")
+    held = [leave(runs[4], status=store.RUNNING), leave(runs[5], status=store.FAILED)]
+    damaged = leave(runs[6], status=store.DONE)
+    (damaged / "run.json").write_text("{")
+    with locks.owning(held):
+        owner = locks.owner(held[0])
+        done = look(str(tmp_path))
+        found = json.loads(look(str(tmp_path), "--json").stdout)
+    assert done.returncode == 1 and not done.stderr
+    assert (
+        done.stdout
+        == f"""\
+1 of 9 done, 2 running, 2 preempted, 2 failed, 2 missing
+
+          reacher    hopper
+--------  ---------  --------
+clip_0.2  1/3 p f    0/3 2r p
+none                 0/3 f 2m
+(r running, p preempted, f failed, m missing)
+
+running 2: {owner}
+failed {runs[1].run_id}: it broke
+preempted {runs[2].run_id}: interrupted
+preempted {runs[3].run_id}: its process on elsewhere ended without a word
+failed {runs[6].run_id}: {damaged / "run.json"} is damaged (Expecting property name enclosed in \
+double quotes: line 1 column 2 (char 1)): remove it and run again.
+"""
+    )
+    assert owner is not None and owner.pid == os.getpid()
+    states = ["done", "failed", "preempted", "preempted", "running", "running", "failed"]
+    assert [run["state"] for run in found["runs"]] == [*states, "missing", "missing"]
+    assert found["runs"][4]["owner"] == owner._asdict() and found["runs"][0]["owner"] is None
+    assert (found["expected"], found["done"], found["complete"]) == (9, 1, False)
+
+
+def test_a_sweep_that_is_complete(cli: Cli) -> None:
+    assert (
+        cli("-m", "env=reacher", "seed=0,1", "budget=smoke", "hydra.launcher.workers=1").code == 0
+    )
+    done = look(str(cli.directory / "runs"))
+    assert done.returncode == 0
+    assert done.stdout.startswith("2 of 2 done\n") and done.stdout.endswith("2/2\n")
+    assert json.loads(look(str(cli.directory / "runs"), "--json").stdout)["complete"]
+
+
+def test_tasks_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    gym = "env=gymnasium env.id="
+    sweep(tmp_path, f"{gym}CartPole-v1", "env=hopper", "env=hopper env.version=v5", "env=reacher")
+    tasks = dict.fromkeys(run.task for run in status.survey(tmp_path))
+    assert list(tasks) == ["CartPole-v1", "Hopper-v4", "Hopper-v5", "reacher"]
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("nowhere", "nowhere is not a directory: give the runs_dir of a sweep."),
+        ("alone", "alone holds no sweep (no sweep.json, only 1 runs started one by one): one is"),
+        ("above", "above holds no sweep.json; below it are those of "),
+        ("broken", "broken: its sweep.json cannot be read: 'runs'"),
+    ],
+)
+def test_where_there_is_no_sweep(tmp_path: Path, where: str, sentence: str) -> None:
+    sweep(tmp_path / "above" / "table1", "env=reacher")
+    (tmp_path / "alone" / "run").mkdir(parents=True)
+    (tmp_path / "alone" / "run" / "run.json").write_text("{}")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sweep.json").write_text("{}")
+    with pytest.raises(ConfigError) as raised:
+        status.survey(tmp_path / where)
+    assert sentence in str(raised.value)
+
+
+def test_bad_input_leaves_2_and_one_sentence() -> None:
+    done = look("/nowhere")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr == "/nowhere is not a directory: give the runs_dir of a sweep.\n"
+
+
+def test_it_loads_no_torch() -> None:
+    script = "import sys, repro.status; print(sorted({'torch', 'mujoco'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
