@@ -1,11 +1,12 @@
 """Speed against physics and against Stable-Baselines3, side by side in one run, on one core.
 
-    python -m repro.bench --env half_cheetah --population 1,33 --out bench.json
+    python -m repro.bench --env half_cheetah,hopper --population 1,33 --out bench.json
 
 Every round measures each contender once, so that drift of the machine touches all of them; a
-first, unmeasured iteration of each warms up. All figures are medians over rounds, in microseconds
-of wall time per environment step. Physics alone is the simulator's own call, in a replay of the
-actions that the largest pack took in the same round, from the same states.
+first, unmeasured iteration of each warms up. Times are microseconds of wall time per environment
+step, medians over rounds; ratios are medians of a round's ratios. Physics alone is the simulator's
+own call, in a replay of the actions that the largest pack took in the same round, from the same
+states.
 """
 
 from __future__ import annotations
@@ -13,222 +14,150 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from repro import envs, provenance, store
-from repro.algorithms.ppo import PPO
-from repro.compose import compose
-from repro.config import CONF_DIR, Config
+from repro import provenance, store
+from repro.contenders import PHASES, Ours, Physics, Sample, StableBaselines3
 from repro.envs.mujoco import MujocoVectorEnv
 from repro.errors import EXIT_BAD_INPUT, ConfigError
 
-OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
-PHASES = ("env", "forward", "update", "other")
-Sample = dict[str, float]  # microseconds per environment step, by name
-
-
-class Ours:
-    """A pack of P learners: Table 1's settings in turn, with seeds 0, 1, 2, ..."""
-
-    def __init__(self, env: str, population: int, overrides: Sequence[str]) -> None:
-        """Build the pack and let it run its unmeasured iteration."""
-        self.configs = [
-            compose(
-                f"env={env}",
-                f"objective=table1/{OBJECTIVES[p % len(OBJECTIVES)]}",
-                f"seed={p // len(OBJECTIVES)}",
-                *overrides,
-            )
-            for p in range(population)
-        ]
-        config = self.configs[0]
-        self.env = envs.make(config.env.id, config.env.backend, population * config.env.num_envs)
-        self.learners = PPO(self.configs, self.env, torch.device("cpu"))
-        self.learners.iterate()
-
-    def measure(self) -> Sample:
-        """One iteration."""
-        start = time.perf_counter()
-        record = self.learners.iterate()
-        total = time.perf_counter() - start
-        scale = 1e6 / (len(self.configs) * self.configs[0].batch_size)
-        return {"total_us": total * scale} | {
-            f"{phase}_us": record.seconds[phase] * scale for phase in PHASES
-        }
-
-
-class Physics:
-    """The simulator alone, on what the pack did in its last iteration."""
-
-    def __init__(self, pack: Ours) -> None:
-        """Listen to the pack's environments."""
-        assert isinstance(pack.env, MujocoVectorEnv)
-        config = pack.configs[0]
-        self._pack_env = pack.env
-        self._twin = MujocoVectorEnv(config.env.id, pack.env.num_envs)
-        self._actions: list[np.ndarray[Any, Any]] = []
-        self._start: Any = pack.env.state()
-        step = pack.env.step
-
-        def listen(actions: np.ndarray[Any, Any]) -> Any:
-            if len(self._actions) == config.algorithm.horizon:
-                self._actions.clear()
-            if not self._actions:
-                self._start = pack.env.state()
-            self._actions.append(actions.copy())
-            return step(actions)
-
-        pack.env.step = listen  # type: ignore[method-assign]
-
-    def measure(self) -> Sample:
-        """Replay, counting the time inside `simulate` only."""
-        self._twin.set_state(self._start)
-        simulate, seconds = MujocoVectorEnv.simulate, 0.0
-
-        def timed(actions: np.ndarray[Any, Any]) -> None:
-            nonlocal seconds
-            start = time.perf_counter()
-            simulate(self._twin, actions)
-            seconds += time.perf_counter() - start
-
-        self._twin.simulate = timed  # type: ignore[method-assign]
-        for actions in self._actions:
-            self._twin.step(actions)
-        if not np.array_equal(self._twin.observations, self._pack_env.observations):
-            raise AssertionError("the replay left the pack's trajectory")
-        steps = len(self._actions) * self._twin.num_envs
-        return {"total_us": seconds / steps * 1e6}
-
-
-class StableBaselines3:
-    """SB3's PPO with the same horizon, minibatch, epochs and number of environments."""
-
-    def __init__(self, config: Config) -> None:
-        """Build the model and let it run its unmeasured iteration.
-
-        Raises:
-            ConfigError: where Stable-Baselines3 is not installed.
-        """
-        try:
-            from stable_baselines3 import PPO as SB3PPO
-            from stable_baselines3.common.env_util import make_vec_env
-            from stable_baselines3.common.logger import Logger
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
-            ) from error
-        self.batch = config.batch_size
-        self.model = SB3PPO(
-            "MlpPolicy",
-            make_vec_env(config.env.id, n_envs=config.env.num_envs, seed=0),
-            n_steps=config.algorithm.horizon,
-            batch_size=config.algorithm.minibatch_size,
-            n_epochs=config.algorithm.epochs,
-            device="cpu",
-            seed=0,
-        )
-        self.model.set_logger(Logger(folder=None, output_formats=[]))
-        self.measure()
-
-    def measure(self) -> Sample:
-        """One iteration."""
-        start = time.perf_counter()
-        self.model.learn(self.batch, reset_num_timesteps=False)
-        return {"total_us": (time.perf_counter() - start) / self.batch * 1e6}
+BASELINES = ("physics", "sb3")
+Row = dict[str, Any]
 
 
 def measure(
-    env: str, populations: Sequence[int], rounds: int, overrides: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Run the benchmark; the result is what `--out` holds."""
+    env: str,
+    populations: Sequence[int],
+    rounds: int,
+    overrides: Sequence[str] = (),
+    baselines: Sequence[str] = BASELINES,
+) -> list[Row]:
+    """One task: a row for each contender.
+
+    Rows hold `env`, `contender` (physics, sb3, ours), `population`, `total_us` with `low_us` and
+    `high_us` over the rounds, the phases' `<phase>_us`, `over_physics`, `over_sb3` (how many times
+    as fast) and `memory_mib`; None where something does not apply.
+
+    Raises:
+        ConfigError: no such task, no physics to compare with, or Stable-Baselines3 not installed.
+    """
     torch.set_num_threads(1)
     packs = {p: Ours(env, p, overrides) for p in sorted(populations)}
     largest = packs[max(packs)]
-    if not isinstance(largest.env, MujocoVectorEnv):
-        raise ConfigError(f"--env {env} has no physics to compare with: choose a MuJoCo task.")
-    physics = Physics(largest)
-    contenders: dict[str, Callable[[], Sample]] = {
-        "sb3": StableBaselines3(largest.configs[0]).measure,
-        **{f"ours_{p}": pack.measure for p, pack in packs.items()},
-        "physics": physics.measure,  # after the largest pack, which it replays
-    }
+    contenders: dict[str, Callable[[], Sample]] = {}
+    if "sb3" in baselines:
+        contenders["sb3"] = StableBaselines3(largest.configs[0]).measure
+    contenders |= {f"ours {p}": pack.measure for p, pack in packs.items()}
+    if "physics" in baselines:
+        if not isinstance(largest.env, MujocoVectorEnv):
+            raise ConfigError(f"--env {env} has no physics to compare with: say --baselines sb3.")
+        contenders["physics"] = Physics(largest).measure  # after the largest pack, which it replays
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
             samples[name].append(contender())
-    return _report(env, list(packs), samples, overrides) | provenance.machine()
+    return [
+        {"env": env} | _row(name, samples) | {"memory_mib": _memory(name, packs)}
+        for name in contenders
+    ]
 
 
-def _report(
-    env: str, populations: list[int], samples: dict[str, list[Sample]], overrides: Sequence[str]
-) -> dict[str, Any]:
-    medians = {
-        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-        for name, rows in samples.items()
+def _row(name: str, samples: dict[str, list[Sample]]) -> Row:
+    kind, _, population = name.partition(" ")
+    times = [sample["total_us"] for sample in samples[name]]
+    row: Row = {
+        "contender": kind,
+        "population": int(population) if population else None,
+        "total_us": statistics.median(times),
+        "low_us": min(times),
+        "high_us": max(times),
     }
-    totals = {name: [row["total_us"] for row in rows] for name, rows in samples.items()}
-    physics, sb3 = medians["physics"]["total_us"], medians["sb3"]["total_us"]
-    ours = {str(p): medians[f"ours_{p}"] for p in populations}
-    return {
-        "unit": "microseconds per environment step, one core, one thread",
-        "env": env,
-        "overrides": list(overrides),
-        "rounds": len(totals["physics"]),
-        "physics_us": physics,
-        "sb3_us": sb3,
-        "ours": ours,
-        "over_physics": {p: row["total_us"] / physics for p, row in ours.items()},
-        "speedup_over_sb3": {p: sb3 / row["total_us"] for p, row in ours.items()},
-        "spread": {name: {"min": min(x), "max": max(x)} for name, x in totals.items()},
-    }
+    for phase in PHASES:
+        key = f"{phase}_us"
+        parts = [sample[key] for sample in samples[name] if key in sample]
+        row[key] = statistics.median(parts) if parts else None
+    row["over_physics"] = _ratio(times, samples.get("physics"))
+    slowdown = _ratio(times, samples.get("sb3"))
+    row["over_sb3"] = None if slowdown is None else 1 / slowdown
+    return row
 
 
-def table(result: dict[str, Any]) -> str:
-    """The result as lines of text."""
-    lines = [
-        f"{result['env']}: {result['unit']}; median of {result['rounds']} rounds",
-        f"{'':>14}{'total':>9}" + "".join(f"{phase:>9}" for phase in PHASES)
-        + f"{'/physics':>10}{'SB3/':>8}",
-        f"{'physics alone':>14}{result['physics_us']:9.1f}",
-    ]  # fmt: skip
-    for p, row in result["ours"].items():
-        phases = "".join(f"{row[f'{phase}_us']:9.1f}" for phase in PHASES)
-        ratios = f"{result['over_physics'][p]:10.2f}{result['speedup_over_sb3'][p]:8.1f}"
-        lines.append(f"{f'pack of {p}':>14}{row['total_us']:9.1f}{phases}{ratios}")
-    lines.append(f"{'SB3 PPO':>14}{result['sb3_us']:9.1f}")
+def _ratio(times: list[float], others: list[Sample] | None) -> float | None:
+    """Median over the rounds of this contender's time over another's in the same round."""
+    if others is None:
+        return None
+    return statistics.median(
+        own / other["total_us"] for own, other in zip(times, others, strict=True)
+    )
+
+
+def _memory(name: str, packs: dict[int, Ours]) -> float | None:
+    kind, _, population = name.partition(" ")
+    return packs[int(population)].memory_mib if kind == "ours" else None
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as lines of text."""
+    titles = ("total", *PHASES, "/physics", "x SB3", "MiB")
+    lines = [f"{'':>38}" + "".join(f"{title:>10}" for title in titles)]
+    for row in rows:
+        name = row["contender"] if row["population"] is None else f"pack of {row['population']}"
+        keys = ("total_us", *(f"{phase}_us" for phase in PHASES))
+        cells = [_cell(row[key], 1) for key in keys]
+        cells += [_cell(row["over_physics"], 2), _cell(row["over_sb3"], 1)]
+        cells.append(_cell(row["memory_mib"], 0))
+        lines.append(f"{row['env']:>26}{name:>12}" + "".join(f"{cell:>10}" for cell in cells))
     return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m repro.bench", description=__doc__)
+    parser.add_argument("--env", default="half_cheetah", help="tasks of conf/env, with commas")
+    parser.add_argument("--population", default="1,33", help="sizes of packs, such as 1,33")
+    parser.add_argument("--baselines", default="physics,sb3", help="of physics,sb3; or none")
+    parser.add_argument("--rounds", type=int, default=5, help="measured iterations of each")
+    parser.add_argument("--out", type=Path, help="write the result as JSON")
+    parser.add_argument("overrides", nargs="*", help="further configuration, such as recipe=sb3")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m repro.bench", description=__doc__)
-    parser.add_argument("--env", default="half_cheetah", help="a task of conf/env")
-    parser.add_argument("--population", default="1,33", help="sizes of packs, such as 1,33")
-    parser.add_argument("--rounds", type=int, default=5, help="measured iterations of each")
-    parser.add_argument("--out", type=Path, help="write the result as JSON")
-    parser.add_argument("overrides", nargs="*", help="further configuration, such as recipe=sb3")
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    options = parser.parse_args(given)
     try:
         populations = [int(p) for p in options.population.split(",")]
         if min(*populations, options.rounds, 1) < 1:
             raise ValueError
     except ValueError:
         parser.error("--population takes sizes such as 1,33 and --rounds a number, all above 0")
+    baselines = [] if options.baselines == "none" else options.baselines.split(",")
+    if not set(baselines) <= set(BASELINES):
+        parser.error("--baselines takes physics, sb3, both with a comma, or none")
+    rows: list[Row] = []
     try:
-        result = measure(options.env, populations, options.rounds, options.overrides)
+        for env in options.env.split(","):
+            rows += measure(env, populations, options.rounds, options.overrides, baselines)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT
-    print(table(result))
+    print("Microseconds per environment step, one core, one thread; "
+          f"medians of {options.rounds} rounds")  # fmt: skip
+    print(table(rows))
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        store.write_json(options.out, result)
+        about = {"command": "python -m repro.bench " + " ".join(given), "rounds": options.rounds}
+        about |= {"overrides": options.overrides, "unit": "microseconds per environment step"}
+        store.write_json(options.out, about | provenance.machine() | {"rows": rows})
     return 0
 
 

@@ -30,6 +30,7 @@ BYSTANDERS = frozenset(
         "checks",
         "cli_errors",
         "compose",
+        "contenders",
         "errors",
         "heartbeats",
         "launcher",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import bench
+from repro import bench, contenders
 
 SMALL = ["algorithm.horizon=64", "algorithm.epochs=1"]
 
@@ -16,18 +16,41 @@ def test_the_file_holds_ratios_of_what_was_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "deep" / "bench.json"
-    arguments = ["--env", "hopper", "--population", "1,3", "--rounds", "1", "--out", str(out)]
-    assert bench.main([*arguments, *SMALL]) == 0
+    arguments = ["--env", "hopper,swimmer", "--population", "1,3", "--rounds", "1"]
+    assert bench.main([*arguments, "--out", str(out), *SMALL]) == 0
     result = json.loads(out.read_text())
-    assert result["physics_us"] > 0 and result["sb3_us"] > 0
-    assert set(result["ours"]) == set(result["over_physics"]) == {"1", "3"}
-    for p, row in result["ours"].items():
-        phases = sum(row[f"{phase}_us"] for phase in bench.PHASES)
-        assert phases == pytest.approx(row["total_us"], rel=0.05)
-        assert result["over_physics"][p] == pytest.approx(row["total_us"] / result["physics_us"])
-        assert result["speedup_over_sb3"][p] == pytest.approx(result["sb3_us"] / row["total_us"])
-    assert result["ours"]["3"]["env_us"] > result["physics_us"] / 3
+    assert result["command"].startswith("python -m repro.bench --env hopper,swimmer")
+    assert len(result["rows"]) == 2 * 4
+    for env in ("hopper", "swimmer"):
+        rows = {(r["contender"], r["population"]): r for r in result["rows"] if r["env"] == env}
+        physics, sb3 = (rows[name, None]["total_us"] for name in ("physics", "sb3"))
+        assert 0 < physics < sb3
+        for population in (1, 3):
+            row = rows["ours", population]
+            phases = sum(row[f"{phase}_us"] for phase in contenders.PHASES)
+            assert phases == pytest.approx(row["total_us"], rel=0.05)
+            assert row["over_physics"] == pytest.approx(row["total_us"] / physics)
+            assert row["over_sb3"] == pytest.approx(sb3 / row["total_us"])
+            assert row["env_us"] > physics / 3
     assert "pack of 3" in capsys.readouterr().out
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    """A machine that slows down between rounds slows both sides of a round's ratio."""
+    samples = {
+        "ours 3": [{"total_us": 2.0}, {"total_us": 20.0}, {"total_us": 200.0}],
+        "physics": [{"total_us": 1.0}, {"total_us": 10.0}, {"total_us": 100.0}],
+        "sb3": [{"total_us": 8.0}, {"total_us": 80.0}, {"total_us": 800.0}],
+    }
+    row = bench._row("ours 3", samples)
+    assert row["over_physics"] == 2 and row["over_sb3"] == 4
+    assert (row["low_us"], row["total_us"], row["high_us"]) == (2, 20, 200)
+
+
+def test_a_task_without_physics_is_told_what_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--env", "gymnasium", "--population", "1", "env.id=Pendulum-v1", *SMALL]
+    assert bench.main(arguments) == 2
+    assert "say --baselines sb3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("population", ["0", "x", "1,,2"])

@@ -259,7 +259,10 @@ def test_the_identity_holds_what_bits_depend_on(
     config = tiny(tmp_path, "env=hopper")
     here = resume.identity(config, "cpu")
     assert json.loads(json.dumps(here)) == here
-    assert resume.changes(here, resume.identity(config, "cuda")) == {"device": ("cpu", "cuda")}
+    elsewhere = resume.changes(here, resume.identity(config, "cuda"))
+    assert elsewhere == {"device": ("cpu", "cuda"), "engine": ("native", "torch")}
+    plain = tiny(tmp_path, "env=hopper engine=torch")
+    assert resume.changes(here, resume.identity(plain, "cpu")) == {"engine": ("native", "torch")}
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 2)
         assert resume.changes(here, resume.identity(config, "cpu")) == {"threads": (1, 2)}
