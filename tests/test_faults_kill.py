@@ -23,7 +23,7 @@ RUN += ("algorithm.horizon=256", "algorithm.epochs=4", "policy.hidden_sizes=[16,
 RUN += ("checkpoint.every_seconds=0.1", "checkpoint.max_share=1", "progress=false")
 LINES = {
     "run": (*RUN, "total_timesteps=15360"),
-    "pack": ("-m", *RUN, "seed=0,1,2", "total_timesteps=7680", "hydra.launcher.workers=1"),
+    "pack": ("-m", *RUN, "seed=0,1,2", "total_timesteps=5120", "hydra.launcher.workers=1"),
 }
 
 
