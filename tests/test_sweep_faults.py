@@ -77,7 +77,7 @@ def kill_and_start_again(directory: Path, kills: int, seed: int) -> int:
             hits += process.poll() is None
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-            psutil.wait_procs(family, timeout=10)
+            psutil.wait_procs(family, timeout=2)
             assert not any(each.is_running() for each in family), "nobody outlives the driver"
         else:
             end = finish(process)
