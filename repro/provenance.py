@@ -28,7 +28,7 @@ def identity(config: Config) -> dict[str, Any]:
         "env_id": config.env.id,
         "env_name": config.env.name,
         "num_envs": config.env.num_envs,
-        "objective": config.objective["kind"],
+        "objective": config.objective.get("kind"),
         "objective_value": config.objective_value,
         "objective_label": config.objective_label,
         "recipe": config.recipe.name,
