@@ -18,6 +18,9 @@ from tests.conftest import Compose, Learners
 OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
+    "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=400",
+    "a2c": "env.num_envs=4",
+    "a2c_tr": "env.num_envs=4 algorithm.delta=1e-3",
     "trpo": "algorithm.horizon=128 algorithm.minibatch_size=32",
     "vpg": "algorithm.horizon=128 algorithm.epochs=2",
 }

@@ -2,6 +2,7 @@
 
 from repro.algorithms.a2c import A2C
 from repro.algorithms.a2c_tr import A2CTrustRegion
+from repro.algorithms.cem import CEM
 from repro.algorithms.learners import Learners
 from repro.algorithms.ppo import PPO
 from repro.algorithms.trpo import TRPO
@@ -13,4 +14,5 @@ ALGORITHMS: dict[str, type[PPO] | type[Learners]] = {
     "trpo": TRPO,
     "a2c": A2C,
     "a2c_tr": A2CTrustRegion,
+    "cem": CEM,
 }
