@@ -127,7 +127,8 @@ class Config:
     @property
     def batch_size(self) -> int:
         """N T, the samples of one iteration."""
-        return self.algorithm.horizon * self.env.num_envs
+        horizon: int = self.algorithm.horizon
+        return horizon * self.env.num_envs
 
     @property
     def updates(self) -> int:
@@ -293,7 +294,9 @@ def _validate_parts(config: Config) -> None:
             "function: say policy.shared=false."
         )
     if config.probe != "none" and name != "ppo":
-        raise ConfigError(f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out.")
+        raise ConfigError(
+            f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."
+        )
 
 
 def _validate_sizes(config: Config) -> None:

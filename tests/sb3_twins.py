@@ -50,8 +50,7 @@ def share_rollouts(model: OnPolicyAlgorithm, pack: Learners, monkeypatch: Any) -
 def _fill(model: OnPolicyAlgorithm, rollout: Rollout, discrete: bool, config: Config) -> None:
     actions = rollout.actions.squeeze(-1) if discrete else rollout.actions
     inputs, stored, log_prob = (
-        by_step(x, config)
-        for x in (rollout.inputs, rollout.actions, rollout.old.log_prob(actions))
+        by_step(x, config) for x in (rollout.inputs, rollout.actions, rollout.old.log_prob(actions))
     )
     rewards, values, next_values = (
         x[0].numpy().copy() for x in (rollout.rewards, rollout.values, rollout.next_values)

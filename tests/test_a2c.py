@@ -29,8 +29,8 @@ CARTPOLE = "env=gymnasium env.id=CartPole-v1"
 def test_updates_equal_stable_baselines3(
     config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
-    same = "algorithm=a2c recipe=sb3 algorithm.learning_rate_schedule=constant algorithm.learning_rate=5e-3"
-    a2c = learners([config(*f"{same} {task}".split())])
+    rate = "algorithm.learning_rate_schedule=constant algorithm.learning_rate=5e-3"
+    a2c = learners([config(*f"algorithm=a2c recipe=sb3 {rate} {task}".split())])
     own = a2c.settings
     model = twin(
         SB3A2C,

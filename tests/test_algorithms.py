@@ -29,8 +29,9 @@ CARTPOLE = "env=gymnasium env.id=CartPole-v1 recipe=sb3"
 Trace = dict[str, np.ndarray]
 
 
-def traces(pack: Base, iterations: int = 3) -> list[Trace]:
+def traces(pack: Base) -> list[Trace]:
     """What a run leaves behind, by learner: metrics, episodes, parameters, statistics."""
+    iterations = max(3, 400 // pack.config.batch_size)
     rows = [pack.iterate() for _ in range(iterations)]
     result = []
     for p in range(len(pack.configs)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_conjugate_gradient_equals_a_dense_solve() -> None:
     for iterations in range(1, 12):
         error = conjugate_gradient(product, b, iterations, 0.0)[0] - expected[0]
         errors.append(float(error @ matrix[0] @ error))
-    assert all(later <= earlier for earlier, later in zip(errors, errors[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(errors))
 
 
 @pytest.mark.parametrize("slack", [1.0, 1.5])

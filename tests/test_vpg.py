@@ -20,9 +20,10 @@ STEPS = 4
 
 
 class Enumeration:
-    """All ways through a 3-state chain: action 1 goes on, action 0 stays; past the last state it ends.
+    """All ways through a chain of 3 states: action 1 goes on, action 0 stays.
 
-    Steps after the end have no weight; every trajectory is an actor, [1, T, N].
+    It ends past the last state, and steps after that have no weight. Every trajectory is an actor:
+    tensors are [1, T, N].
     """
 
     rewards = torch.tensor([[0.3, -1.0], [2.0, 0.5], [-0.7, 4.0]], dtype=torch.float64)
@@ -155,9 +156,7 @@ def test_the_discounted_return_has_the_gradient_of_the_discounted_objective(
     torch.testing.assert_close(chain.expectation(estimate), chain.exact(), rtol=1e-6, atol=1e-7)
 
 
-def test_each_signal_is_less_noisy_than_the_one_before(
-    config: Compose, learners: Learners
-) -> None:
+def test_each_signal_is_less_noisy_than_the_one_before(config: Compose, learners: Learners) -> None:
     chain = Enumeration(1.0)
     rollout = chain.rollout(chain.true_values())
     noise = {
@@ -222,9 +221,7 @@ def test_sums_equal_loops() -> None:
 
 
 @pytest.mark.parametrize("task", ["env=half_cheetah", "env=gymnasium env.id=CartPole-v1"])
-def test_the_gradient_equals_plain_autograd(
-    config: Compose, learners: Learners, task: str
-) -> None:
+def test_the_gradient_equals_plain_autograd(config: Compose, learners: Learners, task: str) -> None:
     vpg = learners([config(*task.split(), "algorithm=vpg", "algorithm.horizon=64")])
     vpg.iterate()
     rollout = vpg.collector.collect(vpg.views, 2)
@@ -278,5 +275,7 @@ def test_the_step_size_follows_the_kl(config: Compose, learners: Learners) -> No
         )
         for switch in ("true", "false")
     )
-    rates = [[pack.iterate().metrics["learning_rate"][0] for _ in range(3)] for pack in (adaptive, fixed)]
+    rates = [
+        [pack.iterate().metrics["learning_rate"][0] for _ in range(3)] for pack in (adaptive, fixed)
+    ]
     assert rates[0] == pytest.approx([1e-3, 1.5e-3, 2.25e-3]) and rates[1] == [1e-3] * 3

@@ -2,9 +2,9 @@
 
     for iteration = 1, 2, ...
         collect, advantages    as A2C
-        optimize               the policy's gradient g with respect to its statistics phi(s), less
-                               what would take it from an average policy faster than delta:
-                               z = g - max(0, (k'g - delta) / |k|^2) k,  k = d KL(average, pi) / d phi
+        optimize               along z = g - max(0, (k'g - delta) / |k|^2) k, where
+                                   g = d (L_PG + c2 S) / d phi,  phi(s) the policy's statistics
+                                   k = d KL(average policy, pi) / d phi
         average                theta_average <- alpha theta_average + (1 - alpha) theta
 
 z is the closest vector to g with k'z <= delta, equation 12: the trust region costs one projection a

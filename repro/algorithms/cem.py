@@ -5,11 +5,11 @@
         evaluate       one episode of its deterministic policy; its score is the return
         tell           after C scores, the mean and variance of the best become the next ones
 
-Each of a learner's N environments always runs a candidate, and takes the next when its episode ends.
-So a generation is C episodes that end one after the other, of whatever lengths; with N > 1 the last
-candidates of a generation, N - 1 at most, are scored among the next one's. Nothing is thrown away.
+Each of a learner's N environments always runs a candidate, and takes the next when its episode
+ends. So a generation is C episodes that end one after the other, of whatever lengths; with N > 1
+the last candidates of a generation, N - 1 at most, are scored among the next one's.
 
-In the tables an episode is a candidate's, and its return is that of exploring parameters, not of the
+In the tables an episode is a candidate's, and its return that of exploring parameters, not of the
 mean. An iteration is, as everywhere, T steps in each of N environments, in which any number of
 generations may end: `minibatches` says how many. Every tensor has the learners P in front.
 """
@@ -40,13 +40,15 @@ class CEM(Learners):
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """As `Learners`."""
+        self._generations = np.zeros(len(configs), np.int64)
         super().__init__(configs, envs, device)
-        mean = self.stack()
-        self.search = Search(mean, self.policy.real(), self.config.algorithm, self.streams)
+        mean, policy, collector = self.stack(), self.policy, self.collector
+        assert isinstance(policy, CandidatePolicy) and isinstance(collector, CandidateCollector)
+        self.search = Search(mean, policy.real(), self.config.algorithm, self.streams)
         rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
         self.candidates = torch.stack([torch.stack(row) for row in rows])
         flat = self.candidates.view(-1, mean.flat.shape[1])
-        self.collector.running = dict(zip(mean.views, mean.split(flat), strict=True))
+        collector.running = dict(zip(mean.views, mean.split(flat), strict=True))
 
     def update(self, rollout: Rollout) -> Metrics:
         """Nothing is left to do: generations end while episodes do."""
@@ -62,7 +64,6 @@ class CEM(Learners):
 
     def make_collector(self, envs: VectorEnv) -> CandidateCollector:
         """What runs a candidate in each environment."""
-        self._generations = np.zeros(len(self.configs), np.int64)
         return CandidateCollector(
             self._ended, self.configs, envs, self.policy, self.streams, self.device
         )
