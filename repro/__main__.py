@@ -93,8 +93,14 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     options = _parse(arguments)
     cli_errors.check_overrides(options.overrides, options.config_dir)
-    codes = [_train(from_omegaconf(node)) for node in _compose(arguments)]
+    codes = [_train(_checked(node, options.overrides)) for node in _compose(arguments)]
     return max(codes, default=0)
+
+
+def _checked(node: DictConfig, overrides: Sequence[str]) -> Config:
+    config = from_omegaconf(node)
+    cli_errors.check_use(overrides, config)
+    return config
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

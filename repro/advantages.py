@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -36,6 +37,34 @@ def gae(
     delta = rewards.double() + discounts * next_values.double() - values.double()
     decay = discounts * ~ends * gae_lambda.double()[:, None, None]
     return _discounted_sum(delta, decay).to(rewards.dtype)
+
+
+def reward_to_go(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
+    """r_t + gamma r_{t+1} + ... to the end of the episode, or of the rollout, without a value.
+
+    Args:
+        rewards: r_t.
+        discounts: gamma, and likewise where episodes end; broadcasts.
+        ends: whether the episode ended with this step.
+
+    Returns:
+        Like `rewards` in shape and type; summed in float64.
+    """
+    decay = discounts.double() * ~ends
+    return _discounted_sum(rewards.double(), decay).to(rewards.dtype)
+
+
+def episode_return(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
+    """R(tau), the same for all steps of an episode: the reward to go of its first step.
+
+    Of an episode that the rollout cuts, only the part inside counts. Arguments and result as those
+    of `reward_to_go`.
+    """
+    steps = torch.arange(rewards.shape[1], device=rewards.device)[None, :, None]
+    starts = torch.ones_like(ends)
+    starts[:, 1:] = ends[:, :-1]
+    first = torch.where(starts, steps, 0).cummax(dim=1).values
+    return reward_to_go(rewards, discounts, ends).gather(1, first)
 
 
 def _discounted_sum(x: Tensor, decay: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 
 from repro import envs, sinks, store
-from repro.config import CONF_DIR, Config, nearest
+from repro.config import CONF_DIR, Config
 from repro.errors import ConfigError
+from repro.names import nearest
 
 
 def preflight(configs: Sequence[Config]) -> None:
@@ -48,6 +49,8 @@ def check_device(device: str) -> None:
 
 def check_scalars(config: Config) -> None:
     """Raise a ConfigError unless the objective has the scalars of its YAML, and no others."""
+    if not config.objective:
+        return
     kind = config.objective["kind"]
     text = (CONF_DIR / "objective" / f"{kind}.yaml").read_text(encoding="utf-8")
     expected = [name for name in yaml.safe_load(text) if name != "kind"]

@@ -26,8 +26,10 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from repro.config import CONF_DIR, Config, nearest
+from repro import settings
+from repro.config import CONF_DIR, Config
 from repro.errors import ConfigError
+from repro.names import nearest
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)  # what bad input makes Hydra raise
 _KINDS = {  # how OmegaConf ends its complaint -> what was expected
@@ -54,7 +56,8 @@ def groups(further: str | None = None) -> dict[str, list[str]]:
 def known_keys() -> list[str]:
     """Every dotted key that a configuration can have."""
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
-    keys = dict.fromkeys(_flatten(schema))
+    keys = dict.fromkeys(key for key in _flatten(schema) if key != "algorithm")
+    keys |= dict.fromkeys(f"algorithm.{name}" for name in settings.all_keys())
     for path in sorted((CONF_DIR / "objective").glob("*.yaml")):
         scalars = yaml.safe_load(path.read_text(encoding="utf-8"))
         keys |= dict.fromkeys(f"objective.{name}" for name in scalars)
@@ -89,6 +92,36 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
         if override.key_or_group == "experiment":
             for name in _values(override):
                 _check_experiment(str(name), config_dir)
+
+
+def check_use(overrides: Sequence[str], config: Config) -> None:
+    """Refuse what was asked for by name and has no meaning for the algorithm.
+
+    A whole recipe or budget is no such request: an algorithm takes of it what it has a use for.
+
+    Args:
+        overrides: `key=value` arguments, all of the one run.
+        config: what they compose.
+
+    Raises:
+        ConfigError: the first.
+    """
+    own = config.algorithm
+    for override in parse(overrides):
+        section, _, name = override.key_or_group.partition(".")
+        if section == "objective" and not own.takes_objective:
+            takers = [key for key, each in settings.SETTINGS.items() if each.takes_objective]
+            raise ConfigError(
+                f"{override.input_line} has no meaning for algorithm={own.name}: an objective is "
+                f"what algorithm={' or '.join(takers)} takes."
+            )
+        if section == "algorithm" and name and name not in settings.keys(type(own)):
+            raise ConfigError(_foreign_key(name, own.name))
+        if section == "recipe" and name in own.recipe_unused:
+            raise ConfigError(
+                f"{override.input_line} has no meaning for algorithm={own.name}, which does not "
+                "read it."
+            )
 
 
 def sentence(error: BaseException) -> ConfigError:
@@ -170,6 +203,13 @@ def _unknown_key(key: str, among: Iterable[str] = ()) -> str:
     return f"{start}: python -m repro env=hopper --cfg job shows them all."
 
 
+def _foreign_key(key: str, algorithm: str) -> str:
+    """For a key that other algorithms have, or none has."""
+    own = [name for name in settings.keys(settings.SETTINGS[algorithm]) if name != "name"]
+    hint = nearest(key, own)
+    return f"algorithm.{key} is not a key of algorithm={algorithm}{hint}: it has {_listed(own)}."
+
+
 def _likeness(key: str, name: str) -> float:
     """Of the last parts of two dotted keys; a little less where they are in different sections."""
     section, _, last = key.rpartition(".")
@@ -189,6 +229,9 @@ def _translate(error: BaseException) -> str | None:
         options = groups().get(group, list(error.options or ()))
         return _unknown_option(group, option, options)
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and key:
+        section = getattr(error, "parent_node", None)
+        if key.startswith("algorithm.") and isinstance(section, DictConfig):
+            return _foreign_key(key.partition(".")[2], section.name)
         return _unknown_key(key, _siblings(error, key))
     if isinstance(error, MissingMandatoryValue) and key:
         return f"{key} has no value: give one, such as {key}=..."

@@ -6,6 +6,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
+from repro.cli_errors import check_use
 from repro.config import CONF_DIR, Config, from_omegaconf
 
 SCHEMA = "schema"  # the first entry of conf/config.yaml's defaults
@@ -24,4 +25,6 @@ def compose(*overrides: str) -> Config:
     """
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return from_omegaconf(hydra_compose("config", overrides=list(overrides)))
+        config = from_omegaconf(hydra_compose("config", overrides=list(overrides)))
+    check_use(overrides, config)
+    return config

@@ -7,7 +7,6 @@ refused in about a second.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -18,7 +17,9 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from repro import settings
 from repro.errors import ConfigError
+from repro.names import check_choice
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -31,6 +32,9 @@ BATCHABLE = (
     "algorithm.gae_lambda",
     "algorithm.value_coef",
     "algorithm.entropy_coef",
+    "algorithm.target_kl",
+    "algorithm.delta",
+    "algorithm.damping",
 )
 # Where a run is put and watched; no part of what it computes.
 NOT_HASHED = (
@@ -56,21 +60,6 @@ class EnvConfig:
     id: str = MISSING
     version: str | None = None
     num_envs: int = 1
-
-
-@dataclass
-class AlgorithmConfig:
-    """Algorithm 1 and Table 3 of the paper, and c1, c2 of equation 9."""
-
-    name: str = MISSING
-    horizon: int = MISSING  # T
-    minibatch_size: int = MISSING  # M
-    epochs: int = MISSING  # K
-    learning_rate: float = MISSING
-    gamma: float = MISSING
-    gae_lambda: float = MISSING
-    value_coef: float = MISSING  # c1
-    entropy_coef: float = MISSING  # c2
 
 
 @dataclass
@@ -141,8 +130,8 @@ class Config:
     """One run. Treated as immutable once `validate` has passed it."""
 
     env: EnvConfig = field(default_factory=EnvConfig)
-    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
-    objective: dict[str, Any] = field(default_factory=dict)
+    algorithm: Any = field(default_factory=dict)  # the `settings.SETTINGS` of its name
+    objective: dict[str, Any] = field(default_factory=dict)  # empty where it has no meaning
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
@@ -162,7 +151,8 @@ class Config:
     @property
     def batch_size(self) -> int:
         """N T, the samples of one iteration."""
-        return self.algorithm.horizon * self.env.num_envs
+        horizon: int = self.algorithm.horizon
+        return horizon * self.env.num_envs
 
     @property
     def updates(self) -> int:
@@ -175,20 +165,21 @@ class Config:
     def objective_value(self) -> float | None:
         """The scalar that names a row of Table 1: epsilon, d_targ or beta; none for L_CPI."""
         keys = {"kl_adaptive": "target_kl", "kl_fixed": "beta"}
-        value = self.objective.get(keys.get(self.objective["kind"], "epsilon"))
+        value = self.objective.get(keys.get(self.objective.get("kind", ""), "epsilon"))
         return None if value is None else float(value)
 
     @property
     def objective_label(self) -> str:
-        """For names of runs and legends: `clip_0.2`, `kl_adaptive_0.01`, `none`."""
+        """For names of runs and legends: `clip_0.2`, `kl_adaptive_0.01`, `none`; or nothing."""
         value = self.objective_value
-        return str(self.objective["kind"]) + ("" if value is None else f"_{value:g}")
+        return str(self.objective.get("kind", "")) + ("" if value is None else f"_{value:g}")
 
     @property
     def run_id(self) -> str:
         """The same configuration has the same id, alone or in a sweep."""
         task = self.env.id.replace("/", "-")
-        return f"{task}_{self.algorithm.name}_{self.objective_label}_s{self.seed}_{self.hash[:8]}"
+        names = (task, self.algorithm.name, self.objective_label)
+        return "_".join([*filter(None, names), f"s{self.seed}", self.hash[:8]])
 
     @property
     def hash(self) -> str:
@@ -217,11 +208,16 @@ def from_omegaconf(node: DictConfig) -> Config:
     Raises:
         ConfigError: what is missing or wrong, and what to change.
     """
-    missing = sorted(str(key) for key in OmegaConf.missing_keys(node))
+    algorithm = settings.of(node)
+    schema = OmegaConf.structured(Config(algorithm=algorithm()))
+    merged = OmegaConf.merge(schema, settings.without_foreign_offers(node, algorithm))
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
     if missing:
         raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
-    container = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))
+    container = OmegaConf.to_object(merged)
     assert isinstance(container, Config)
+    if not container.algorithm.takes_objective:
+        container.objective = {}
     validate(container)
     return container
 
@@ -253,9 +249,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _POSITIVE = (
     "env.num_envs",
-    "algorithm.horizon",
-    "algorithm.minibatch_size",
-    "algorithm.epochs",
     "total_timesteps",
     "recipe.adam_epsilon",
     "recipe.normalizer_count",
@@ -268,9 +261,6 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "seed",
-    "algorithm.learning_rate",
-    "algorithm.value_coef",
-    "algorithm.entropy_coef",
     "recipe.observation_variance_floor",
     "recipe.observation_epsilon",
     "recipe.hidden_gain",
@@ -293,30 +283,20 @@ def validate(config: Config) -> None:
         _check_range(config, key, "above 0", lambda x: x > 0)
     for key in _NOT_NEGATIVE:
         _check_range(config, key, "0 or more", lambda x: x >= 0)
-    for key in ("algorithm.gamma", "algorithm.gae_lambda"):
-        _check_range(config, key, "in [0, 1]", lambda x: 0 <= x <= 1)
+    for name, value, meaning in settings.out_of_range(config.algorithm):
+        raise ConfigError(f"algorithm.{name}={value} must be finite and {meaning}.")
+    for name, value, names in settings.choices(config.algorithm):
+        check_choice(f"algorithm.{name}", value, names)
     if any(size < 1 for size in config.policy.hidden_sizes):
         raise ConfigError(
             f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
         )
     _check_range(config, "checkpoint.max_share", "at most 1", lambda x: x <= 1)
     _check_range(config, "checkpoint.keep", "2 or more", lambda x: x >= 2)
-    _validate_objective(config.objective)
+    if config.algorithm.takes_objective:
+        _validate_objective(config.objective)
+    _validate_parts(config)
     _validate_sizes(config)
-
-
-def check_choice(key: str, value: Any, choices: Iterable[str]) -> None:
-    """Raise a ConfigError unless `value` is one of `choices`; the nearest is proposed."""
-    names = sorted(choices)
-    if value not in names:
-        hint = nearest(str(value), names)
-        raise ConfigError(f"{key}={value} is not known{hint}: it can be {', '.join(names)}.")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """` (did you mean X?)`, or nothing when no name is close."""
-    match = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" (did you mean {match[0]}?)" if match else ""
 
 
 def objective_kinds() -> list[str]:
@@ -341,8 +321,23 @@ def _validate_objective(objective: Mapping[str, Any]) -> None:
         )
 
 
+def _validate_parts(config: Config) -> None:
+    """Whether the algorithm can do what the other groups ask of it."""
+    name = config.algorithm.name
+    if config.policy.shared and config.algorithm.separate_networks:
+        raise ConfigError(
+            f"policy.shared=true, but algorithm={name} changes the policy without its value "
+            "function: say policy.shared=false."
+        )
+    if config.probe != "none" and name != "ppo":
+        raise ConfigError(
+            f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."
+        )
+
+
 def _validate_sizes(config: Config) -> None:
-    batch, minibatch = config.batch_size, config.algorithm.minibatch_size
+    batch = config.batch_size
+    minibatch = getattr(config.algorithm, "minibatch_size", batch)
     sizes = f"env.num_envs * algorithm.horizon = {config.env.num_envs} * {config.algorithm.horizon}"
     if minibatch > batch:
         raise ConfigError(
@@ -382,7 +377,7 @@ def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         node = values
         for parent in parents:
             node = node[parent]
-        node.pop(last)
+        node.pop(last, None)
     return values
 
 

@@ -59,6 +59,10 @@ class DiagonalGaussian(NamedTuple):
         """A copy that stays as it is when the parameters behind it change."""
         return DiagonalGaussian(self.mean.clone(), self.log_std.clone())
 
+    def detach(self) -> DiagonalGaussian:
+        """The same as a constant."""
+        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
+
 
 class Categorical(NamedTuple):
     """Discrete actions by their unnormalized log-probabilities, `logits` [..., A]."""
@@ -97,6 +101,10 @@ class Categorical(NamedTuple):
     def snapshot(self) -> Categorical:
         """A copy that stays as it is when the parameters behind it change."""
         return Categorical(self.logits.clone())
+
+    def detach(self) -> Categorical:
+        """The same as a constant."""
+        return Categorical(self.logits.detach())
 
     def log_softmax(self) -> Tensor:
         """log pi(.|s), [..., A]."""

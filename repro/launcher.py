@@ -24,7 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from repro import cli_errors
-from repro.config import check_choice, from_omegaconf
+from repro.config import from_omegaconf
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -33,6 +33,7 @@ from repro.errors import (
     EXIT_PREEMPTED,
     ConfigError,
 )
+from repro.names import check_choice
 
 if TYPE_CHECKING:  # it loads torch: not before the configuration has passed
     from repro.sweep import End
@@ -64,6 +65,7 @@ class Job:
         """
         self.overrides, self.node = list(overrides), node
         self.config = from_omegaconf(node)
+        cli_errors.check_use(overrides, self.config)
         self.key = (os.path.abspath(self.config.runs_dir), self.config.run_id)
 
 

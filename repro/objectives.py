@@ -108,6 +108,11 @@ def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor) -> Tensor:
     return torch.where(kl > target_kl * 1.5, beta * 2, beta)
 
 
+def policy_gradient(log_prob: Tensor, advantages: Tensor) -> Tensor:
+    """L_PG = E[log pi(a|s) A], equation 2, whose gradient is equation 1. All [..., M]."""
+    return log_prob * advantages
+
+
 def value_loss(values: Tensor, targets: Tensor) -> Tensor:
     """L_VF = (V - V_targ)^2, equation 9's second term. [..., M] -> [..., M]."""
     return torch.square(values - targets)

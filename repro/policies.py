@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import gymnasium
 import numpy as np
+import torch
 from torch import Tensor
 
 from repro.config import PolicyConfig, RecipeConfig
@@ -98,6 +99,15 @@ class MLPActorCritic:
     def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
         return self.as_distribution(parameters, self._network(parameters, observations, "policy"))
+
+    def differentiable(
+        self, parameters: Mapping[str, Tensor], observations: Tensor
+    ) -> Distribution:
+        """`distribution` by operations that can be differentiated twice."""
+        tower = "shared" if self.shared else TOWERS["policy"]
+        features = trunk(observations, self._hidden(parameters, tower), self.activation)
+        weight, bias = self._head(parameters, "policy")
+        return self.as_distribution(parameters, torch.baddbmm(bias, features, weight))
 
     def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""

@@ -25,7 +25,8 @@ def group(configs: Sequence[Config]) -> list[list[int]]:
     """Indices of configurations that may train together, in order of first appearance."""
     packs: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
-        key = config.pack_key + pack_family(config.objective)
+        family = pack_family(config.objective) if config.objective else ""
+        key = config.pack_key + family
         packs.setdefault(key, []).append(index)
     return list(packs.values())
 
@@ -93,6 +94,17 @@ class StackedParameters:
         parts = torch.autograd.grad(loss, list(self.leaves.values()), materialize_grads=True)
         torch._foreach_copy_(self._gradient_views, parts)
         return self._gradient
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Views [P, ...] into another tensor [P, n], in the order of `leaves`."""
+        shapes = {name: tuple(view.shape[1:]) for name, view in self.views.items()}
+        return list(_named_views(flat, shapes).values())
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """A new [P, n] from tensors in the order of `leaves`; zeros where rows are padded."""
+        flat = torch.zeros_like(self.flat)
+        torch._foreach_copy_(self.split(flat), list(parts))
+        return flat
 
     def numpy(self, learner: int) -> dict[str, np.ndarray[Any, Any]]:
         """A copy of one learner's parameters by name."""
@@ -183,6 +195,37 @@ class Adam:
             grad_scale=None,
             found_inf=None,
         )
+
+
+class RMSProp:
+    """TensorFlow's RMSProp, which A2C's sources use, each learner with its step size.
+
+    Unlike `torch.optim.RMSprop`, the mean square starts from 1 and epsilon is under the root.
+    """
+
+    def __init__(self, flat: Tensor, decay: float, epsilon: float) -> None:
+        """Optimize `flat` [P, n] in place."""
+        self.flat, self.decay, self.epsilon = flat, decay, epsilon
+        self.mean_square = torch.ones_like(flat)
+
+    def step(self, gradient: Tensor, rates: Sequence[float], learners: Sequence[int]) -> None:
+        """One step for `learners`, and no trace of it in the others.
+
+        Args:
+            gradient: [P, n].
+            rates: [P], step sizes.
+            learners: who takes it.
+        """
+        mean_square = self.decay * self.mean_square + (1 - self.decay) * gradient.square()
+        rate = torch.tensor(rates, dtype=torch.float32, device=gradient.device)[:, None]
+        moved = self.flat - rate * gradient / (mean_square + self.epsilon).sqrt()
+        if len(learners) == len(self.flat):
+            self.mean_square.copy_(mean_square)
+            self.flat.copy_(moved)
+            return
+        index = torch.tensor(learners, dtype=torch.int64, device=gradient.device)
+        self.mean_square[index] = mean_square[index]
+        self.flat[index] = moved[index]
 
 
 def clip_gradient(gradient: Tensor, max_norm: float) -> None:

@@ -28,9 +28,10 @@ def identity(config: Config) -> dict[str, Any]:
         "env_id": config.env.id,
         "env_name": config.env.name,
         "num_envs": config.env.num_envs,
-        "objective": config.objective["kind"],
+        "objective": config.objective.get("kind"),
         "objective_value": config.objective_value,
-        "objective_label": config.objective_label,
+        # In a legend, an algorithm without a choice of objectives stands for its own.
+        "objective_label": config.objective_label or config.algorithm.name,
         "recipe": config.recipe.name,
         "seed": config.seed,
         "total_timesteps": config.total_timesteps,

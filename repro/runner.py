@@ -9,9 +9,11 @@ import torch
 
 from repro import envs, native
 from repro.algorithms import ALGORITHMS
+from repro.algorithms.ppo import PPO
 from repro.checkpoint import Resumable
-from repro.config import Config, check_choice
+from repro.config import Config
 from repro.errors import ConfigError, CorruptError
+from repro.names import check_choice
 from repro.probes import interpolation
 from repro.records import Iteration
 
@@ -47,10 +49,10 @@ class Training:
         """Train until every run has finished or failed."""
         try:
             for record in self._algorithm.train():
-                if self._probe == "interpolation" and record.number == 1:
+                ppo = self._algorithm
+                if isinstance(ppo, PPO) and self._probe != "none" and record.number == 1:
                     record.tables = {
-                        p: {"interpolation": interpolation(self._algorithm, p)}
-                        for p in record.active
+                        p: {"interpolation": interpolation(ppo, p)} for p in record.active
                     }
                 yield record
         finally:

@@ -36,6 +36,7 @@ RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 # name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
 # configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to
 # `clip_fraction`: means over the whole rollout after the last epoch, not over the minibatches.
+# Null is what an algorithm does not have.
 EPISODES: dict[str, tuple[str, str]] = {
     "iteration": ("int64", "iteration in which the episode ended, from 1"),
     "step": ("int64", "environment steps of the run, all its actors together, at the end"),
@@ -44,22 +45,30 @@ EPISODES: dict[str, tuple[str, str]] = {
     "length": ("int64", "steps of the episode"),
 }
 PROGRESS: dict[str, tuple[str, str]] = {
-    "iteration": ("int64", "one collection and its K epochs, from 1"),
+    "iteration": ("int64", "one collection of T steps and its update, from 1"),
     "step": ("int64", "environment steps so far, all actors together"),
     "episodes": ("int64", "episodes that ended in this iteration"),
     "return_mean": ("float64", "mean return of those episodes; null where there were none"),
-    "surrogate": ("float64", "the objective's surrogate, KL penalty included"),
+    "surrogate": ("float64", "PPO's objective, KL penalty included; TRPO's L_CPI; L_PG elsewhere"),
     "value_loss": ("float64", "L_VF before c1, by its plain definition (V - V_targ)^2"),
     "entropy": ("float64", "S, in nats"),
     "kl": ("float64", "forward KL(old, new), in nats"),
     "clip_fraction": ("float64", "share of samples whose ratio is outside the clip range"),
-    "gradient_norm": ("float64", "2-norm of the first minibatch's joint gradient, before clipping"),
+    "gradient_norm": (
+        "float64",
+        "2-norm of the first minibatch's gradient before clipping: joint, or the policy's alone "
+        "where it takes a step of its own",
+    ),
     "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), at collection"),
     "std": ("float64", "mean standard deviation of the actions; null for discrete actions"),
     "beta": ("float64", "coefficient of the KL penalty during this update"),
     "epsilon": ("float64", "clip range during this update; null where nothing is clipped"),
-    "learning_rate": ("float64", "Adam's step size during this update"),
-    "minibatches": ("int64", "gradient steps taken; fewer than planned after an early stop"),
+    "learning_rate": ("float64", "the policy's step size during this update (Adam, RMSProp)"),
+    "minibatches": (
+        "int64",
+        "steps of the policy: fewer than planned after an early stop; TRPO: 0 where the line "
+        "search found none; CEM: generations that ended",
+    ),
     "time_env": ("float64", "seconds in the simulators; all times: a pack's, over its runs"),
     "time_forward": ("float64", "seconds in the policy's forward passes during collection"),
     "time_update": ("float64", "seconds in advantages, losses, gradients and Adam"),

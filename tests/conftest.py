@@ -8,11 +8,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from repro.algorithms.ppo import PPO
+from repro.algorithms import ALGORITHMS
 from repro.compose import compose as compose_config
 from repro.config import Config
 from repro.envs import make
@@ -21,14 +22,14 @@ from tests.cli import Cli
 torch.set_num_threads(1)
 
 Compose = Callable[..., Config]
-Learners = Callable[[Sequence[Config]], PPO]
+Learners = Callable[[Sequence[Config]], Any]
 
 
-def make_learners(configs: Sequence[Config]) -> PPO:
-    """A pack, ready to iterate."""
+def make_learners(configs: Sequence[Config]) -> Any:
+    """A pack of the algorithm that the configurations name, ready to iterate."""
     env = configs[0].env
     envs = make(env.id, env.backend, len(configs) * env.num_envs)
-    return PPO(configs, envs, torch.device("cpu"))
+    return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device("cpu"))
 
 
 @pytest.fixture

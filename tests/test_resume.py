@@ -35,6 +35,14 @@ TASKS = [
     "env=gymnasium env.id=Acrobot-v1",
     "env=gymnasium env.id=tests.tasks:Walk-v0",
 ]
+CRITIC = "algorithm.minibatch_size=16 algorithm.epochs=2"
+ALGORITHMS = [
+    f"algorithm=vpg {CRITIC}",
+    f"algorithm=trpo {CRITIC}",
+    "algorithm=a2c env.num_envs=2 algorithm.horizon=16",
+    "algorithm=a2c_tr env.num_envs=2 algorithm.horizon=16",
+    "algorithm=cem env.num_envs=2 algorithm.horizon=16 algorithm.candidates=3",
+]
 # Every kind of state: both normalizers, accumulators, an adaptive beta, schedules, early ends.
 RICH = "recipe=ppo2 objective=kl_adaptive recipe.end_of_run=finished_episodes"
 RICH += " recipe.learning_rate_schedule=linear"
@@ -73,6 +81,15 @@ def test_f3_a_run_in_pieces_is_the_run(tmp_path: Path, task: str) -> None:
     assert all(each["exact"] for each in run["resumed"])
     assert run["approximate"] is False and run["resumable"] == "exact"
     assert not (pieces.directory / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("line", ALGORITHMS)
+def test_every_algorithm_resumes_alone_and_in_a_pack(tmp_path: Path, line: str) -> None:
+    line = f"env=inverted_pendulum {line}"
+    pack = [tiny(tmp_path / "pieces", f"{line} seed={seed}") for seed in range(3)]
+    outcomes = train(pack, 2, 3)
+    expected = whole(tmp_path, f"{line} seed=1")
+    assert_same(result(outcomes[1].directory), expected)
 
 
 @pytest.mark.parametrize("recipe", ["paper", "ppo1", "sb3", "cleanrl"])

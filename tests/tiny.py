@@ -18,8 +18,6 @@ STEPS = 32  # of an iteration, unless the horizon is changed
 ITERATIONS = 6
 TINY = (
     f"algorithm.horizon={STEPS}",
-    "algorithm.minibatch_size=16",
-    "algorithm.epochs=2",
     "policy.hidden_sizes=[8,8]",
     "checkpoint.every_seconds=0",
     "checkpoint.max_share=1",
@@ -29,7 +27,8 @@ TINY = (
 def tiny(runs_dir: Path, line: str) -> Config:
     """A run of a few iterations that saves after each."""
     steps = f"total_timesteps={STEPS * ITERATIONS}"
-    return compose(*TINY, steps, f"runs_dir={runs_dir}", *line.split())
+    ppo = () if "algorithm=" in line else ("algorithm.minibatch_size=16", "algorithm.epochs=2")
+    return compose(*TINY, *ppo, steps, f"runs_dir={runs_dir}", *line.split())
 
 
 def directory(config: Config) -> Path:

@@ -1,5 +1,18 @@
 """One file an algorithm; `conf/algorithm` has a YAML of the same name for each."""
 
+from repro.algorithms.a2c import A2C
+from repro.algorithms.a2c_tr import A2CTrustRegion
+from repro.algorithms.cem import CEM
+from repro.algorithms.learners import Learners
 from repro.algorithms.ppo import PPO
+from repro.algorithms.trpo import TRPO
+from repro.algorithms.vpg import VPG
 
-ALGORITHMS = {"ppo": PPO}
+ALGORITHMS: dict[str, type[PPO] | type[Learners]] = {
+    "ppo": PPO,
+    "vpg": VPG,
+    "trpo": TRPO,
+    "a2c": A2C,
+    "a2c_tr": A2CTrustRegion,
+    "cem": CEM,
+}

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repro.config import AlgorithmConfig, RecipeConfig
+from repro.config import RecipeConfig
 from repro.native.kernels import library, pointer
 from repro.native.networks import Networks
 from repro.population import ADAM_BETAS, Adam
+from repro.settings import PPOSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +51,7 @@ class Updater:
         self,
         networks: Networks,
         adam: Adam,
-        algorithm: AlgorithmConfig,
+        algorithm: PPOSettings,
         recipe: RecipeConfig,
         early_stop_kl: float | None,
     ) -> None:

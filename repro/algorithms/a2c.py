@@ -1,0 +1,86 @@
+"""Advantage actor-critic (the synchronous form of Mnih et al. 2016): one step every few steps.
+
+    for iteration = 1, 2, ...
+        collect        N actors run pi for T steps, T small
+        advantages     sums of up to T rewards and V; GAE where lambda < 1
+        optimize       one RMSProp step on L_PG - c1 L_VF + c2 S
+
+Every tensor has the learners P in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import objectives
+from repro.algorithms.learners import Batch, Learners, Metrics, mean
+from repro.config import Config
+from repro.distributions import Distribution
+from repro.envs.vector import VectorEnv
+from repro.population import RMSProp, clip_gradient, gradient_norm
+from repro.rollout import Rollout
+from repro.settings import A2CSettings
+
+
+class A2C(Learners):
+    """State besides: `rmsprop`."""
+
+    def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
+        """As `Learners`."""
+        super().__init__(configs, envs, device)
+        self.settings: A2CSettings = self.config.algorithm
+        self.parameters = self.stack()
+        self.rmsprop = RMSProp(
+            self.parameters.flat, self.settings.rms_decay, self.settings.rms_epsilon
+        )
+        self.value_coef = self.column("value_coef")[:, None]
+        self.entropy_coef = self.column("entropy_coef")[:, None]
+
+    def own_state(self) -> dict[str, Any]:
+        """For resuming."""
+        return {"rmsprop": self.rmsprop.mean_square}
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """One step."""
+        estimate = self.generalized_advantages(rollout)
+        batch = self.batch(rollout, estimate, estimate + rollout.values)
+        distribution, values = self.policy.evaluate(self.parameters.leaves, batch.inputs)
+        surrogate = self._policy_objective(batch, distribution)
+        value_loss = objectives.value_loss(values, batch.targets)
+        objective = surrogate - self.value_coef * value_loss
+        gradient = self.parameters.gradient(-objective.sum() / objective.shape[-1])
+        norm = gradient_norm(gradient)
+        if self.settings.max_grad_norm is not None:
+            clip_gradient(gradient, self.settings.max_grad_norm)
+        rates = self._learning_rates()
+        self.rmsprop.step(gradient, rates, self.active)
+        return self.measure(batch) | {
+            "surrogate": mean(self._log_prob_gain(batch)),
+            "gradient_norm": norm.cpu().double().numpy(),
+            "learning_rate": np.array(rates),
+            "minibatches": np.ones(len(self.configs), np.int64),
+        }
+
+    def _policy_objective(self, batch: Batch, distribution: Distribution) -> Tensor:
+        """Terms of L_PG + c2 S, [P, B]."""
+        log_prob, _ = distribution.compare(batch.actions, batch.old)
+        terms = objectives.policy_gradient(log_prob, batch.advantages)
+        return terms + self.entropy_coef * distribution.entropy()
+
+    @torch.no_grad()
+    def _log_prob_gain(self, batch: Batch) -> Tensor:
+        """Terms of L_PG under the new parameters, [P, B]."""
+        distribution = self.policy.distribution(self.views, batch.inputs)
+        return objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+
+    def _learning_rates(self) -> list[float]:
+        linear = self.settings.learning_rate_schedule == "linear"
+        return [
+            config.algorithm.learning_rate * (1 - done if linear else 1.0)
+            for config, done in zip(self.configs, self.progress, strict=True)
+        ]

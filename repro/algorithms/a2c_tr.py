@@ -1,0 +1,97 @@
+"""A2C with ACER's trust region (Wang et al. 2016, section 3.3) on the policy's statistics.
+
+    for iteration = 1, 2, ...
+        collect, advantages    as A2C
+        optimize               along z = g - max(0, (k'g - delta) / |k|^2) k, where
+                                   g = d (L_PG + c2 S) / d phi,  phi(s) the policy's statistics
+                                   k = d KL(average policy, pi) / d phi
+        average                theta_average <- alpha theta_average + (1 - alpha) theta
+
+z is the closest vector to g with k'z <= delta, equation 12: the trust region costs one projection a
+sample in place of TRPO's linear system. Every tensor has the learners P in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repro import objectives
+from repro.algorithms.a2c import A2C
+from repro.algorithms.learners import Batch, Metrics
+from repro.config import Config
+from repro.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.envs.vector import VectorEnv
+from repro.rollout import Rollout
+from repro.settings import A2CTrustRegionSettings
+
+
+class A2CTrustRegion(A2C):
+    """State besides: `average` [P, n], the parameters of the average policy."""
+
+    def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
+        """As `Learners`."""
+        super().__init__(configs, envs, device)
+        self.region: A2CTrustRegionSettings = self.config.algorithm
+        self.delta = self.column("delta")[:, None]
+        self.average = self.parameters.flat.clone()
+
+    def own_state(self) -> dict[str, Any]:
+        """For resuming."""
+        return super().own_state() | {"average": self.average}
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """One step, then the average's."""
+        metrics = super().update(rollout)
+        self.average.lerp_(self.parameters.flat, 1 - self.region.average_decay)
+        return metrics
+
+    def _policy_objective(self, batch: Batch, distribution: Distribution) -> Tensor:
+        """Terms [P, B] whose gradient with respect to the statistics is z."""
+        statistics = flatten(distribution)
+        z = self._projected(batch, distribution)
+        return (statistics * z).sum(-1)
+
+    def _projected(self, batch: Batch, distribution: Distribution) -> Tensor:
+        """z: [P, B, statistics], a constant."""
+        phi = flatten(distribution).detach().requires_grad_()
+        current = unflatten(phi, distribution)
+        log_prob = current.log_prob(batch.actions)
+        terms = objectives.policy_gradient(log_prob, batch.advantages)
+        terms = terms + self.entropy_coef * current.entropy()
+        (g,) = torch.autograd.grad(terms.sum(), phi, retain_graph=True)
+        (k,) = torch.autograd.grad(current.kl_from(self._average_policy(batch)).sum(), phi)
+        return project(g, k, self.delta)
+
+    @torch.no_grad()
+    def _average_policy(self, batch: Batch) -> Distribution:
+        named = zip(self.parameters.views, self.parameters.split(self.average), strict=True)
+        return self.policy.distribution(dict(named), batch.inputs)
+
+
+def project(g: Tensor, k: Tensor, delta: Tensor) -> Tensor:
+    """The closest z to g with k'z <= delta, equation 12: [P, B, S], [P, B, S], [P, 1]."""
+    excess = ((k * g).sum(-1) - delta).clamp(min=0)
+    square = k.square().sum(-1)
+    # Without a direction there is nothing to hold back (and no excess while delta is above 0).
+    factor = torch.where(square > 0, excess / square, 0)
+    return g - factor[..., None] * k
+
+
+def flatten(distribution: Distribution) -> Tensor:
+    """phi(s): logits [P, B, A], or mean and log std side by side [P, B, 2 A]."""
+    if isinstance(distribution, Categorical):
+        return distribution.logits
+    log_std = distribution.log_std.expand_as(distribution.mean)
+    return torch.cat([distribution.mean, log_std], dim=-1)
+
+
+def unflatten(phi: Tensor, like: Distribution) -> Distribution:
+    """The distribution with the statistics `phi`."""
+    if isinstance(like, Categorical):
+        return Categorical(phi)
+    mean, log_std = phi.chunk(2, dim=-1)
+    return DiagonalGaussian(mean, log_std)

@@ -1,0 +1,190 @@
+"""Noisy cross-entropy method (Szita & Lorincz 2006): search by sampling, without a gradient.
+
+    until the steps are spent
+        ask            a candidate: theta ~ N(mean, var + extra)
+        evaluate       one episode of its deterministic policy; its score is the return
+        tell           after C scores, the mean and variance of the best become the next ones
+
+Each of a learner's N environments always runs a candidate, and takes the next when its episode
+ends. So a generation is C episodes that end one after the other, of whatever lengths; with N > 1
+the last candidates of a generation, N - 1 at most, are scored among the next one's.
+
+In the tables an episode is a candidate's, and its return that of exploring parameters, not of the
+mean. An iteration is, as everywhere, T steps in each of N environments, in which any number of
+generations may end: `minibatches` says how many. Every tensor has the learners P in front.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.algorithms.learners import Learners, Metrics
+from repro.config import Config
+from repro.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.envs.vector import VectorEnv
+from repro.policies import Array, Bound, MLPActorCritic
+from repro.population import StackedParameters, Streams
+from repro.records import Episodes
+from repro.rollout import Collector, Rollout
+from repro.settings import CEMSettings
+
+
+class CEM(Learners):
+    """State besides: that of `search`, whose mean is in `parts`, and `candidates` [P, N, n]."""
+
+    def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
+        """As `Learners`."""
+        self._generations = np.zeros(len(configs), np.int64)
+        super().__init__(configs, envs, device)
+        mean, policy, collector = self.stack(), self.policy, self.collector
+        assert isinstance(policy, CandidatePolicy) and isinstance(collector, CandidateCollector)
+        self.search = Search(mean, policy.real(), self.config.algorithm, self.streams)
+        rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
+        self.candidates = torch.stack([torch.stack(row) for row in rows])
+        flat = self.candidates.view(-1, mean.flat.shape[1])
+        collector.networks = Bound(policy, dict(zip(mean.views, mean.split(flat), strict=True)))
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """Nothing is left to do: generations end while episodes do."""
+        self.collector.renormalize(rollout)
+        generations = self.search.generations - self._generations
+        self._generations = self.search.generations.copy()
+        return {"minibatches": generations}
+
+    def make_policy(self, envs: VectorEnv) -> CandidatePolicy:
+        """Networks that take no chances."""
+        spaces = (envs.single_observation_space, envs.single_action_space)
+        return CandidatePolicy(*spaces, self.config.policy)
+
+    def make_collector(self, envs: VectorEnv) -> CandidateCollector:
+        """What runs a candidate in each environment."""
+        return CandidateCollector(
+            self._ended, self.configs, envs, self.networks, self.streams, self.device
+        )
+
+    def own_state(self) -> dict[str, Any]:
+        """For resuming."""
+        return {
+            "candidates": self.candidates,
+            "generations_before": self._generations,
+            "variance": self.search.variance,
+            "elders": self.search.elders,
+            "scores": self.search.scores,
+            "told": self.search.told,
+            "generations": self.search.generations,
+        }
+
+    def _ended(self, p: int, n: int, score: float) -> None:
+        """An episode has: its environment gets the next candidate."""
+        if p in self.active:
+            self.search.tell(p, self.candidates[p, n], score)
+            self.candidates[p, n] = self.search.ask(p)
+
+
+class Search:
+    """The distributions of P searches, and the scores of the generations under way.
+
+    State: `mean` and `variance` [P, n]; `elders` [P, C, n] with their `scores` [P, C], of which
+    `told` [P] are filled; `generations` [P]; and the streams.
+    """
+
+    def __init__(
+        self,
+        mean: StackedParameters,
+        real: Mapping[str, Array],
+        settings: CEMSettings,
+        streams: Sequence[Streams],
+    ) -> None:
+        """Start from the initial parameters of each learner.
+
+        Args:
+            mean: changed in place.
+            real: 1 where a learner's parameters are, and 0 where they are padded, by name.
+            settings: of the search.
+            streams: [P].
+        """
+        self.mean, self.settings, self.streams = mean.flat, settings, streams
+        self._real = StackedParameters([real], mean.flat.device).flat
+        self.variance = settings.initial_std**2 * self._real.expand_as(self.mean)
+        learners, size = self.mean.shape
+        self.elders = torch.zeros(learners, settings.candidates, size, device=self.mean.device)
+        self.scores = np.zeros((learners, settings.candidates))
+        self.told = np.zeros(learners, np.int64)
+        self.generations = np.zeros(learners, np.int64)
+        self._elites = max(1, round(settings.candidates * settings.elite_fraction))
+
+    def ask(self, p: int) -> Tensor:
+        """A candidate [n] of learner p."""
+        left = 1 - self.generations[p] / self.settings.extra_std_generations
+        extra = self.settings.extra_std**2 * max(float(left), 0.0) * self._real[0]
+        noise = self.streams[p].shuffle.standard_normal(self.mean.shape[1], np.float32)
+        std = (self.variance[p] + extra).sqrt()
+        return self.mean[p] + std * torch.from_numpy(noise).to(std.device)
+
+    def tell(self, p: int, candidate: Tensor, score: float) -> None:
+        """The score of a candidate; with the generation's last, the distribution moves."""
+        self.elders[p, self.told[p]] = candidate
+        self.scores[p, self.told[p]] = score
+        self.told[p] += 1
+        if self.told[p] < self.settings.candidates:
+            return
+        best = np.argsort(-self.scores[p], kind="stable")[: self._elites]
+        elites = self.elders[p, torch.from_numpy(best)]
+        self.mean[p] = elites.mean(0)
+        self.variance[p] = elites.var(0, unbiased=False)
+        self.told[p] = 0
+        self.generations[p] += 1
+
+
+class CandidatePolicy(MLPActorCritic):
+    """An actor for each environment; a Gaussian of no width, or the most likely of the actions."""
+
+    def _shapes(self, config: Any) -> dict[str, tuple[int, ...]]:
+        shapes = super()._shapes(config)
+        return {k: shape for k, shape in shapes.items() if k.startswith(("actor.", "policy."))}
+
+    def real(self) -> dict[str, Array]:
+        """1 for every parameter, padded as parameters are."""
+        return {k: self._pad(k, np.ones(shape, np.float32)) for k, shape in self.shapes.items()}
+
+    def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
+        """pi(.|s): parameters of P N candidates, [P, N, D] -> over [P, N]."""
+        rows = observations.reshape(-1, 1, observations.shape[-1])
+        out = self._network(parameters, rows, "policy")
+        return self.as_distribution(parameters, out.reshape(*observations.shape[:2], -1))
+
+    def as_distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
+        """What outputs [P, M, A] stand for."""
+        out = out[..., : self.action_size]
+        if self.discrete:
+            best = torch.nn.functional.one_hot(out.argmax(-1), self.action_size).bool()
+            return Categorical(torch.where(best, 0.0, -math.inf))
+        return DiagonalGaussian(out, out.new_full((1, 1, self.action_size), -math.inf))
+
+    def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
+        """There is none: zeros."""
+        return observations.new_zeros(observations.shape[:2])
+
+
+class CandidateCollector(Collector):
+    """Runs P N candidates, and says when an episode ends."""
+
+    def __init__(self, ended: Any, *arguments: Any) -> None:
+        """`ended(learner, actor, return)` may change the actor's candidate in place."""
+        super().__init__(*arguments)
+        self._ended = ended
+
+    def _record_ends(
+        self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
+    ) -> None:
+        ends = np.argwhere(self._terminated[:, t] | self._truncated[:, t])
+        scores = [float(self._returns[p, n]) for p, n in ends]
+        super()._record_ends(t, infos, iteration, episodes)
+        for (p, n), score in zip(ends, scores, strict=True):
+            self._ended(int(p), int(n), score)

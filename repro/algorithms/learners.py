@@ -1,0 +1,320 @@
+"""What the algorithms share: P learners that collect, update, and end, each on its own terms.
+
+An algorithm is a subclass with one method, `update`: everything from the rollout to the new
+parameters. State that a run needs to go on, all of it with the learners P in front:
+
+    parts           list of `StackedParameters`: flat [P, n] each, all parameters between them
+    streams         [P] `Streams`
+    collector       environments, normalizers, returns and lengths of the episodes under way
+    finished_steps  [P], steps of the episodes that have ended
+    active          learners that take part
+    iteration       from 1
+
+A subclass adds its optimizers and schedules, and names them in `own_state`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import advantages, objectives
+from repro.config import Config
+from repro.distributions import Categorical, Distribution
+from repro.envs.vector import VectorEnv
+from repro.policies import Bound, MLPActorCritic
+from repro.population import StackedParameters, Streams
+from repro.records import Iteration
+from repro.rollout import Collector, Rollout
+from repro.store import PROGRESS
+
+Array = np.ndarray[Any, Any]
+Metrics = dict[str, Array]
+MEASURED = [  # columns that an algorithm fills, or leaves unknown
+    name
+    for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
+    if not name.startswith("time_")
+]
+
+
+@dataclass
+class Batch:
+    """An iteration's samples, B = T N of each learner.
+
+    Attributes:
+        inputs: [P, B, D], normalized.
+        actions: as their distribution takes them, [P, B, A] or [P, B].
+        old: pi_old at the samples.
+        log_prob: log pi_old(a|s), [P, B].
+        advantages: A or another weight of the gradient, [P, B].
+        targets: V_targ, [P, B].
+        values: V(s) at collection, [P, B].
+    """
+
+    inputs: Tensor
+    actions: Tensor
+    old: Distribution
+    log_prob: Tensor
+    advantages: Tensor
+    targets: Tensor
+    values: Tensor
+
+
+class Learners(ABC):
+    """P learners in lockstep: their parameters, environments and ends."""
+
+    def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
+        """Make every learner from its own seed.
+
+        Args:
+            configs: [P], equal but for `config.BATCHABLE`.
+            envs: one vector environment of P N members, learner by learner.
+            device: where networks and rollouts live.
+
+        Raises:
+            ConfigError: a task that does not fit.
+        """
+        self.configs, self.config, self.device = list(configs), configs[0], device
+        self.recipe = self.config.recipe
+        self.policy = self.make_policy(envs)
+        self.streams = [Streams(config.seed) for config in configs]
+        self._initial = [self.policy.initialize(each.init, self.recipe) for each in self.streams]
+        self.parts: list[StackedParameters] = []
+        self.views: dict[str, Tensor] = {}
+        self.networks = Bound(self.policy, self.views)  # which sees what `stack` adds
+        self.collector = self.make_collector(envs)
+        self.gamma = self.column("gamma")
+        self.active = list(range(len(configs)))
+        self.finished_steps = np.zeros(len(configs), np.int64)
+        self.iteration = 0
+
+    # -- what a subclass is made of --------------------------------------------------------------
+
+    @abstractmethod
+    def update(self, rollout: Rollout) -> Metrics:
+        """New parameters from a rollout; columns of `store.PROGRESS`, [P] each."""
+
+    def make_policy(self, envs: VectorEnv) -> MLPActorCritic:
+        """The networks."""
+        spaces = (envs.single_observation_space, envs.single_action_space)
+        return MLPActorCritic(*spaces, self.config.policy)
+
+    def make_collector(self, envs: VectorEnv) -> Collector:
+        """What runs the policies."""
+        return Collector(self.configs, envs, self.networks, self.streams, self.device)
+
+    def stack(self, names: Sequence[str] = ("",)) -> StackedParameters:
+        """Stack the initial parameters whose names begin so, as one more of `parts`."""
+        chosen = [
+            {key: value for key, value in each.items() if key.startswith(tuple(names))}
+            for each in self._initial
+        ]
+        part = StackedParameters(chosen, self.device)
+        self.parts.append(part)
+        self.views |= part.views
+        return part
+
+    def column(self, name: str) -> Tensor:
+        """[P]: a setting of the algorithm that may differ between learners."""
+        values = [getattr(config.algorithm, name) for config in self.configs]
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    # -- one iteration ---------------------------------------------------------------------------
+
+    def train(self) -> Iterator[Iteration]:
+        """Iterate until every learner has finished or failed."""
+        while self.active:
+            yield self.iterate()
+
+    def iterate(self) -> Iteration:
+        """Collect and update."""
+        start = time.perf_counter()
+        self.iteration += 1
+        taking_part = list(self.active)
+        before = [part.flat.clone() for part in self.parts]
+        rollout = self.collector.collect(self.iteration)
+        failed = self._fail(rollout.finite, "its task returned a value that is not finite", before)
+        collected = time.perf_counter()
+        unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
+        metrics = unknown | self.update(rollout)
+        failed |= self._fail(self._finite(), "its parameters stopped being finite", before)
+        updated = time.perf_counter()
+        seconds = self.collector.seconds | {"update": updated - collected}
+        seconds["other"] = updated - start - sum(seconds.values())
+        return Iteration(
+            number=self.iteration,
+            step=self.collector.steps,
+            active=[p for p in taking_part if p not in failed],
+            metrics=metrics,
+            episodes=rollout.episodes,
+            failed=failed,
+            finished=self._finish(rollout),
+            seconds=seconds,
+        )
+
+    @property
+    def progress(self) -> list[float]:
+        """Share of each run that is done before this iteration, [P]."""
+        if self.recipe.end_of_run == "finished_episodes":
+            return [min(1.0, s / self.config.total_timesteps) for s in self.finished_steps]
+        return [(self.iteration - 1) / self.config.updates] * len(self.configs)
+
+    def _finish(self, rollout: Rollout) -> list[int]:
+        """Learners whose run is over; they take no part from now on."""
+        self.finished_steps += [sum(episodes.length) for episodes in rollout.episodes]
+        if self.recipe.end_of_run == "finished_episodes":
+            over = self.finished_steps >= self.config.total_timesteps
+        else:
+            over = np.full(len(self.configs), self.iteration >= self.config.updates)
+        finished = [p for p in self.active if over[p]]
+        self.active = [p for p in self.active if not over[p]]
+        return finished
+
+    def _finite(self) -> Array:
+        finite = [torch.isfinite(part.flat).all(1) for part in self.parts]
+        return torch.stack(finite).all(0).cpu().numpy()
+
+    def _fail(self, finite: Array, reason: str, before: Sequence[Tensor]) -> dict[int, str]:
+        """Freeze active learners that are not finite at their last good parameters."""
+        failed = {
+            p: f"{self.configs[p].run_id} failed in iteration {self.iteration}: {reason}"
+            for p in self.active
+            if not finite[p]
+        }
+        for p in failed:
+            for part, good in zip(self.parts, before, strict=True):
+                part.flat[p] = good[p]
+        self.active = [p for p in self.active if p not in failed]
+        return failed
+
+    # -- what updates are made of ----------------------------------------------------------------
+
+    @torch.no_grad()
+    def batch(self, rollout: Rollout, weights: Tensor, targets: Tensor) -> Batch:
+        """Normalize a rollout as the recipe does, and join it with what was made of its rewards.
+
+        Args:
+            rollout: `renormalize`d here, where the recipe normalizes once a rollout.
+            weights: A, or what else multiplies grad log pi, [P, T, N].
+            targets: V_targ, [P, T, N].
+        """
+        self.collector.renormalize(rollout)
+        old = rollout.old
+        if self.recipe.old_policy == "recomputed":
+            old = self.policy.distribution(self.views, rollout.inputs).snapshot()
+        actions = rollout.actions.squeeze(-1) if self.policy.discrete else rollout.actions
+        return Batch(
+            inputs=rollout.inputs,
+            actions=actions,
+            old=old,
+            log_prob=old.log_prob(actions),
+            advantages=weights.flatten(1),
+            targets=targets.flatten(1),
+            values=rollout.values.flatten(1),
+        )
+
+    def generalized_advantages(self, rollout: Rollout) -> Tensor:
+        """Equations 11 and 12, [P, T, N]."""
+        ends = rollout.terminated | rollout.truncated
+        terminal = ends if self.recipe.time_limit == "terminal" else rollout.terminated
+        return advantages.gae(
+            rollout.rewards,
+            rollout.values,
+            rollout.next_values,
+            discounts=self.gamma[:, None, None] * ~terminal,
+            ends=ends,
+            gae_lambda=self.column("gae_lambda"),
+        )
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> Metrics:
+        """Means over the whole rollout under the new parameters."""
+        distribution, values = self.policy.evaluate(self.views, batch.inputs)
+        columns = {
+            "value_loss": objectives.value_loss(values, batch.targets),
+            "entropy": distribution.entropy(),
+            "kl": distribution.kl_from(batch.old),
+        }
+        metrics = {name: mean(x) for name, x in columns.items()}
+        explained = advantages.explained_variance(batch.values, batch.targets)
+        metrics["explained_variance"] = explained.cpu().numpy()
+        if not isinstance(distribution, Categorical):
+            std = distribution.log_std.double().exp().mean((-2, -1))
+            metrics["std"] = std.cpu().numpy()
+        return metrics
+
+    # -- what is kept ----------------------------------------------------------------------------
+
+    def state(self, learner: int) -> dict[str, Any]:
+        """What `parameters.npz` keeps of a learner: parameters and normalizers by name."""
+        return self.weights(learner) | self.collector.state(learner)
+
+    def weights(self, learner: int) -> dict[str, Any]:
+        """A learner's parameters by name, without padding."""
+        named: dict[str, Any] = {}
+        for part in self.parts:
+            named |= part.numpy(learner)
+        return self.policy.trim(named)
+
+    # -- resuming --------------------------------------------------------------------------------
+
+    def own_state(self) -> dict[str, Any]:
+        """What a subclass adds to the state above: arrays [P, ...], or objects that keep theirs."""
+        return {}
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """Everything that a learner's coming iterations depend on."""
+        own = self.own_state() | {f"parameters.{i}": part for i, part in enumerate(self.parts)}
+        return {
+            "iteration": self.iteration,
+            "finished_steps": int(self.finished_steps[learner]),
+            "streams": self.streams[learner].checkpoint(),
+            "collector": self.collector.checkpoint(learner),
+            "own": {name: _saved(part, learner) for name, part in own.items()},
+        }
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
+        self.iteration = state["iteration"]
+        self.finished_steps[learner] = state["finished_steps"]
+        self.streams[learner].restore(state["streams"])
+        self.collector.restore(learner, state["collector"])
+        own = self.own_state() | {f"parameters.{i}": part for i, part in enumerate(self.parts)}
+        for name, part in own.items():
+            _put_back(part, learner, state["own"][name])
+
+
+def _saved(part: Any, learner: int) -> Any:
+    if isinstance(part, Tensor):
+        return part[learner].cpu().numpy().copy()
+    return part[learner].copy() if isinstance(part, np.ndarray) else part.checkpoint(learner)
+
+
+def _put_back(part: Any, learner: int, saved: Any) -> None:
+    if isinstance(part, Tensor):
+        part[learner] = torch.from_numpy(saved)
+    elif isinstance(part, np.ndarray):
+        part[learner] = saved
+    else:
+        part.restore(learner, saved)
+
+
+def mean(x: Tensor) -> Array:
+    """Over the samples, in float64: [P, B] -> [P]."""
+    return x.double().mean(-1).cpu().numpy()
+
+
+def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
+    """Step size -> those of `learners` that take it, for `population.Adam`."""
+    rates, groups = list(rates), dict[float, list[int]]()
+    for p in learners:
+        groups.setdefault(float(rates[p]), []).append(p)
+    return groups

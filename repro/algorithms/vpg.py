@@ -1,0 +1,110 @@
+"""Vanilla policy gradient: one step on L_PG a batch, and a step size that follows the KL.
+
+    for iteration = 1, 2, ...
+        collect        N actors run pi_old for T steps
+        advantages     A, or a plainer signal (REINFORCE)
+        optimize       one Adam step on L_PG = E[log pi(a|s) A], equation 2
+        adapt          the step size, footnote 3: "a rule similar to" section 4's
+        critic         epochs of minibatches on L_VF
+
+Every tensor has the learners P in front.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro import advantages, objectives
+from repro.algorithms.critic import CriticLearners
+from repro.algorithms.learners import Array, Batch, Metrics, by_rate, mean
+from repro.config import Config
+from repro.envs.vector import VectorEnv
+from repro.population import Adam, gradient_norm
+from repro.rollout import Rollout
+from repro.settings import VPGSettings
+
+# Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
+FAR, FACTOR = 2.0, 1.5
+
+
+class VPG(CriticLearners):
+    """State besides: `adam` and `step_size` [P]."""
+
+    def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
+        """As `Learners`."""
+        super().__init__(configs, envs, device)
+        self.settings: VPGSettings = self.config.algorithm
+        self.adam = Adam(self.actor.flat, self.recipe.adam_epsilon)
+        self.step_size = np.array([c.algorithm.learning_rate for c in configs], np.float64)
+        self.target_kl = np.array([c.algorithm.target_kl for c in configs], np.float64)
+
+    def own_state(self) -> dict[str, Any]:
+        """For resuming."""
+        return super().own_state() | {"adam": self.adam, "step_size": self.step_size}
+
+    def update(self, rollout: Rollout) -> Metrics:
+        """One step of the policy, then the critic's epochs."""
+        estimate = self.generalized_advantages(rollout)
+        targets = estimate + rollout.values
+        batch = self.batch(rollout, self.signal(rollout, estimate), targets)
+        batch.advantages = self.standardize(batch.advantages)
+        surrogate, gradient = self._gradient(batch)
+        step_size = self.step_size.copy()
+        self.adam.step(gradient, by_rate(step_size, self.active))
+        if self.has_critic:
+            self.fit_critic(batch)
+        metrics = self.measure(batch)
+        if self.settings.adaptive_step_size:
+            self.step_size = adapt_step_size(step_size, metrics["kl"], self.target_kl)
+        if not self.has_critic:
+            unknown = np.full(len(self.configs), math.nan)
+            metrics |= {"value_loss": unknown, "explained_variance": unknown}
+        return metrics | {
+            "surrogate": surrogate,
+            "gradient_norm": gradient_norm(gradient).cpu().double().numpy(),
+            "learning_rate": step_size,
+            "minibatches": np.ones(len(self.configs), np.int64),
+        }
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether the signal uses a value function."""
+        return self.settings.signal in ("q", "advantage")
+
+    def signal(self, rollout: Rollout, estimate: Tensor) -> Tensor:
+        """What multiplies grad log pi(a|s), [P, T, N], from the plainest to the least noisy.
+
+        return        R(tau), the sum of the episode's discounted rewards
+        reward_to_go  the sum from t on: what came before is none of the action's doing
+        q             the lambda-return: later rewards partly replaced by V
+        advantage     the same less V(s_t), generalized advantage estimation
+        """
+        ends = rollout.terminated | rollout.truncated
+        rewards, discounts = rollout.rewards, self.gamma[:, None, None]
+        match self.settings.signal:
+            case "return":
+                return advantages.episode_return(rewards, discounts, ends)
+            case "reward_to_go":
+                return advantages.reward_to_go(rewards, discounts, ends)
+            case "q":
+                return estimate + rollout.values
+        return estimate
+
+    def _gradient(self, batch: Batch) -> tuple[Array, Tensor]:
+        """L_PG [P], and the gradient of -L_PG, [P, n]."""
+        distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
+        log_prob, _ = distribution.compare(batch.actions, batch.old)
+        terms = objectives.policy_gradient(log_prob, batch.advantages)
+        return mean(terms.detach()), self.actor.gradient(-terms.sum() / terms.shape[-1])
+
+
+def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:
+    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P]."""
+    step_size = np.where(kl > target_kl * FAR, step_size / FACTOR, step_size)
+    return np.where(kl < target_kl / FAR, step_size * FACTOR, step_size)
