@@ -60,7 +60,8 @@ format: install ## put the sources in shape
 
 bench: install ## speed against physics and Stable-Baselines3, on one core
 	@mkdir -p runs
-	$(BIN)/python -m repro.bench --env half_cheetah --population 1,33 --out runs/bench.json
+	$(BIN)/python -m repro.bench --env half_cheetah,hopper --population 1,33 --out runs/bench.json
+	$(BIN)/python -m analysis speed --bench runs/bench.json --out runs/speed
 
 clean: ## remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

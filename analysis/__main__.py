@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import curves, figure1, figure2, table1
+from analysis import curves, figure1, figure2, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     curves.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
+    speed.COMMAND,
 )
 
 

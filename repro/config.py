@@ -45,6 +45,7 @@ NOT_HASHED = (
     "budget",
     "experiment",
     "progress",
+    "profile",
     "checkpoint",
     "resume",
     "retry_failed",
@@ -141,6 +142,7 @@ class Config:
     device: str = MISSING  # cpu | cuda | auto
     engine: str = MISSING  # native | torch | auto
     progress: bool = True
+    profile: bool = False
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     resume: str = "exact"  # exact | approximate | never
     budget: str = MISSING

@@ -36,6 +36,7 @@ BYSTANDERS = frozenset(
         "launcher",
         "locks",
         "packs",
+        "profile",
         "progress",
         "provenance",
         "reference",

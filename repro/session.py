@@ -15,6 +15,7 @@ import torch
 from repro import checkpoint, locks, provenance, resume, sinks, store
 from repro.config import Config
 from repro.errors import ConfigError, StorageError
+from repro.profile import Profile
 from repro.progress import say
 from repro.records import Iteration
 from repro.runner import Training, resolve_device
@@ -148,9 +149,10 @@ class _Pack:
         self.flushed = time.monotonic()
         self.failed = 0
         self.open = dict(enumerate(self._writers(start)))
-        self.step = start.iteration * configs[0].batch_size
+        self.first = self.step = start.iteration * configs[0].batch_size
         self.sinks: list[sinks.Sink] = []
         self.outcomes: dict[int, Outcome] = {}
+        self.profile = Profile()
 
     def _writers(self, start: resume.Start) -> list[store.RunWriter]:
         common = provenance.machine() | {
@@ -190,9 +192,14 @@ class _Pack:
         except BaseException as error:
             self._abandon(error)
             raise
+        if self.configs[0].profile:
+            steps = self.step * len(self.configs) - self.first * len(self.configs)
+            say(self.profile.text(len(self.configs), max(1, steps)))
         return [self.outcomes[p] for p in range(len(self.configs))]
 
     def _take(self, record: Iteration) -> None:
+        self.profile.add(record.seconds)
+        self.step = record.step
         share = 1 / max(1, len(record.active))
         times = {f"time_{phase}": seconds * share for phase, seconds in record.seconds.items()}
         for p in record.active:
