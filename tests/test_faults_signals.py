@@ -20,7 +20,7 @@ from tests.faults import report
 from tests.tiny import assert_same, result, undisturbed
 
 GRACE = 10.0
-LINE = ("env=reacher", "recipe=ppo2", "algorithm.horizon=256", "total_timesteps=5120")
+LINE = ("env=reacher", "recipe=ppo2", "algorithm.horizon=256", "total_timesteps=10240")
 LINE += ("checkpoint.every_seconds=0", "checkpoint.max_share=1", "progress=false")
 INTERRUPTED = "Interrupted: the same command again continues.\n"
 
@@ -81,7 +81,7 @@ def test_f11_interrupted_by_everything_and_still_the_same(tmp_path: Path) -> Non
     for iterations, signals in attempts:
         longest = max(longest, leave_by(where, LINE, iterations, *signals))
         reached.append(newest(where))
-    assert reached == sorted(reached) and len(set(reached)) >= 3 and reached[-1] < 20
+    assert reached == sorted(reached) and len(set(reached)) >= 3 and reached[-1] < 40
     assert finish(start(where, *LINE)).code == 0
     assert longest < GRACE
     assert_same(result(the_run(where)), undisturbed(tmp_path, LINE))
