@@ -11,6 +11,17 @@ from repro.config import Config
 # A pack of P runs takes about as long as P + 1 shares: what is paid once an iteration, whatever P,
 # is worth about one run's simulation.
 FIXED_SHARES = 1.0
+# How long a step takes in a pack, in microseconds (results/speed/tasks.json): only ratios matter.
+STEP_TIMES = {
+    "HalfCheetah": 67,
+    "Hopper": 149,
+    "InvertedDoublePendulum": 107,
+    "InvertedPendulum": 42,
+    "Reacher": 50,
+    "Swimmer": 110,
+    "Walker2d": 177,
+}
+UNKNOWN_STEP_TIME = 100
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,10 @@ class Pack:
 
     @property
     def cost(self) -> float:
-        """Estimated time, in environment steps."""
-        return self.steps * (1 + FIXED_SHARES / len(self.configs))
+        """Estimated time, in microseconds."""
+        task = self.configs[0].env.id.rpartition("-v")[0]
+        step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
+        return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))
 
 
 def plan(configs: Sequence[Config], workers: int, max_pack: int | None = None) -> list[Pack]:

@@ -54,10 +54,18 @@ def test_plans_by_hand(tasks: list[Config]) -> None:
     assert sizes(packs.plan(grid(tasks[:1], 33), 2)) == [17, 16]
     assert sizes(packs.plan(grid(tasks[:1], 33), 4)) == [9, 8, 8, 8]
     assert sizes(packs.plan(grid(tasks[:1], 3), 8)) == [1, 1, 1]
-    # Two groups for two workers are packs already; seven would leave one idle at the end.
-    assert sizes(packs.plan(grid(tasks[:2], 33), 2)) == [33, 33]
-    assert sizes(packs.plan(grid(tasks, 33), 2)) == [17] * 7 + [16] * 7
-    assert sizes(packs.plan(grid(tasks, 33), 7)) == [33] * 7
+    # A step of Hopper takes twice as long as one of HalfCheetah: halves of both, Hopper's first.
+    assert [task.env.name for task in tasks[:2]] == ["half_cheetah", "hopper"]
+    halves = packs.plan(grid(tasks[:2], 33), 2)
+    assert [pack.configs[0].env.name for pack in halves] == ["hopper"] * 2 + ["half_cheetah"] * 2
+    assert sizes(halves) == [17, 16, 17, 16]
+
+
+@pytest.mark.parametrize("workers", [2, 4, 8])
+def test_workers_end_together(tasks: list[Config], workers: int) -> None:
+    plan = packs.plan(grid(tasks, 33), workers)
+    costs = [pack.cost for pack in plan]
+    assert packs.makespan(costs, workers) < 1.15 * sum(costs) / workers
     # Five small packs: halving them would cost more in fixed shares than it evens out.
     assert sizes(packs.plan(grid(tasks[:5], 3), 2)) == [3] * 5
     # 70 packs would end in a second round for 6 of 64 workers.

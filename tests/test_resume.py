@@ -20,7 +20,7 @@ from repro.config import Config
 from repro.errors import ConfigError, PreemptedError
 from tests.cli import Cli
 from tests.faults import files, report
-from tests.tiny import TINY, assert_same, directory, result, same, tiny, train
+from tests.tiny import TINY, TINY_PPO, assert_same, directory, result, same, tiny, train
 
 TASKS = [
     "env=half_cheetah",
@@ -186,7 +186,14 @@ def test_only_damaged_ones_are_exit_code_3_and_others_go_on(tmp_path: Path, cli:
     assert [outcome.status for outcome in outcomes] == [store.DONE, session.CORRUPT, store.DONE]
     assert "say resume=never" in str(outcomes[1].error)
     assert files(directory(configs[1])) == before
-    line = (*TINY, "env=hopper", "recipe=ppo2", *MEMBERS[1].split(), "total_timesteps=192")
+    line = (
+        *TINY,
+        *TINY_PPO,
+        "env=hopper",
+        "recipe=ppo2",
+        *MEMBERS[1].split(),
+        "total_timesteps=192",
+    )
     finished = cli(*line, f"runs_dir={tmp_path / 'pack'}")
     assert finished.code == 3 and finished.err == f"{outcomes[1].error}\n"
 

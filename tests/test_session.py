@@ -176,3 +176,15 @@ def test_bad_input_leaves_no_run_directory(tmp_path: Path, wrong: tuple[str, ...
     with pytest.raises(ConfigError):
         session.run_pack([compose_config("env=reacher", f"runs_dir={tmp_path}", *TINY, *wrong)])
     assert not list(tmp_path.iterdir())
+
+
+def test_profile_says_where_the_time_went(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = [tiny(tmp_path, f"seed={seed}", "profile=true") for seed in range(2)]
+    session.run_pack(pack)
+    title, *rows = capsys.readouterr().out.splitlines()[-6:]
+    steps = sum(config.updates * config.batch_size for config in pack)
+    assert title.startswith("Where ") and f"of 2 runs went, {steps:,} steps" in title
+    assert [row.split()[0] for row in rows] == ["env", "forward", "update", "other", "kept"]
+    assert sum(float(row.split()[3].rstrip("%")) for row in rows) == pytest.approx(100, abs=1)

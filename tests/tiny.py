@@ -22,12 +22,13 @@ TINY = (
     "checkpoint.every_seconds=0",
     "checkpoint.max_share=1",
 )
+TINY_PPO = ("algorithm.minibatch_size=16", "algorithm.epochs=2")
 
 
 def tiny(runs_dir: Path, line: str) -> Config:
     """A run of a few iterations that saves after each."""
     steps = f"total_timesteps={STEPS * ITERATIONS}"
-    ppo = () if "algorithm=" in line else ("algorithm.minibatch_size=16", "algorithm.epochs=2")
+    ppo = () if "algorithm=" in line else TINY_PPO
     return compose(*TINY, *ppo, steps, f"runs_dir={runs_dir}", *line.split())
 
 
