@@ -47,6 +47,13 @@ def test_inverted_pendulum_passes_900_within_150k_steps(config: Compose, tmp_pat
     assert sum(best_mean_of_100(returns) > 900 for returns in runs) >= 2
 
 
+@pytest.mark.parametrize("name", ["vpg", "trpo", "a2c", "a2c_tr"])
+def test_the_others_balance_inverted_pendulum(config: Compose, tmp_path: Path, name: str) -> None:
+    chosen = ("env=inverted_pendulum", f"algorithm={name}", "total_timesteps=150000")
+    runs = train(config, tmp_path, *chosen)
+    assert sum(best_mean_of_100(returns) > 500 for returns in runs) >= 2
+
+
 def test_half_cheetah_ends_above_400_at_300k_steps(config: Compose, tmp_path: Path) -> None:
     runs = train(config, tmp_path, "env=half_cheetah", "objective=clip", "budget=medium")
     assert np.mean([returns[-100:].mean() for returns in runs]) > 400
