@@ -24,7 +24,9 @@ _COLORS = dict(zip(PHASES, ("#9A9A9A", CYCLE[2], CYCLE[0], CYCLE[1]), strict=Tru
 
 
 def load(paths: Sequence[Path]) -> pd.DataFrame:
-    """The rows of all files, with `overrides` as one text; see `repro.bench.measure`.
+    """The rows of all files (`repro.bench.measure`), with `file` and `overrides` in front.
+
+    Contenders are only ever compared within a file: the machine may differ from one to the next.
 
     Raises:
         AnalysisError: a file that is missing, or not the benchmark's.
@@ -33,41 +35,45 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     for path in paths:
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            rows += [row | {"overrides": " ".join(result["overrides"])} for row in result["rows"]]
+            about = {"file": path.name, "overrides": " ".join(result["overrides"])}
+            rows += [about | row for row in result["rows"]]
         except OSError as error:
             raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
         except (ValueError, LookupError, TypeError) as error:
             raise AnalysisError(
                 f"--bench {path} is not a file of python -m repro.bench --out."
             ) from error
-    table = pd.DataFrame(rows).drop_duplicates(
-        ["env", "contender", "population", "overrides"], keep="last"
-    )
-    return table.reset_index(drop=True)
+    return pd.DataFrame(rows)
+
+
+def tasks(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each task the rows of the first file that has a pack of 33 of it, with no overrides."""
+    plain = table[table["overrides"] == ""]
+    first = plain[plain["population"] == 33].groupby("env")["file"].first()
+    return plain[plain["file"] == plain["env"].map(first)]
 
 
 def hours_of_table1(table: pd.DataFrame) -> float:
     """Core-hours of the whole of Table 1 at the speed of these packs of 33; NaN if a task lacks."""
-    packs = table[(table["population"] == 33) & (table["overrides"] == "")]
-    if packs["env"].nunique() < TABLE1_TASKS:
+    packs = tasks(table)
+    packs = packs[packs["population"] == 33]
+    if len(packs) < TABLE1_TASKS:
         return float("nan")
     return float((packs["total_us"] * TABLE1_STEPS).sum() / 1e6 / 3600)
 
 
 def figure(table: pd.DataFrame) -> bytes:
-    """Time by phase of each task's largest pack, and throughput against the size of the pack."""
+    """Time by phase of each task's pack of 33, and throughput against the size of the pack."""
     with styled():
         drawing = new_figure(9.2, 3.6)
         left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
-        plain = table[table["overrides"] == ""]
-        _phases(left, plain)
-        _throughput(right, plain)
+        _phases(left, tasks(table))
+        _throughput(right, table[table["overrides"] == ""])
         return png(drawing)
 
 
 def _phases(axes: Axes, table: pd.DataFrame) -> None:
-    packs = table[table["contender"] == "ours"].sort_values("population")
-    packs = packs.drop_duplicates("env", keep="last").sort_values("total_us")
+    packs = table[table["population"] == 33].sort_values("total_us")
     names = packs["env"].tolist()
     at = np.arange(len(names))
     start = np.zeros(len(names))
@@ -80,21 +86,22 @@ def _phases(axes: Axes, table: pd.DataFrame) -> None:
     axes.vlines(floor, at - 0.42, at + 0.42, color=INK, linewidth=1.8, label="physics alone")
     axes.set_yticks(at, [name.replace("_", " ") for name in names])
     axes.set_xlabel("microseconds per environment step, one core")
-    axes.set_title("Where the time of a pack goes")
+    axes.set_title("Where the time of a pack of 33 goes")
     axes.legend(loc="lower right")
     axes.grid(visible=False, axis="y")
 
 
 def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     packs = table[table["contender"] == "ours"]
-    counts = packs.groupby("env")["population"].nunique()
-    for i, env in enumerate(counts[counts > 2].index):
-        own = packs[packs["env"] == env].sort_values("population")
+    counts = packs.groupby(["file", "env"])["population"].nunique()
+    for i, (file, env) in enumerate(counts[counts > 2].index):
+        rows = table[(table["file"] == file) & (table["env"] == env)]
+        own = rows[rows["contender"] == "ours"].sort_values("population")
         color = CYCLE[i % len(CYCLE)]
         speed = 1e6 / own["total_us"]
         axes.plot(own["population"], speed, "o-", color=color, label=env.replace("_", " "))
         for contender, line in (("physics", "--"), ("sb3", ":")):
-            row = table[(table["env"] == env) & (table["contender"] == contender)]
+            row = rows[rows["contender"] == contender]
             if len(row):
                 axes.axhline(1e6 / row["total_us"].iloc[0], color=color, linestyle=line)
     axes.set_xscale("log", base=2)
@@ -103,7 +110,7 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.set_xlabel("runs in the pack, P")
     axes.set_title("Environment steps a second, one core")
-    axes.text(0.98, 0.02, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
+    axes.text(0.98, 0.1, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
               transform=axes.transAxes, fontsize=8, color=MUTED)  # fmt: skip
     if (counts > 2).any():
         axes.legend(loc="center right")
@@ -126,7 +133,8 @@ def text(table: pd.DataFrame) -> str:
         for _, row in table.iterrows()
     ]
     lines = [render.markdown_table(header, rows, "lllrrrrr")]
-    packs = table[(table["population"] == 33) & (table["overrides"] == "")]
+    packs = tasks(table)
+    packs = packs[packs["population"] == 33]
     if len(packs) > 1 and packs["over_physics"].notna().all():
         mean = packs["over_physics"].mean()
         lines.append(f"\nPacks of 33, mean over {len(packs)} tasks: {mean:.2f} x physics alone.")
