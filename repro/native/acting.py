@@ -91,5 +91,6 @@ class Acting:
 
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
+        observations = np.ascontiguousarray(observations, np.float64)  # as they mostly are
         self._act(self._address, t, observations.ctypes.data, self._out_address)
         return self._out
