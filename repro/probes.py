@@ -24,16 +24,16 @@ def interpolation(ppo: PPO, learner: int, epsilon: float = 0.2) -> dict[str, lis
     Returns:
         Columns of `store.INTERPOLATION`: means over the update's whole batch.
     """
-    flat, batch = ppo.parameters.flat, ppo.batch
-    new, old = flat.clone(), ppo.old_flat
+    flat, batch = ppo.parameters.flat, ppo.samples
+    new, old = flat.clone(), ppo.before[0]
     rows: dict[str, list[float]] = {
         name: [] for name in ("x", "kl", "l_cpi", "l_clipped_ratio", "l_clip")
     }
     for x in INTERPOLATION:
         flat.copy_(old + x * (new - old))
-        distribution = ppo.policy.distribution(ppo.parameters.views, batch["inputs"])
-        log_prob, kl = distribution.compare(ppo.actions(batch), ppo.old)
-        ratio, advantages = (log_prob - batch["log_prob"]).exp(), batch["advantages"]
+        distribution = ppo.policy.distribution(ppo.parameters.views, batch.inputs)
+        log_prob, kl = distribution.compare(batch.actions, batch.old)
+        ratio, advantages = (log_prob - batch.log_prob).exp(), batch.advantages
         bound = torch.tensor(epsilon)
         clipped_ratio = torch.clamp(ratio, 1 - bound, 1 + bound)
         columns = {

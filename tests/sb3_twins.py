@@ -14,7 +14,26 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from repro.algorithms.learners import Learners
 from repro.config import Config
 from repro.rollout import Rollout
-from tests.test_ppo_update import by_step, to_sb3
+
+# name in ours -> name in SB3's state_dict; ours are [in, out], torch's [out, in]
+NAMES = {
+    "actor.0": "mlp_extractor.policy_net.0",
+    "actor.1": "mlp_extractor.policy_net.2",
+    "critic.0": "mlp_extractor.value_net.0",
+    "critic.1": "mlp_extractor.value_net.2",
+    "policy": "action_net",
+    "value": "value_net",
+}
+
+
+def to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    state = {}
+    for ours, theirs in NAMES.items():
+        state[f"{theirs}.weight"] = torch.from_numpy(parameters[f"{ours}.weight"].T.copy())
+        state[f"{theirs}.bias"] = torch.from_numpy(parameters[f"{ours}.bias"][0].copy())
+    if "log_std" in parameters:
+        state["log_std"] = torch.from_numpy(parameters["log_std"][0].copy())
+    return state
 
 
 def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPolicyAlgorithm:
@@ -33,6 +52,11 @@ def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPo
     model.policy.load_state_dict(to_sb3(pack.weights(0)))
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model
+
+
+def by_step(x: torch.Tensor, config: Config) -> np.ndarray:
+    """[1, B, ...] of one learner -> [T, N, ...]."""
+    return x[0].reshape(config.algorithm.horizon, config.env.num_envs, *x.shape[2:]).numpy()
 
 
 def share_rollouts(model: OnPolicyAlgorithm, pack: Learners, monkeypatch: Any) -> None:

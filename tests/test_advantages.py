@@ -137,7 +137,7 @@ def test_the_switch_for_time_limits_reaches_the_update(
     )
     rollout = ppo.collector.collect(1)
     assert rollout.truncated[0, :, 0].nonzero().flatten().tolist() == [49, 99]
-    found = ppo._batch(rollout)["advantages"][0]
+    found = ppo.estimate(rollout).advantages[0]
     ends = rollout.truncated[0, :, 0]
     bootstrapped = rollout.rewards + 0.99 * rollout.next_values - rollout.values
     cut = rollout.rewards - rollout.values

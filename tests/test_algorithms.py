@@ -12,6 +12,8 @@ from repro.algorithms import ALGORITHMS
 from repro.algorithms.learners import Learners as Base
 from repro.config import CONF_DIR
 from repro.settings import SETTINGS, keys
+from tests import bits
+from tests.bits import assert_equal_bits
 from tests.cli import Cli
 from tests.conftest import Compose, Learners
 
@@ -26,26 +28,9 @@ SMALL = {
 }
 CARTPOLE = "env=gymnasium env.id=CartPole-v1 recipe=sb3"
 
-Trace = dict[str, np.ndarray]
 
-
-def traces(pack: Base) -> list[Trace]:
-    """What a run leaves behind, by learner: metrics, episodes, parameters, statistics."""
-    iterations = max(3, 400 // pack.config.batch_size)
-    rows = [pack.iterate() for _ in range(iterations)]
-    result = []
-    for p in range(len(pack.configs)):
-        trace = {name: np.array([row.metrics[name][p] for row in rows]) for name in rows[0].metrics}
-        trace |= {"returns": np.array([x for row in rows for x in row.episodes[p].returns])}
-        trace |= {"rewards": pack.collector._rewards[p].copy(), **pack.state(p)}
-        result.append(trace)
-    return result
-
-
-def assert_equal_bits(one: Trace, other: Trace) -> None:
-    assert one.keys() == other.keys()
-    for name, expected in one.items():
-        np.testing.assert_array_equal(expected, other[name], err_msg=name, strict=True)
+def traces(pack: Base) -> list[bits.Trace]:
+    return bits.traces(pack, max(3, 400 // pack.config.batch_size))
 
 
 def overrides(name: str, *further: str) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from repro.algorithms.ppo import PPO
 from repro.config import CONF_DIR, Config
 from repro.population import Adam, Streams, clip_gradient, gradient_norm, group
+from tests import bits
+from tests.bits import assert_equal_bits
 from tests.conftest import Compose, Learners, compose_config, make_learners
 
 SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.yaml"))
@@ -16,26 +17,13 @@ SMALL = ("algorithm.horizon=128", "algorithm.epochs=2", "total_timesteps=384")
 # Rewards of a chaotic task after a few updates leave no room for "almost equal".
 ITERATIONS = 3
 
-Trace = dict[str, np.ndarray]
 
-
-def traces(ppo: PPO, iterations: int = ITERATIONS) -> list[Trace]:
-    """Everything that a run leaves behind, by learner: metrics, episodes, parameters, moments."""
-    rows = [ppo.iterate() for _ in range(iterations)]
-    result = []
-    for p in range(len(ppo.configs)):
-        trace = {name: np.array([row.metrics[name][p] for row in rows]) for name in rows[0].metrics}
-        trace |= {"returns": np.array([x for row in rows for x in row.episodes[p].returns])}
-        trace |= {"rewards": ppo.collector._rewards[p].copy(), **ppo.state(p)}
+def traces(ppo: PPO, iterations: int = ITERATIONS) -> list[bits.Trace]:
+    """With Adam's moments."""
+    result = bits.traces(ppo, iterations)
+    for p, trace in enumerate(result):
         trace |= {"adam.mean": ppo.adam.mean[p].numpy(), "adam.var": ppo.adam.variance[p].numpy()}
-        result.append(trace)
     return result
-
-
-def assert_equal_bits(one: Trace, other: Trace) -> None:
-    assert one.keys() == other.keys()
-    for name, expected in one.items():
-        np.testing.assert_array_equal(expected, other[name], err_msg=name, strict=True)
 
 
 def pack_of_33(env: str, *overrides: str) -> list[Config]:

@@ -3,105 +3,39 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO as SB3PPO
-from stable_baselines3.common.logger import Logger
 
 from repro.algorithms.ppo import PPO
 from repro.config import Config
-from repro.rollout import Rollout
 from tests.conftest import Compose, Learners
+from tests.sb3_twins import share_rollouts, to_sb3, twin
 
 BASE = ("recipe=sb3", "algorithm.horizon=96", "algorithm.minibatch_size=32", "total_timesteps=9600")
 CARTPOLE = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=4")
 
-# name in ours -> name in SB3's state_dict; ours are [in, out], torch's [out, in]
-NAMES = {
-    "actor.0": "mlp_extractor.policy_net.0",
-    "actor.1": "mlp_extractor.policy_net.2",
-    "critic.0": "mlp_extractor.value_net.0",
-    "critic.1": "mlp_extractor.value_net.2",
-    "policy": "action_net",
-    "value": "value_net",
-}
 
-
-def to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    state = {}
-    for ours, theirs in NAMES.items():
-        state[f"{theirs}.weight"] = torch.from_numpy(parameters[f"{ours}.weight"].T.copy())
-        state[f"{theirs}.bias"] = torch.from_numpy(parameters[f"{ours}.bias"][0].copy())
-    if "log_std" in parameters:
-        state["log_std"] = torch.from_numpy(parameters["log_std"][0].copy())
-    return state
-
-
-def sb3_twin(config: Config, parameters: dict[str, np.ndarray]) -> SB3PPO:
-    import gymnasium
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
+def sb3_twin(ppo: PPO) -> SB3PPO:
+    config = ppo.config
     algorithm, recipe = config.algorithm, config.recipe
-    env = DummyVecEnv([lambda: gymnasium.make(config.env.id)] * config.env.num_envs)
-    model = SB3PPO(
-        "MlpPolicy",
-        env,
-        n_steps=algorithm.horizon,
+    model = twin(
+        SB3PPO,
+        ppo,
         batch_size=algorithm.minibatch_size,
         n_epochs=algorithm.epochs,
         learning_rate=algorithm.learning_rate,
-        gamma=algorithm.gamma,
-        gae_lambda=algorithm.gae_lambda,
         ent_coef=algorithm.entropy_coef,
         vf_coef=algorithm.value_coef,
         clip_range=config.objective["epsilon"],
         clip_range_vf=recipe.value_clip,
         max_grad_norm=recipe.max_grad_norm,
         target_kl=recipe.early_stop_kl,
-        device="cpu",
     )
-    model.policy.load_state_dict(to_sb3(parameters))
-    model.set_logger(Logger(folder=None, output_formats=[]))
+    assert isinstance(model, SB3PPO)
     return model
-
-
-def by_step(x: torch.Tensor, config: Config) -> np.ndarray:
-    """[1, B, ...] of one learner -> [T, N, ...]."""
-    return x[0].reshape(config.algorithm.horizon, config.env.num_envs, *x.shape[2:]).numpy()
-
-
-def fill_buffer(model: SB3PPO, ppo: PPO, rollout: Rollout, config: Config) -> None:
-    """Give SB3 the same rollout, and let it estimate the advantages by itself."""
-    log_prob = rollout.old.log_prob(ppo.actions({"actions": rollout.actions}))
-    steps = {
-        "inputs": by_step(rollout.inputs, config),
-        "actions": by_step(rollout.actions, config),
-        "log_prob": by_step(log_prob, config),
-    }
-    rewards, values, next_values = (
-        x[0].numpy().copy() for x in (rollout.rewards, rollout.values, rollout.next_values)
-    )
-    terminated, truncated = rollout.terminated[0].numpy(), rollout.truncated[0].numpy()
-    timeouts = truncated & ~terminated
-    rewards[timeouts] += config.algorithm.gamma * next_values[timeouts]
-    starts = np.ones(config.env.num_envs)
-    model.rollout_buffer.reset()
-    for t in range(config.algorithm.horizon):
-        model.rollout_buffer.add(
-            steps["inputs"][t],
-            steps["actions"][t],
-            rewards[t],
-            starts,
-            torch.from_numpy(values[t]),
-            torch.from_numpy(steps["log_prob"][t]),
-        )
-        starts = (terminated[t] | truncated[t]).astype(float)
-    model.rollout_buffer.compute_returns_and_advantage(
-        torch.from_numpy(next_values[-1]), starts.astype(bool)
-    )
 
 
 def sb3_orders(ppo: PPO, config: Config) -> list[np.ndarray]:
@@ -137,17 +71,10 @@ def test_one_update_equals_stable_baselines3(
     before = ppo.weights(0)
     moments = ppo.adam
     moments.mean.zero_(), moments.variance.zero_(), moments.steps.zero_()
-    model = sb3_twin(own, before)
+    model = sb3_twin(ppo)
     orders = iter(sb3_orders(ppo, own))
 
-    collect = ppo.collector.collect
-
-    def collect_for_both(*arguments: Any) -> Rollout:
-        rollout = collect(*arguments)
-        fill_buffer(model, ppo, rollout, own)
-        return rollout
-
-    monkeypatch.setattr(ppo.collector, "collect", collect_for_both)
+    share_rollouts(model, ppo, monkeypatch)
     record = ppo.iterate()
     monkeypatch.setattr(np.random, "permutation", lambda size: next(orders))
     model.train()
@@ -170,11 +97,11 @@ def test_the_first_minibatch_has_ratio_one_and_no_kl(config: Compose, learners: 
         ppo = learners([config("env=hopper", f"recipe={recipe}", "algorithm.horizon=128")])
         ppo.iterate()
         rollout = ppo.collector.collect(2)
-        batch = ppo._batch(rollout)
-        distribution = ppo.policy.distribution(ppo.parameters.views, batch["inputs"])
-        ratio = (distribution.log_prob(ppo.actions(batch)) - batch["log_prob"]).exp()
+        batch = ppo.estimate(rollout)
+        distribution = ppo.policy.distribution(ppo.parameters.views, batch.inputs)
+        ratio = (distribution.log_prob(batch.actions) - batch.log_prob).exp()
         torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=2e-5)
-        assert float(distribution.kl_from(ppo.old).abs().max()) < 1e-6
+        assert float(distribution.kl_from(batch.old).abs().max()) < 1e-6
 
 
 def test_an_update_raises_its_own_objective(config: Compose, learners: Learners) -> None:

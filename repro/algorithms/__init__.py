@@ -8,7 +8,7 @@ from repro.algorithms.ppo import PPO
 from repro.algorithms.trpo import TRPO
 from repro.algorithms.vpg import VPG
 
-ALGORITHMS: dict[str, type[PPO] | type[Learners]] = {
+ALGORITHMS: dict[str, type[Learners]] = {
     "ppo": PPO,
     "vpg": VPG,
     "trpo": TRPO,

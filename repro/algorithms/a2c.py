@@ -57,10 +57,9 @@ class A2C(Learners):
         norm = gradient_norm(gradient)
         if self.settings.max_grad_norm is not None:
             clip_gradient(gradient, self.settings.max_grad_norm)
-        rates = self._learning_rates()
+        rates = self.learning_rates(self.settings.learning_rate_schedule)
         self.rmsprop.step(gradient, rates, self.active)
         return self.measure(batch) | {
-            "surrogate": mean(self._log_prob_gain(batch)),
             "gradient_norm": norm.cpu().double().numpy(),
             "learning_rate": np.array(rates),
             "minibatches": np.ones(len(self.configs), np.int64),
@@ -73,14 +72,9 @@ class A2C(Learners):
         return terms + self.entropy_coef * distribution.entropy()
 
     @torch.no_grad()
-    def _log_prob_gain(self, batch: Batch) -> Tensor:
-        """Terms of L_PG under the new parameters, [P, B]."""
-        distribution = self.policy.distribution(self.views, batch.inputs)
-        return objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
-
-    def _learning_rates(self) -> list[float]:
-        linear = self.settings.learning_rate_schedule == "linear"
-        return [
-            config.algorithm.learning_rate * (1 - done if linear else 1.0)
-            for config, done in zip(self.configs, self.progress, strict=True)
-        ]
+    def measure(self, batch: Batch) -> Metrics:
+        """L_PG under the new parameters besides."""
+        distribution, values = self.networks.evaluate(batch.inputs)
+        terms = objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+        metrics = self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
+        return metrics | {"surrogate": mean(terms)}

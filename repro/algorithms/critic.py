@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from repro import advantages, objectives
+from repro import objectives
 from repro.algorithms.learners import Batch, Learners
 from repro.config import Config
 from repro.envs.vector import VectorEnv
@@ -39,29 +38,16 @@ class CriticLearners(Learners):
 
     def standardize(self, estimate: Tensor) -> Tensor:
         """As the recipe says. The policy takes its step on one batch, which is all the rollout."""
-        if self.recipe.advantage_normalization == "none" or estimate.shape[-1] == 1:
+        if self.recipe.advantage_normalization == "none":
             return estimate
-        unbiased = self.recipe.advantage_std == "unbiased"
-        return advantages.standardize(estimate, unbiased, self.recipe.advantage_epsilon)
+        return super().standardize(estimate)
 
     def fit_critic(self, batch: Batch) -> None:
         """Epochs of Adam on L_VF = (V - V_targ)^2, in minibatches."""
         rate: float = self.config.algorithm.value_learning_rate
         samples = torch.cat([batch.inputs, batch.targets[..., None]], dim=-1)
         for _ in range(self.config.algorithm.epochs):
-            for rows in self._minibatches(samples):
+            for rows in self.minibatches(samples, self.orders(samples.shape[1])):
                 values = self.policy.value(self.critic.leaves, rows[..., :-1])
                 loss = objectives.value_loss(values, rows[..., -1]).sum() / rows.shape[1]
                 self.critic_adam.step(self.critic.gradient(loss), {rate: self.active})
-
-    def _minibatches(self, samples: Tensor) -> Iterator[Tensor]:
-        """One epoch: a fresh permutation of each learner's samples [P, B, width], M at a time."""
-        learners, count, width = samples.shape
-        size = self.config.algorithm.minibatch_size
-        order = np.stack([stream.shuffle.permutation(count) for stream in self.streams])
-        order += np.arange(learners)[:, None] * count
-        index = torch.from_numpy(order.ravel()).to(self.device)
-        shuffled = samples.view(-1, width).index_select(0, index).view(samples.shape)
-        kept = count - count % size if self.recipe.partial_minibatch == "drop" else count
-        for start in range(0, kept, size):
-            yield shuffled[:, start : start + size]

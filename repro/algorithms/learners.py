@@ -10,6 +10,8 @@ parameters. State that a run needs to go on, all of it with the learners P in fr
     active          learners that take part
     iteration       from 1
 
+`before` holds the flat parameters of each part as they were when the iteration began.
+
 A subclass adds its optimizers and schedules, and names them in `own_state`.
 """
 
@@ -30,6 +32,7 @@ from repro import advantages, objectives
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
+from repro.native import Networks
 from repro.policies import Bound, MLPActorCritic
 from repro.population import StackedParameters, Streams
 from repro.records import Iteration
@@ -89,7 +92,7 @@ class Learners(ABC):
         self._initial = [self.policy.initialize(each.init, self.recipe) for each in self.streams]
         self.parts: list[StackedParameters] = []
         self.views: dict[str, Tensor] = {}
-        self.networks = Bound(self.policy, self.views)  # which sees what `stack` adds
+        self.networks = self.make_networks()
         self.collector = self.make_collector(envs)
         self.gamma = self.column("gamma")
         self.active = list(range(len(configs)))
@@ -106,6 +109,10 @@ class Learners(ABC):
         """The networks."""
         spaces = (envs.single_observation_space, envs.single_action_space)
         return MLPActorCritic(*spaces, self.config.policy)
+
+    def make_networks(self) -> Bound | Networks:
+        """The policy over `views`, of which it sees what `stack` adds later."""
+        return Bound(self.policy, self.views)
 
     def make_collector(self, envs: VectorEnv) -> Collector:
         """What runs the policies."""
@@ -139,13 +146,13 @@ class Learners(ABC):
         start = time.perf_counter()
         self.iteration += 1
         taking_part = list(self.active)
-        before = [part.flat.clone() for part in self.parts]
+        self.before = [part.flat.clone() for part in self.parts]
         rollout = self.collector.collect(self.iteration)
-        failed = self._fail(rollout.finite, "its task returned a value that is not finite", before)
+        failed = self._fail(rollout.finite, "its task returned a value that is not finite")
         collected = time.perf_counter()
         unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
         metrics = unknown | self.update(rollout)
-        failed |= self._fail(self._finite(), "its parameters stopped being finite", before)
+        failed |= self._fail(self._finite(), "its parameters stopped being finite")
         updated = time.perf_counter()
         seconds = self.collector.seconds | {"update": updated - collected}
         seconds["other"] = updated - start - sum(seconds.values())
@@ -182,7 +189,7 @@ class Learners(ABC):
         finite = [torch.isfinite(part.flat).all(1) for part in self.parts]
         return torch.stack(finite).all(0).cpu().numpy()
 
-    def _fail(self, finite: Array, reason: str, before: Sequence[Tensor]) -> dict[int, str]:
+    def _fail(self, finite: Array, reason: str) -> dict[int, str]:
         """Freeze active learners that are not finite at their last good parameters."""
         failed = {
             p: f"{self.configs[p].run_id} failed in iteration {self.iteration}: {reason}"
@@ -190,7 +197,7 @@ class Learners(ABC):
             if not finite[p]
         }
         for p in failed:
-            for part, good in zip(self.parts, before, strict=True):
+            for part, good in zip(self.parts, self.before, strict=True):
                 part.flat[p] = good[p]
         self.active = [p for p in self.active if p not in failed]
         return failed
@@ -209,7 +216,7 @@ class Learners(ABC):
         self.collector.renormalize(rollout)
         old = rollout.old
         if self.recipe.old_policy == "recomputed":
-            old = self.policy.distribution(self.views, rollout.inputs).snapshot()
+            old = self.networks.distribution(rollout.inputs).snapshot()
         actions = rollout.actions.squeeze(-1) if self.policy.discrete else rollout.actions
         return Batch(
             inputs=rollout.inputs,
@@ -234,14 +241,50 @@ class Learners(ABC):
             gae_lambda=self.column("gae_lambda"),
         )
 
+    def standardize(self, estimate: Tensor) -> Tensor:
+        """As the recipe says; a single sample a learner is left as it is. [P, M] -> [P, M]."""
+        if estimate.shape[-1] == 1:
+            return estimate
+        unbiased = self.recipe.advantage_std == "unbiased"
+        return advantages.standardize(estimate, unbiased, self.recipe.advantage_epsilon)
+
+    def learning_rates(self, schedule: str) -> list[float]:
+        """Step sizes of this iteration, [P]: `constant` or `linear`."""
+        return [
+            config.algorithm.learning_rate * (1 - done if schedule == "linear" else 1.0)
+            for config, done in zip(self.configs, self.progress, strict=True)
+        ]
+
+    def orders(self, count: int) -> Array:
+        """A fresh permutation of each learner's `count` samples, int32 [P, B]."""
+        orders = [stream.shuffle.permutation(count) for stream in self.streams]
+        return np.stack(orders).astype(np.int32)
+
+    def minibatches(self, samples: Tensor, order: Array) -> Iterator[Tensor]:
+        """One epoch: each learner's samples [P, B, width] in its `order`, M at a time."""
+        learners, count, width = samples.shape
+        size = self.config.algorithm.minibatch_size
+        rows = order.astype(np.int64) + np.arange(learners)[:, None] * count
+        index = torch.from_numpy(rows.ravel()).to(self.device)
+        shuffled = samples.view(-1, width).index_select(0, index).view(samples.shape)
+        kept = count - count % size if self.recipe.partial_minibatch == "drop" else count
+        for start in range(0, kept, size):
+            yield shuffled[:, start : start + size]
+
     @torch.no_grad()
     def measure(self, batch: Batch) -> Metrics:
         """Means over the whole rollout under the new parameters."""
-        distribution, values = self.policy.evaluate(self.views, batch.inputs)
+        distribution, values = self.networks.evaluate(batch.inputs)
+        return self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
+
+    def summarize(
+        self, batch: Batch, distribution: Distribution, values: Tensor, kl: Tensor
+    ) -> Metrics:
+        """What is measured of every algorithm, from its networks at the batch."""
         columns = {
             "value_loss": objectives.value_loss(values, batch.targets),
             "entropy": distribution.entropy(),
-            "kl": distribution.kl_from(batch.old),
+            "kl": kl,
         }
         metrics = {name: mean(x) for name, x in columns.items()}
         explained = advantages.explained_variance(batch.values, batch.targets)
@@ -271,25 +314,25 @@ class Learners(ABC):
         return {}
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """Everything that a learner's coming iterations depend on."""
-        own = self.own_state() | {f"parameters.{i}": part for i, part in enumerate(self.parts)}
+        """Everything that a learner's coming iterations depend on; schedules follow from it."""
         return {
             "iteration": self.iteration,
             "finished_steps": int(self.finished_steps[learner]),
+            "parameters": {str(i): part.checkpoint(learner) for i, part in enumerate(self.parts)},
             "streams": self.streams[learner].checkpoint(),
             "collector": self.collector.checkpoint(learner),
-            "own": {name: _saved(part, learner) for name, part in own.items()},
-        }
+        } | {name: _saved(part, learner) for name, part in self.own_state().items()}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
         self.iteration = state["iteration"]
         self.finished_steps[learner] = state["finished_steps"]
+        for i, part in enumerate(self.parts):
+            part.restore(learner, state["parameters"][str(i)])
         self.streams[learner].restore(state["streams"])
         self.collector.restore(learner, state["collector"])
-        own = self.own_state() | {f"parameters.{i}": part for i, part in enumerate(self.parts)}
-        for name, part in own.items():
-            _put_back(part, learner, state["own"][name])
+        for name, part in self.own_state().items():
+            _put_back(part, learner, state[name])
 
 
 def _saved(part: Any, learner: int) -> Any:

@@ -1,4 +1,4 @@
-"""PPO's update in one call of ppo.cpp: what `PPO._optimize` does in torch, learner by learner."""
+"""PPO's update in one call of ppo.cpp: what `PPO._optimize_in_torch` does, learner by learner."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Updater:
         """Optimize in place.
 
         Args:
-            batch: `PPO._batch`'s samples [P, B, ...], with `old_log_std` [P, 1, A].
+            batch: the update's samples by name [P, B, ...], with `old_log_std` [P, 1, A].
             columns: `low`, `high`, `beta`, `value_coef` and `entropy_coef`, [P, 1] each.
             learning_rates: [P].
             orders: [K, P, B] permutations of each learner's samples, int32.
