@@ -53,10 +53,15 @@ def tasks(table: pd.DataFrame) -> pd.DataFrame:
     return plain[plain["file"] == plain["env"].map(first)]
 
 
+def packs_of_33(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `tasks` the rows of our packs of 33, one a task."""
+    chosen = tasks(table)
+    return chosen[chosen["population"] == 33]
+
+
 def hours_of_table1(table: pd.DataFrame) -> float:
     """Core-hours of the whole of Table 1 at the speed of these packs of 33; NaN if a task lacks."""
-    packs = tasks(table)
-    packs = packs[packs["population"] == 33]
+    packs = packs_of_33(table)
     if len(packs) < TABLE1_TASKS:
         return float("nan")
     return float((packs["total_us"] * TABLE1_STEPS).sum() / 1e6 / 3600)
@@ -133,8 +138,7 @@ def text(table: pd.DataFrame) -> str:
         for _, row in table.iterrows()
     ]
     lines = [render.markdown_table(header, rows, "lllrrrrr")]
-    packs = tasks(table)
-    packs = packs[packs["population"] == 33]
+    packs = packs_of_33(table)
     if len(packs) > 1 and packs["over_physics"].notna().all():
         mean = packs["over_physics"].mean()
         lines.append(f"\nPacks of 33, mean over {len(packs)} tasks: {mean:.2f} x physics alone.")

@@ -193,7 +193,7 @@ class _Pack:
             self._abandon(error)
             raise
         if self.configs[0].profile:
-            steps = self.step * len(self.configs) - self.first * len(self.configs)
+            steps = (self.step - self.first) * len(self.configs)
             say(self.profile.text(len(self.configs), max(1, steps)))
         return [self.outcomes[p] for p in range(len(self.configs))]
 

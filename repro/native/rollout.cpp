@@ -26,7 +26,7 @@ void mlp_forward(const int64_t* layers, int64_t activation, int64_t learners, in
     }
 }
 
-// Mirrored by repro/native/networks.py.
+// Mirrored by repro/native/acting.py.
 struct Acting {
   const int64_t* actor;
   int64_t activation, parameter_count, log_std;
