@@ -151,7 +151,7 @@ def _train(config: Config) -> int:
     from repro import checks, store
 
     checks.preflight([config])
-    directory = Path(config.runs_dir) / config.run_id
+    directory = config.directory
     if store.is_done(directory):
         say(f"done before: {directory}{_score(directory)}")
         return 0

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from repro import archive
 from repro.errors import CorruptError, NumericalError
@@ -34,21 +34,6 @@ _NAME = re.compile(r"iteration_(\d{8})")
 _BESIDE = re.compile(r"iteration_\d{8}\.tmp-[0-9a-f]{8}")
 
 
-@runtime_checkable
-class Resumable(Protocol):
-    """What an algorithm offers so that its runs can be continued to the last bit.
-
-    A state is a nested dictionary of NumPy arrays and JSON values, one learner's: it is restored
-    into any place of any pack. Both are called between iterations only.
-    """
-
-    def checkpoint(self, learner: int) -> dict[str, Any]:
-        """Copies of everything that the learner's coming iterations depend on."""
-
-    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
-        """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """One run at the end of an iteration.
@@ -56,7 +41,7 @@ class Checkpoint:
     Attributes:
         iteration: from 1.
         identity: what must be the same for an exact continuation (`repro.resume.identity`).
-        state: of the learner, `Resumable.checkpoint`.
+        state: of the learner, as `Learners.checkpoint` gives it.
         tables: rows so far, by table and column.
         history: JSON values that are no part of the result, such as the wall time so far.
     """

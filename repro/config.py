@@ -184,6 +184,11 @@ class Config:
         return "_".join([*filter(None, names), f"s{self.seed}", self.hash[:8]])
 
     @property
+    def directory(self) -> Path:
+        """Where the run is kept."""
+        return Path(self.runs_dir) / self.run_id
+
+    @property
     def hash(self) -> str:
         """SHA-256 over everything that the result depends on."""
         return _digest(self.hashed())

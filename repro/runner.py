@@ -10,7 +10,6 @@ import torch
 from repro import envs, native
 from repro.algorithms import ALGORITHMS
 from repro.algorithms.ppo import PPO
-from repro.checkpoint import Resumable
 from repro.config import Config
 from repro.errors import ConfigError, CorruptError
 from repro.names import check_choice
@@ -58,13 +57,12 @@ class Training:
         finally:
             self._envs.close()
 
-    def checkpoint(self, learner: int) -> dict[str, Any] | None:
-        """All that a learner's coming iterations depend on; None where that cannot be had.
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """All that a learner's coming iterations depend on.
 
-        Without a part named `envs` where it is the simulators' state that cannot be taken out.
+        Without a part named `envs` where the simulators' state cannot be taken out.
         """
-        algorithm: object = self._algorithm
-        return algorithm.checkpoint(learner) if isinstance(algorithm, Resumable) else None
+        return self._algorithm.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned, before the first iteration.

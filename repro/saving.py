@@ -16,7 +16,7 @@ from repro.progress import say
 from repro.runner import Training
 from repro.store import RunWriter
 
-EXACT, APPROXIMATE, NOT = "exact", "approximate", "not"
+EXACT, APPROXIMATE = "exact", "approximate"
 
 
 class _Boundary(NamedTuple):
@@ -84,19 +84,12 @@ class Saver:
         return resume.holds_envs(saved.state)
 
     def _resumable(self) -> str:
-        state = self._training.checkpoint(0)
-        if state is None:
-            return NOT
-        return EXACT if resume.holds_envs(state) else APPROXIMATE
+        return EXACT if resume.holds_envs(self._training.checkpoint(0)) else APPROXIMATE
 
     def announce(self) -> None:
         """Say what an interruption would cost, where that is more than a little time."""
         config = self._configs[0]
-        if self.resumable == NOT:
-            say(
-                f"algorithm={config.algorithm.name} cannot be resumed: interrupted, it begins anew."
-            )
-        elif self.resumable == APPROXIMATE:
+        if self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run goes on with "
                 "new episodes, and run.json says that it is approximate."
@@ -117,9 +110,7 @@ class Saver:
             iteration: which it was.
             rows: how many each of its tables has now.
         """
-        state = self._training.checkpoint(p)
-        if state is not None:
-            self._boundaries[p] = _Boundary(iteration, state, rows)
+        self._boundaries[p] = _Boundary(iteration, self._training.checkpoint(p), rows)
 
     def forget(self, p: int) -> None:
         """A learner has ended."""

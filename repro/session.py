@@ -69,7 +69,7 @@ def run_pack(
         StorageError: the results cannot be written.
         PreemptedError: SIGTERM, SIGINT or SIGHUP.
     """
-    directories = [Path(config.runs_dir) / config.run_id for config in configs]
+    directories = [config.directory for config in configs]
     with locks.owning(directories, patience) as refused:
         ours = [i for i in range(len(configs)) if i not in refused]
         outcomes = dict(zip(ours, _run_owned([configs[i] for i in ours], report), strict=True))
@@ -81,7 +81,7 @@ def run_pack(
 
 def _run_owned(configs: Sequence[Config], report: Report | None) -> list[Outcome]:
     torch.set_num_threads(1)
-    directories = [Path(config.runs_dir) / config.run_id for config in configs]
+    directories = [config.directory for config in configs]
     waiting = [i for i, directory in enumerate(directories) if not store.is_done(directory)]
     outcomes = [
         Outcome(config.run_id, directory, SKIPPED, None)

@@ -20,7 +20,7 @@ from repro.errors import (
 )
 from repro.progress import ProgressBar, say
 from repro.runner import resolve_device
-from repro.session import LOCKED, SKIPPED, Outcome
+from repro.session import CORRUPT, LOCKED, SKIPPED, Outcome
 
 GRID_PATIENCE = 30.0  # other sweeps that start in the same directory write their grids quickly
 UNFINISHED = (store.PREEMPTED, LOCKED)
@@ -30,7 +30,7 @@ EXIT_CODES = {
     store.PREEMPTED: EXIT_PREEMPTED,
     LOCKED: EXIT_PREEMPTED,
     work.REFUSED: EXIT_BAD_INPUT,
-    work.CORRUPT: EXIT_CORRUPT,
+    CORRUPT: EXIT_CORRUPT,
     work.UNWRITTEN: EXIT_CRASHED,
 }
 
@@ -77,8 +77,8 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
     Raises:
         KeyboardInterrupt: once it is summed up how far the runs are.
     """
-    outcomes = {_directory(config): _before(config) for config in configs}
-    waiting = [config for config in configs if outcomes[_directory(config)] is None]
+    outcomes = {config.directory: _before(config) for config in configs}
+    waiting = [config for config in configs if outcomes[config.directory] is None]
     slots, plan = 0, []
     if waiting:
         slots = settings.workers or workers.BACKENDS[settings.backend].slots(settings)
@@ -94,7 +94,7 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
                 interruption, results = error, error.outcomes
         outcomes |= {outcome.directory: outcome for result in results for outcome in result}
     ended = [outcome for outcome in outcomes.values() if outcome is not None]
-    _summarize(ended, before=[_directory(config) for config in configs if config not in waiting])
+    _summarize(ended, before=[config.directory for config in configs if config not in waiting])
     if interruption is not None:
         raise interruption
     return [End(outcome, _exit_code(outcome)) for outcome in ended]
@@ -113,11 +113,11 @@ def _only_writer(runs_dir: Path) -> Iterator[None]:
 
 def _before(config: Config) -> Outcome | None:
     """How a run ended before; None for one to be trained."""
-    directory = _directory(config)
+    directory = config.directory
     try:
         info = store.read_run(directory) if (directory / "run.json").is_file() else {}
     except ValueError as error:
-        return Outcome(config.run_id, directory, work.CORRUPT, str(error))
+        return Outcome(config.run_id, directory, CORRUPT, str(error))
     status = info.get("status")
     if status == store.DONE:
         return Outcome(config.run_id, directory, SKIPPED, None)
@@ -133,10 +133,6 @@ def _exit_code(outcome: Outcome) -> int:
         if "failed_iteration" in store.read_run(outcome.directory):
             return EXIT_NUMERICAL
     return EXIT_CRASHED
-
-
-def _directory(config: Config) -> Path:
-    return Path(config.runs_dir) / config.run_id
 
 
 def _heading(before: Sequence[Outcome | None], packs: int, processes: int) -> str:
@@ -168,7 +164,7 @@ def _summarize(outcomes: Sequence[Outcome], before: Sequence[Path]) -> None:
         store.PREEMPTED: "interrupted",
         LOCKED: "another process's",
         work.REFUSED: "refused",
-        work.CORRUPT: "damaged",
+        CORRUPT: "damaged",
         work.UNWRITTEN: "not written",
     }
     text = f"{count(store.DONE)} done"

@@ -17,11 +17,10 @@ from repro.config import Config
 from repro.errors import ConfigError, CorruptError, StorageError
 from repro.heartbeats import Heartbeat
 from repro.packs import Pack
-from repro.session import Outcome
+from repro.session import CORRUPT, Outcome
 
 # Statuses that are never written: the run directory is left as it was.
 REFUSED = "REFUSED"  # bad input that shows only where the run would be
-CORRUPT = "CORRUPT"  # what is there cannot be continued
 UNWRITTEN = "UNWRITTEN"  # a full disk: what was saved before is whole
 WATCH_SECONDS = 0.25
 
@@ -93,7 +92,7 @@ def unfinished(outcomes: Sequence[Outcome]) -> bool:
 
 
 def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
-    directory = Path(config.runs_dir) / config.run_id
+    directory = config.directory
     try:
         if (ended := _ended(config)) is not None:
             return ended
@@ -128,7 +127,7 @@ def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:
 
 def _ended(config: Config) -> Outcome | None:
     try:
-        info = store.read_run(Path(config.runs_dir) / config.run_id)
+        info = store.read_run(config.directory)
     except (OSError, ValueError):
         return None
     if info.get("status") == store.DONE or "failed_iteration" in info:
@@ -137,7 +136,7 @@ def _ended(config: Config) -> Outcome | None:
 
 
 def _outcome(config: Config, status: str, error: str | None) -> Outcome:
-    return Outcome(config.run_id, Path(config.runs_dir) / config.run_id, status, error)
+    return Outcome(config.run_id, config.directory, status, error)
 
 
 @functools.cache
