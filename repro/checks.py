@@ -32,7 +32,7 @@ def preflight(configs: Sequence[Config]) -> None:
     for logger in {config.logger.name: config for config in configs}.values():
         sinks.check_available(logger)
     for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        envs.make(env.id, env.backend, 1).close()
+        envs.make(env.id, env.backend, 1, env.atari).close()
 
 
 def check_device(device: str) -> None:

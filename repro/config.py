@@ -36,6 +36,8 @@ BATCHABLE = (
     "algorithm.delta",
     "algorithm.damping",
 )
+# Left out of a configuration where they are null: runs without them keep the ids they always had.
+OPTIONAL = ("env.game", "env.atari", "policy.convolutions", "recipe.value_clip_schedule")
 # Where a run is put and watched; no part of what it computes.
 NOT_HASHED = (
     "runs_dir",
@@ -53,14 +55,33 @@ NOT_HASHED = (
 
 
 @dataclass
+class AtariConfig:
+    """From a game's frames to what the learner sees; `conf/env/atari.yaml` has the sources."""
+
+    sticky_actions: float = MISSING  # probability that the emulator repeats the last action
+    noop_max: int = MISSING
+    frame_skip: int = MISSING
+    pool_frames: bool = MISSING
+    screen_size: int = MISSING
+    frame_stack: int = MISSING
+    stack_padding: str = MISSING  # reset | zero
+    episodic_life: bool = MISSING
+    fire_reset: bool = MISSING
+    clip_rewards: bool = MISSING
+    max_game_frames: int = MISSING
+
+
+@dataclass
 class EnvConfig:
     """One task. `num_envs` is the paper's N, the number of actors."""
 
     name: str = MISSING
-    backend: str = MISSING  # mujoco | gymnasium
+    backend: str = MISSING  # mujoco | gymnasium | atari
     id: str = MISSING
     version: str | None = None
     num_envs: int = 1
+    game: str | None = None  # of the atari backend, and so is the next
+    atari: AtariConfig | None = None
 
 
 @dataclass
@@ -71,6 +92,7 @@ class PolicyConfig:
     hidden_sizes: list[int] = field(default_factory=list)
     activation: str = MISSING  # tanh | relu
     shared: bool = False
+    convolutions: list[list[int]] | None = None  # (channels, kernel, stride) of each; of frames
 
 
 @dataclass
@@ -99,6 +121,7 @@ class RecipeConfig:
     advantage_std: str = MISSING  # biased | unbiased
     advantage_epsilon: float = MISSING
     value_clip: float | None = None
+    value_clip_schedule: str | None = None  # constant | linear; null is constant
     value_clip_pessimistic: bool = MISSING
     max_grad_norm: float | None = None
     adam_epsilon: float = MISSING
@@ -206,7 +229,8 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries."""
-        return dataclasses.asdict(self)
+        absent = [key for key in OPTIONAL if _get(self, key) is None]
+        return _without(dataclasses.asdict(self), absent)
 
 
 def from_omegaconf(node: DictConfig) -> Config:
@@ -235,7 +259,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "env.backend": ("mujoco", "gymnasium"),
+    "env.backend": ("mujoco", "gymnasium", "atari"),
     "policy.activation": ("tanh", "relu"),
     "recipe.observation_normalization": ("none", "rollout", "step"),
     "recipe.reward_accumulator_reset": ("never", "termination", "episode"),

@@ -38,7 +38,8 @@ class Ours:
             for p in range(population)
         ]
         config, before = self.configs[0], resident_mib()
-        self.env = envs.make(config.env.id, config.env.backend, population * config.env.num_envs)
+        size = population * config.env.num_envs
+        self.env = envs.make(config.env.id, config.env.backend, size, config.env.atari)
         self.learners = PPO(self.configs, self.env, torch.device("cpu"))
         self.learners.iterate()
         self.memory_mib = resident_mib() - before

@@ -18,6 +18,7 @@ from torch import Tensor
 from repro.config import PolicyConfig, RecipeConfig
 from repro.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.errors import ConfigError
+from repro.frames import Inputs
 from repro.layers import mlp, pad_weights, padded_size, trunk
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -69,8 +70,6 @@ class MLPActorCritic:
 
     def initialize(self, rng: np.random.Generator, recipe: RecipeConfig) -> dict[str, Array]:
         """One learner's initial parameters by name, padded for `repro.layers`; zero biases."""
-        gains = {"policy.weight": recipe.policy_gain, "value.weight": recipe.value_gain}
-        draw = {"normc": _normc, "orthogonal": _orthogonal}[recipe.initialization]
         parameters = {}
         for name, shape in self.shapes.items():
             if name == "log_std":
@@ -78,9 +77,16 @@ class MLPActorCritic:
             elif name.endswith("bias"):
                 parameters[name] = self._pad(name, np.zeros(shape, np.float32))
             else:
-                weight = draw(rng, shape, gains.get(name, recipe.hidden_gain))
-                parameters[name] = self._pad(name, weight)
+                parameters[name] = self._pad(name, self._draw(rng, name, shape, recipe))
         return parameters
+
+    def _draw(
+        self, rng: np.random.Generator, name: str, shape: tuple[int, ...], recipe: RecipeConfig
+    ) -> Array:
+        """Initial weights of one layer."""
+        gains = {"policy.weight": recipe.policy_gain, "value.weight": recipe.value_gain}
+        draw = {"normc": normc, "orthogonal": orthogonal}[recipe.initialization]
+        return draw(rng, shape, gains.get(name, recipe.hidden_gain))
 
     def _pad(self, name: str, array: Array) -> Array:
         rows, columns = array.shape
@@ -96,7 +102,7 @@ class MLPActorCritic:
             for name, shape in self.shapes.items()
         }
 
-    def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
+    def distribution(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
         return self.as_distribution(parameters, self._network(parameters, observations, "policy"))
 
@@ -109,14 +115,15 @@ class MLPActorCritic:
         weight, bias = self._head(parameters, "policy")
         return self.as_distribution(parameters, torch.baddbmm(bias, features, weight))
 
-    def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
+    def value(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
         return self._network(parameters, observations, "value")[..., 0]
 
     def evaluate(
-        self, parameters: Mapping[str, Tensor], observations: Tensor
+        self, parameters: Mapping[str, Tensor], observations: Inputs
     ) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s) at once; a shared trunk is passed through once."""
+        assert isinstance(observations, Tensor)
         if self.shared:
             features = trunk(observations, self._hidden(parameters, "shared"), self.activation)
             heads = [mlp(features, [], self._head(parameters, h), self.activation) for h in HEADS]
@@ -124,7 +131,8 @@ class MLPActorCritic:
             heads = [self._network(parameters, observations, h) for h in HEADS]
         return self.as_distribution(parameters, heads[0]), heads[1][..., 0]
 
-    def _network(self, parameters: Mapping[str, Tensor], x: Tensor, head: str) -> Tensor:
+    def _network(self, parameters: Mapping[str, Tensor], x: Inputs, head: str) -> Tensor:
+        assert isinstance(x, Tensor)
         if self.shared:
             x, hidden = trunk(x, self._hidden(parameters, "shared"), self.activation), []
         else:
@@ -156,15 +164,15 @@ class Bound:
         """Take parameters by name, [P, ...] each."""
         self.policy, self.parameters = policy, parameters
 
-    def distribution(self, observations: Tensor) -> Distribution:
+    def distribution(self, observations: Inputs) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
         return self.policy.distribution(self.parameters, observations)
 
-    def value(self, observations: Tensor) -> Tensor:
+    def value(self, observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
         return self.policy.value(self.parameters, observations)
 
-    def evaluate(self, observations: Tensor) -> tuple[Distribution, Tensor]:
+    def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s)."""
         return self.policy.evaluate(self.parameters, observations)
 
@@ -173,13 +181,13 @@ class Bound:
         return self.policy.as_distribution(self.parameters, statistics)
 
 
-def _normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
+def normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
     """Baselines' ppo1: normal entries, each output's incoming weights scaled to norm `gain`."""
     weight = rng.standard_normal(shape)
     return np.asarray(weight * (gain / np.linalg.norm(weight, axis=0)), np.float32)
 
 
-def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
     """A random matrix with orthonormal rows or columns (Saxe et al. 2013), times `gain`."""
     tall = rng.standard_normal((max(shape), min(shape)))
     q, r = np.linalg.qr(tall)
@@ -191,5 +199,6 @@ def _flat_size(space: gymnasium.Space[object], what: str) -> int:
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         return math.prod(space.shape)
     raise ConfigError(
-        f"policy=mlp takes flat Box {what}, not {space}: wrap the task or choose another."
+        f"policy=mlp takes flat Box {what}, not {space}: wrap the task or choose another (for "
+        "frames policy=cnn_a3c or cnn_nature)."
     )

@@ -19,8 +19,10 @@ from torch import Tensor
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
+from repro.frames import Inputs
 from repro.native import Acting, Buffers, Networks
-from repro.normalize import ObservationNormalizer, RewardScaler
+from repro.normalize import RewardScaler
+from repro.observations import FlatObservations, FrameObservations
 from repro.policies import Bound
 from repro.population import Streams
 from repro.records import Episodes
@@ -33,7 +35,7 @@ class Rollout:
     """One iteration's samples. B = T N, the samples of a learner, time-major.
 
     Attributes:
-        inputs: [P, B, D] observations as the networks see them.
+        inputs: [P, B, D] observations as the networks see them; or B stacks of frames.
         actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
         old: the distribution the actions were drawn from, over [P, B].
         rewards: [P, T, N], scaled where the recipe scales them.
@@ -45,7 +47,7 @@ class Rollout:
         finite: [P] bool: whether everything that the tasks returned is a number.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     actions: Tensor
     old: Distribution
     rewards: Tensor
@@ -78,24 +80,28 @@ class Collector:
         self.seconds = {"env": 0.0, "forward": 0.0}
         self.steps = 0  # of one learner, all its actors together
         self._action_box = _action_box(envs, device) if config.recipe.clip_actions else None
-        self._normalizer = ObservationNormalizer(
-            self.learners, self.policy.observation_size, config.recipe
-        )
+        self._seen = self._observations_of(config)
         gamma = np.array([c.algorithm.gamma for c in configs])
         self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
         self._allocate()
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         self._observations = self._by_learner(envs.reset(seed=seeds)[0])
-        self._normalizer.observe_step(self._observations)
+        self._seen.see(self._observations)
         self._returns = np.zeros((self.learners, self.num_envs))
         self._lengths = np.zeros((self.learners, self.num_envs), np.int64)
 
+    def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
+        shape = (self.learners, self.horizon, self.num_envs)
+        if config.env.atari is None:
+            size = self.policy.observation_size
+            return FlatObservations(shape, size, config.recipe, self.device, self.bootstrap)
+        stack = self.envs.single_observation_space.shape
+        assert stack is not None
+        zeros = config.env.atari.stack_padding == "zero"
+        return FrameObservations(shape, stack, self.device, zeros)
+
     def _allocate(self) -> None:
-        p, t, n = self.learners, self.horizon, self.num_envs
-        d, a = self.policy.observation_size, self.policy.action_size
-        self._raw = np.zeros((p, t, n, d))
-        self._inputs = torch.zeros(p, t, n, d)
-        self._final_inputs = torch.zeros(p, t, n, d) if self.bootstrap else None
+        p, t, n, a = self.learners, self.horizon, self.num_envs, self.policy.action_size
         self._rewards = np.zeros((p, t, n), np.float32)
         self._terminated = np.zeros((p, t, n), np.bool_)
         self._truncated = np.zeros((p, t, n), np.bool_)
@@ -103,10 +109,14 @@ class Collector:
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a))
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
+        self._values = torch.zeros((p, t, n), device=self.device)  # with those of ends: of frames
+        self._final_values = torch.zeros((p, t, n), device=self.device)
         self._compiled_act: Acting | None = None
         if isinstance(self.networks, Networks):
-            buffers = Buffers(self._raw, self._inputs, self._noise, self._statistics, self._actions)
-            self._compiled_act = Acting(self.networks, self._normalizer, buffers, self._action_box)
+            seen = self._seen
+            assert isinstance(seen, FlatObservations)
+            buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
+            self._compiled_act = Acting(self.networks, seen.normalizer, buffers, self._action_box)
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
@@ -126,7 +136,7 @@ class Collector:
             if terminated.any() or truncated.any():
                 self._record_ends(t, infos, iteration, episodes)
             self._observations = self._by_learner(observations)
-            self._normalizer.observe_step(self._observations)
+            self._seen.see(self._observations)
         return self._rollout(episodes)
 
     def _draw_noise(self) -> Tensor:
@@ -141,9 +151,11 @@ class Collector:
         """Actions [P N, ...] for the environments; keeps what led to them."""
         if self._compiled_act is not None:
             return self._compiled_act(t, self._observations)
-        self._raw[:, t] = self._observations
-        self._normalizer.apply(self._observations, out=self._inputs[:, t].numpy())
-        distribution = self.networks.distribution(self._inputs[:, t].to(self.device))
+        inputs = self._seen.keep(t, self._observations)
+        if self._seen.values_while_acting:
+            distribution, self._values[:, t] = self.networks.evaluate(inputs)
+        else:
+            distribution = self.networks.distribution(inputs)
         actions = distribution.sample(noise[:, t])
         self._statistics[:, t] = distribution[0]
         if isinstance(distribution, Categorical):
@@ -168,34 +180,43 @@ class Collector:
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = self._terminated[:, t] | self._truncated[:, t]
-        for p, n in np.argwhere(ends):
+        told, returns, lengths = ends, self._returns, self._lengths
+        if self.envs.keeps_scores:
+            told, returns, lengths = self._scores(infos)
+        for p, n in np.argwhere(told):
             episode = episodes[p]
             episode.iteration.append(iteration)
             episode.step.append(self.steps)
             episode.actor.append(int(n))
-            episode.returns.append(float(self._returns[p, n]))
-            episode.length.append(int(self._lengths[p, n]))
+            episode.returns.append(float(returns[p, n]))
+            episode.length.append(int(lengths[p, n]))
         self._returns[ends] = 0
         self._lengths[ends] = 0
-        if self._final_inputs is not None:
-            final = self._by_learner(infos["final_obs"])
-            self._normalizer.apply(final, out=self._final_inputs[:, t].numpy())
+        finals = self._by_learner(infos["final_obs"]) if self.bootstrap else None
+        self._seen.keep_ends(t, ends, finals)
+        if finals is not None and self._seen.values_while_acting and self._truncated[:, t].any():
+            self._final_values[:, t] = self.networks.value(self._seen.encode(finals))
+
+    def _scores(self, infos: dict[str, Any]) -> tuple[Array, Array, Array]:
+        """Which episodes ended by the environments' own account, their returns, their lengths."""
+        if "_episode" not in infos:
+            nothing = np.zeros((self.learners, self.num_envs))
+            return nothing.astype(np.bool_), nothing, nothing
+        told = (infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])
+        ended, returns, lengths = (self._by_learner(each) for each in told)
+        return ended, returns, lengths
 
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
-        inputs = self._inputs.to(self.device)
-        values = self._value(inputs)
-        current = torch.empty(self._observations.shape, dtype=torch.float32)
-        self._normalizer.apply(self._observations, out=current.numpy())
-        current_values = self.networks.value(current.to(self.device))
+        inputs = self._seen.all_inputs()
+        values = self._all_values(inputs)
+        current_values = self.networks.value(self._seen.encode(self._observations))
         next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
         truncated = torch.from_numpy(self._truncated).to(self.device)
-        if self._final_inputs is not None and self._truncated.any():
-            # Always the full shape: a learner's values must not hang on how often others truncate.
-            final_values = self._value(self._final_inputs.to(self.device))
-            next_values = torch.where(truncated, final_values, next_values)
+        if self.bootstrap and self._truncated.any():
+            next_values = torch.where(truncated, self._all_final_values(), next_values)
         return Rollout(
-            inputs=inputs.view(*samples, -1),
+            inputs=inputs,
             actions=self._actions.view(*samples, -1),
             old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
             rewards=torch.from_numpy(self._rewards).to(self.device),
@@ -207,33 +228,38 @@ class Collector:
             finite=self._finite(),
         )
 
-    def _value(self, inputs: Tensor) -> Tensor:
-        return self.networks.value(inputs.flatten(1, 2)).view(inputs.shape[:3])
+    def _all_values(self, inputs: Inputs) -> Tensor:
+        """V(s_t), [P, T, N]."""
+        if self._seen.values_while_acting:
+            return self._values.clone()
+        return self.networks.value(inputs).view(self._values.shape)
+
+    def _all_final_values(self) -> Tensor:
+        """V of the last observations of episodes, [P, T, N]; meaningless where none ended."""
+        finals = self._seen.all_finals()
+        if finals is None:
+            return self._final_values
+        # Always the full shape: a learner's values must not hang on how often others truncate.
+        return self.networks.value(finals).view(self._values.shape)
 
     def _finite(self) -> Array:
-        finite = np.isfinite(self._raw).all((1, 2, 3)) & np.isfinite(self._rewards).all((1, 2))
-        return np.asarray(finite & np.isfinite(self._observations).all((1, 2)))
+        finite = self._seen.finite() & np.isfinite(self._rewards).all((1, 2))
+        current = self._observations.reshape(self.learners, -1)
+        return np.asarray(finite & np.isfinite(current).all(1))
 
     def renormalize(self, rollout: Rollout) -> None:
         """Take the rollout into the observations' statistics, and normalize it by the new ones.
 
         Does nothing unless the recipe normalizes once a rollout, as Baselines' ppo1.
         """
-        if not self._normalizer.each_rollout:
-            return
-        raw = self._raw.reshape(self.learners, -1, self._raw.shape[-1])
-        self._normalizer.observe_rollout(raw)
-        inputs = self._inputs.view(raw.shape)
-        self._normalizer.apply(raw, out=inputs.numpy())
-        rollout.inputs = inputs.to(self.device)
+        inputs = self._seen.renormalize()
+        if inputs is not None:
+            rollout.inputs = inputs
 
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's normalizer statistics by name, for `parameters.npz`."""
-        observations, rewards = self._normalizer.moments, self._reward_scaler.moments
-        return {
-            "observations.mean": observations.mean[learner],
-            "observations.variance": observations.variance[learner],
-            "observations.count": observations.count[learner],
+        rewards = self._reward_scaler.moments
+        return self._seen.state(learner) | {
             "rewards.variance": rewards.variance[learner],
             "rewards.count": rewards.count[learner],
         }
@@ -245,12 +271,14 @@ class Collector:
         """
         state: dict[str, Any] = {
             "steps": self.steps,
-            "observations": self._normalizer.checkpoint(learner),
+            "observations": self._seen.checkpoint(learner),
             "rewards": self._reward_scaler.checkpoint(learner),
         }
         envs = self.envs.state(self._rows(learner))
         if envs is None:
             return state
+        if self.envs.keeps_scores:
+            return state | {"envs": envs}
         episodes = {
             "return": self._returns[learner].copy(),
             "length": self._lengths[learner].copy(),
@@ -263,12 +291,13 @@ class Collector:
         Without `envs`, new episodes begin, from seeds that no other episode began from.
         """
         self.steps = state["steps"]
-        self._normalizer.restore(learner, state.get("observations", {}))
+        self._seen.restore(learner, state.get("observations", {}))
         self._reward_scaler.restore(learner, state.get("rewards", {}))
         if "envs" in state:
             self.envs.set_state(state["envs"], self._rows(learner))
-            self._returns[learner] = state["episodes"]["return"]
-            self._lengths[learner] = state["episodes"]["length"]
+            if not self.envs.keeps_scores:
+                self._returns[learner] = state["episodes"]["return"]
+                self._lengths[learner] = state["episodes"]["length"]
         else:
             seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
             self.envs.restart(self._rows(learner), seeds)

@@ -33,7 +33,7 @@ class Training:
         check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
         device = resolve_device(config.device)
         size = len(configs) * config.env.num_envs
-        self._envs = envs.make(config.env.id, config.env.backend, size)
+        self._envs = envs.make(config.env.id, config.env.backend, size, config.env.atari)
         try:
             self._algorithm = ALGORITHMS[config.algorithm.name](configs, self._envs, device)
         except BaseException:

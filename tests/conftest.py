@@ -28,7 +28,7 @@ Learners = Callable[[Sequence[Config]], Any]
 def make_learners(configs: Sequence[Config]) -> Any:
     """A pack of the algorithm that the configurations name, ready to iterate."""
     env = configs[0].env
-    envs = make(env.id, env.backend, len(configs) * env.num_envs)
+    envs = make(env.id, env.backend, len(configs) * env.num_envs, env.atari)
     return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device("cpu"))
 
 

@@ -28,6 +28,7 @@ from repro.algorithms.learners import Learners, Metrics
 from repro.config import Config
 from repro.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.envs.vector import VectorEnv
+from repro.frames import Inputs
 from repro.policies import Array, Bound, MLPActorCritic
 from repro.population import StackedParameters, Streams
 from repro.records import Episodes
@@ -153,8 +154,9 @@ class CandidatePolicy(MLPActorCritic):
         """1 for every parameter, padded as parameters are."""
         return {k: self._pad(k, np.ones(shape, np.float32)) for k, shape in self.shapes.items()}
 
-    def distribution(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Distribution:
+    def distribution(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Distribution:
         """pi(.|s): parameters of P N candidates, [P, N, D] -> over [P, N]."""
+        assert isinstance(observations, Tensor)
         rows = observations.reshape(-1, 1, observations.shape[-1])
         out = self._network(parameters, rows, "policy")
         return self.as_distribution(parameters, out.reshape(*observations.shape[:2], -1))
@@ -167,8 +169,9 @@ class CandidatePolicy(MLPActorCritic):
             return Categorical(torch.where(best, 0.0, -math.inf))
         return DiagonalGaussian(out, out.new_full((1, 1, self.action_size), -math.inf))
 
-    def value(self, parameters: Mapping[str, Tensor], observations: Tensor) -> Tensor:
+    def value(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Tensor:
         """There is none: zeros."""
+        assert isinstance(observations, Tensor)
         return observations.new_zeros(observations.shape[:2])
 
 

@@ -45,6 +45,7 @@ class CriticLearners(Learners):
     def fit_critic(self, batch: Batch) -> None:
         """Epochs of Adam on L_VF = (V - V_targ)^2, in minibatches."""
         rate: float = self.config.algorithm.value_learning_rate
+        assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
         samples = torch.cat([batch.inputs, batch.targets[..., None]], dim=-1)
         for _ in range(self.config.algorithm.epochs):
             for rows in self.minibatches(samples, self.orders(samples.shape[1])):

@@ -29,9 +29,11 @@ import torch
 from torch import Tensor
 
 from repro import advantages, objectives
+from repro.cnn import CNNActorCritic
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
+from repro.frames import Inputs
 from repro.native import Networks
 from repro.policies import Bound, MLPActorCritic
 from repro.population import StackedParameters, Streams
@@ -53,7 +55,7 @@ class Batch:
     """An iteration's samples, B = T N of each learner.
 
     Attributes:
-        inputs: [P, B, D], normalized.
+        inputs: [P, B, D], normalized; or B stacks of frames.
         actions: as their distribution takes them, [P, B, A] or [P, B].
         old: pi_old at the samples.
         log_prob: log pi_old(a|s), [P, B].
@@ -62,7 +64,7 @@ class Batch:
         values: V(s) at collection, [P, B].
     """
 
-    inputs: Tensor
+    inputs: Inputs
     actions: Tensor
     old: Distribution
     log_prob: Tensor
@@ -107,8 +109,9 @@ class Learners(ABC):
 
     def make_policy(self, envs: VectorEnv) -> MLPActorCritic:
         """The networks."""
-        spaces = (envs.single_observation_space, envs.single_action_space)
-        return MLPActorCritic(*spaces, self.config.policy)
+        sees_frames = self.config.policy.convolutions is not None
+        kind = CNNActorCritic if sees_frames else MLPActorCritic
+        return kind(envs.single_observation_space, envs.single_action_space, self.config.policy)
 
     def make_networks(self) -> Bound | Networks:
         """The policy over `views`, of which it sees what `stack` adds later."""

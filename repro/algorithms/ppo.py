@@ -24,8 +24,9 @@ from torch import Tensor
 from repro import native, objectives
 from repro.algorithms.learners import Array, Batch, Learners, Metrics, by_rate, mean
 from repro.config import Config
-from repro.distributions import DiagonalGaussian, Distribution
+from repro.distributions import DiagonalGaussian
 from repro.envs.vector import VectorEnv
+from repro.frames import FrameStacks
 from repro.policies import Bound
 from repro.population import Adam, clip_gradient, gradient_norm
 from repro.rollout import Rollout
@@ -53,7 +54,9 @@ class PPO(Learners):
         if self.recipe.early_stop_kl is not None:
             self.early_stop_limit = EARLY_STOP_SLACK * self.recipe.early_stop_kl
         self.updater: native.Updater | None = None
-        if isinstance(self.networks, native.Networks) and self.surrogate.has_form:
+        compiled = isinstance(self.networks, native.Networks) and self.surrogate.has_form
+        if compiled and self.recipe.value_clip_schedule != "linear":
+            assert isinstance(self.networks, native.Networks)
             self.updater = native.Updater(
                 self.networks,
                 self.adam,
@@ -121,7 +124,7 @@ class PPO(Learners):
         norm: Tensor | None = None
         packed, layout = _pack(_by_name(batch))
         for rows in chain.from_iterable(self.minibatches(packed, order) for order in orders):
-            loss, log_ratio = self._loss(_unpack(rows, layout), batch.old, surrogate)
+            loss, log_ratio = self._loss(_unpack(rows, layout), batch, surrogate)
             running = self._keep_running(running, log_ratio)
             if not running:
                 break
@@ -137,12 +140,15 @@ class PPO(Learners):
     def _loss(
         self,
         minibatch: Mapping[str, Tensor],
-        old: Distribution,
+        batch: Batch,
         surrogate: objectives.Surrogate,
     ) -> tuple[Tensor, Tensor]:
         """-(surrogate - c1 L_VF + c2 S), equation 9, summed over learners; and log r, [P, M]."""
-        distribution, values = self.policy.evaluate(self.parameters.leaves, minibatch["inputs"])
-        old = old.with_statistics(minibatch["old"])
+        inputs = minibatch["inputs"]
+        if isinstance(batch.inputs, FrameStacks):
+            inputs = batch.inputs.take(inputs.long())
+        distribution, values = self.policy.evaluate(self.parameters.leaves, inputs)
+        old = batch.old.with_statistics(minibatch["old"])
         log_prob, kl = distribution.compare(minibatch["actions"], old)
         log_ratio = log_prob - minibatch["log_prob"]
         estimate = minibatch["advantages"]
@@ -158,11 +164,14 @@ class PPO(Learners):
     def _value_loss(self, values: Tensor, minibatch: Mapping[str, Tensor]) -> Tensor:
         if self.recipe.value_clip is None:
             return objectives.value_loss(values, minibatch["targets"])
+        linear = self.recipe.value_clip_schedule == "linear"
         return objectives.clipped_value_loss(
             values,
             minibatch["values"],
             minibatch["targets"],
-            self.recipe.value_clip,
+            # All learners of a pack with this schedule are as far: `progress` differs only where
+            # the end is that of finished episodes.
+            self.recipe.value_clip * (1 - self.progress[0] if linear else 1.0),
             self.recipe.value_clip_pessimistic,
         )
 
@@ -218,9 +227,13 @@ class PPO(Learners):
 
 
 def _by_name(batch: Batch) -> dict[str, Tensor]:
-    """What a loss takes of a batch, [P, B] or [P, B, ...]: of pi_old its means or logits."""
+    """What a loss takes of a batch, [P, B] or [P, B, ...]: of pi_old its means or logits.
+
+    Of frames the numbers of the samples, by which the loss finds them.
+    """
+    inputs = batch.inputs
     return {
-        "inputs": batch.inputs,
+        "inputs": inputs if isinstance(inputs, Tensor) else inputs.numbers(),
         "actions": batch.actions,
         "old": batch.old[0],
         "log_prob": batch.log_prob,

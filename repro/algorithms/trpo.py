@@ -82,6 +82,7 @@ class TRPO(CriticLearners):
         Zero for a learner whose quadratic form is not positive: there is nowhere to go.
         """
         stride = round(1 / self.settings.fisher_fraction)
+        assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
         inputs = batch.inputs[:, ::stride].contiguous()
         fisher = self._damped(fisher_product(self, inputs))
         direction = conjugate_gradient(

@@ -17,7 +17,7 @@ EVERYWHERE = slice(None)
 Seeds = int | np.integer[Any] | Sequence[int | None] | NDArray[np.integer[Any]] | None
 
 
-class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any]]):
+class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[Any]]):
     """N environments stepped together, with SAME_STEP autoreset, whose state may be saved.
 
     To Gymnasium's vector API it adds one seed per environment, `final_obs` as one array, and
@@ -26,16 +26,22 @@ class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any
 
     Axes: N environments, D observation entries, A action entries.
 
+    Observations are float64 [N, D] here; those of `repro.envs.atari` are frames, uint8
+    [N, S, H, W], as its class says.
+
     Attributes:
         num_envs: N.
         observations: the current observations, float64 [N, D]; the array that `step` returns.
+        keeps_scores: whether returns and lengths are the environment's to tell, in
+            `infos["episode"]`, since the learner's episodes and rewards are not the task's own.
     """
 
-    observations: FloatArray
+    observations: NDArray[Any]
+    keeps_scores: bool = False
 
     def reset(
         self, *, seed: Seeds = None, options: dict[str, Any] | None = None
-    ) -> tuple[FloatArray, dict[str, Any]]:
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Start an episode in every environment.
 
         Args:
@@ -54,7 +60,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any
 
     def step(
         self, actions: NDArray[Any]
-    ) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    ) -> tuple[NDArray[Any], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Take one step in every environment, and start a new episode where one ended.
 
         Args:

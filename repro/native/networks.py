@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from repro.distributions import DiagonalGaussian, Distribution
+from repro.frames import Inputs
 from repro.layers import ACTIVATIONS
 from repro.native.kernels import library, pointer
 from repro.policies import MLPActorCritic
@@ -44,15 +45,15 @@ class Networks:
     def _offset(self, view: Tensor) -> int:
         return int(view.storage_offset() - self.parameters.flat.storage_offset())
 
-    def distribution(self, observations: Tensor) -> Distribution:
+    def distribution(self, observations: Inputs) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
         return self.as_distribution(self._forward(self.actor, observations, self.action_size))
 
-    def value(self, observations: Tensor) -> Tensor:
+    def value(self, observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
         return self._forward(self.critic, observations, 1)[..., 0]
 
-    def evaluate(self, observations: Tensor) -> tuple[Distribution, Tensor]:
+    def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s)."""
         return self.distribution(observations), self.value(observations)
 
@@ -60,7 +61,8 @@ class Networks:
         """The distribution whose means are `statistics`, [P, M, A]."""
         return DiagonalGaussian(statistics, self.parameters.views["log_std"])
 
-    def _forward(self, tower: Array, x: Tensor, outputs: int) -> Tensor:
+    def _forward(self, tower: Array, x: Inputs, outputs: int) -> Tensor:
+        assert isinstance(x, Tensor)
         x = x.contiguous()
         out = torch.empty(*x.shape[:2], outputs)
         library().mlp_forward(

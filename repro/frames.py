@@ -1,0 +1,51 @@
+"""Stacks of frames as samples, each frame stored once.
+
+A rollout of T steps of N actors has T N stacks of S frames, but only T + S - 1 frames an actor.
+`FrameStacks` keeps those and an index, and builds stacks for as many samples as are asked for; they
+stay uint8 until a network reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+class FrameStacks:
+    """B = T N stacks of each of P learners, time-major, over frames [P, R, N, H, W], uint8."""
+
+    def __init__(self, frames: Tensor, index: Tensor) -> None:
+        """Take the frames and, [P, B, S], which of a learner's R N frames each stack is made of."""
+        self._frames, self._index = frames.flatten(3).flatten(1, 2), index
+        self._size = frames.shape[3:]
+
+    @property
+    def count(self) -> int:
+        """B."""
+        return self._index.shape[1]
+
+    def take(self, samples: Tensor) -> Tensor:
+        """Some stacks of each learner: int64 [P, M] -> uint8 [P, M, S, H, W]."""
+        shape = (*samples.shape, self._index.shape[2], *self._size)
+        stacks = [
+            frames.index_select(0, index.index_select(0, chosen).flatten())
+            for frames, index, chosen in zip(self._frames, self._index, samples, strict=True)
+        ]
+        return torch.stack(stacks).view(shape) if len(stacks) > 1 else stacks[0].view(shape)
+
+    def numbers(self) -> Tensor:
+        """What `take` calls the samples, in order, as float32 (exact below 2^24): [P, B]."""
+        number = torch.arange(self.count, dtype=torch.float32, device=self._index.device)
+        return number.expand(len(self._index), -1)
+
+    def chunks(self, size: int) -> Iterator[Tensor]:
+        """All stacks in order, at most `size` of each learner at a time."""
+        numbers = torch.arange(self.count, device=self._index.device)
+        for part in torch.split(numbers, size):
+            yield self.take(part.expand(len(self._index), -1))
+
+
+Inputs = Tensor | FrameStacks
+"""What networks are given: [P, M, D], uint8 frames [P, M, S, H, W], or `FrameStacks`."""
