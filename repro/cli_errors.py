@@ -6,6 +6,7 @@ refuse later is translated.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import re
@@ -30,8 +31,10 @@ from repro import settings
 from repro.config import CONF_DIR, Config
 from repro.errors import ConfigError
 from repro.names import nearest
+from repro.preprocessing import AtariConfig
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)  # what bad input makes Hydra raise
+CHOSEN_BY_OTHERS = ("hydra", "tuned")  # directories of conf that are no groups to choose from
 _KINDS = {  # how OmegaConf ends its complaint -> what was expected
     "to Integer": "a whole number",
     "to Float": "a number",
@@ -47,7 +50,7 @@ def groups(further: str | None = None) -> dict[str, list[str]]:
     for directory in (CONF_DIR, *([Path(further)] if further else [])):
         for path in sorted(directory.rglob("*.yaml")):
             group, *rest = path.relative_to(directory).parts
-            if rest and group != "hydra":
+            if rest and group not in CHOSEN_BY_OTHERS:
                 options.setdefault(group, []).append("/".join(rest).removesuffix(".yaml"))
     return options
 
@@ -56,7 +59,8 @@ def groups(further: str | None = None) -> dict[str, list[str]]:
 def known_keys() -> list[str]:
     """Every dotted key that a configuration can have."""
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
-    keys = dict.fromkeys(key for key in _flatten(schema) if key != "algorithm")
+    keys = dict.fromkeys(key for key in _flatten(schema) if key not in ("algorithm", "env.atari"))
+    keys |= dict.fromkeys(f"env.atari.{each.name}" for each in dataclasses.fields(AtariConfig))
     keys |= dict.fromkeys(f"algorithm.{name}" for name in settings.all_keys())
     for path in sorted((CONF_DIR / "objective").glob("*.yaml")):
         scalars = yaml.safe_load(path.read_text(encoding="utf-8"))

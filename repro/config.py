@@ -20,6 +20,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from repro import settings
 from repro.errors import ConfigError
 from repro.names import check_choice
+from repro.preprocessing import AtariConfig
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -52,23 +53,6 @@ NOT_HASHED = (
     "resume",
     "retry_failed",
 )
-
-
-@dataclass
-class AtariConfig:
-    """From a game's frames to what the learner sees; `conf/env/atari.yaml` has the sources."""
-
-    sticky_actions: float = MISSING  # probability that the emulator repeats the last action
-    noop_max: int = MISSING
-    frame_skip: int = MISSING
-    pool_frames: bool = MISSING
-    screen_size: int = MISSING
-    frame_stack: int = MISSING
-    stack_padding: str = MISSING  # reset | zero
-    episodic_life: bool = MISSING
-    fire_reset: bool = MISSING
-    clip_rewards: bool = MISSING
-    max_game_frames: int = MISSING
 
 
 @dataclass
@@ -240,6 +224,7 @@ def from_omegaconf(node: DictConfig) -> Config:
         ConfigError: what is missing or wrong, and what to change.
     """
     algorithm = settings.of(node)
+    check_game(node)
     schema = OmegaConf.structured(Config(algorithm=algorithm()))
     merged = OmegaConf.merge(schema, settings.without_foreign_offers(node, algorithm))
     missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
@@ -314,10 +299,9 @@ def validate(config: Config) -> None:
         _check_range(config, key, "above 0", lambda x: x > 0)
     for key in _NOT_NEGATIVE:
         _check_range(config, key, "0 or more", lambda x: x >= 0)
-    for name, value, meaning in settings.out_of_range(config.algorithm):
-        raise ConfigError(f"algorithm.{name}={value} must be finite and {meaning}.")
-    for name, value, names in settings.choices(config.algorithm):
-        check_choice(f"algorithm.{name}", value, names)
+    _validate_section("algorithm", config.algorithm)
+    if config.env.atari is not None:
+        _validate_section("env.atari", config.env.atari)
     if any(size < 1 for size in config.policy.hidden_sizes):
         raise ConfigError(
             f"policy.hidden_sizes={config.policy.hidden_sizes} must hold sizes of 1 or more."
@@ -327,7 +311,16 @@ def validate(config: Config) -> None:
     if config.algorithm.takes_objective:
         _validate_objective(config.objective)
     _validate_parts(config)
+    _validate_frames(config)
     _validate_sizes(config)
+
+
+def _validate_section(section: str, values: Any) -> None:
+    """A dataclass whose fields say themselves what they may be."""
+    for name, value, meaning in settings.out_of_range(values):
+        raise ConfigError(f"{section}.{name}={value} must be finite and {meaning}.")
+    for name, value, names in settings.choices(values):
+        check_choice(f"{section}.{name}", value, names)
 
 
 def objective_kinds() -> list[str]:
@@ -352,9 +345,46 @@ def _validate_objective(objective: Mapping[str, Any]) -> None:
         )
 
 
+def check_game(node: DictConfig) -> None:
+    """A game has no default, and its id would be the first to be missed."""
+    env = node.get("env")
+    if env and env.get("backend") == "atari" and not env.get("game"):
+        raise ConfigError("env.game has no value: choose a game, such as env.game=pong.")
+
+
+def _validate_frames(config: Config) -> None:
+    """Whether networks and switches are for frames where the task has them, and only there."""
+    env, policy = config.env, config.policy
+    if env.backend != "atari" and (env.game, env.atari) != (None, None):
+        raise ConfigError(f"env.game and env.atari are for env=atari, not for env={env.name}.")
+    if env.atari is None:
+        return
+    if config.recipe.observation_normalization != "none":
+        raise ConfigError(
+            f"recipe.observation_normalization={config.recipe.observation_normalization} is for "
+            "vectors: for frames say none."
+        )
+    convolutions = policy.convolutions or [[1, 1, 1]]
+    if any(len(each) != 3 or min(each) < 1 for each in convolutions):
+        raise ConfigError(
+            f"policy.convolutions={policy.convolutions} must hold lists of three numbers of 1 or "
+            "more, [channels, kernel, stride]."
+        )
+
+
 def _validate_parts(config: Config) -> None:
     """Whether the algorithm can do what the other groups ask of it."""
     name = config.algorithm.name
+    if config.policy.convolutions and not config.policy.shared:
+        raise ConfigError(
+            f"policy.shared=false, but policy={config.policy.name} has convolutions for the policy "
+            "and the value function together: say policy.shared=true."
+        )
+    if config.policy.convolutions and config.algorithm.separate_networks:
+        raise ConfigError(
+            f"policy={config.policy.name} shares its convolutions, but algorithm={name} changes "
+            "the policy without its value function: say algorithm=ppo or a2c."
+        )
     if config.policy.shared and config.algorithm.separate_networks:
         raise ConfigError(
             f"policy.shared=true, but algorithm={name} changes the policy without its value "

@@ -24,7 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from repro import cli_errors
-from repro.config import from_omegaconf
+from repro.config import check_game, from_omegaconf
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -223,6 +223,7 @@ class Composer:
             OmegaConf.update(node, override.key_or_group, override.value(), merge=True)
         self._first = self._first or node
         OmegaConf.copy_cache(from_config=self._first, to_config=node)  # one ${now:} for all
+        check_game(node)
         OmegaConf.resolve(node)
         return node
 

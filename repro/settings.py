@@ -219,7 +219,7 @@ def all_keys() -> Iterable[str]:
     return dict.fromkeys(key for settings in SETTINGS.values() for key in keys(settings))
 
 
-def out_of_range(settings: AlgorithmSettings) -> Iterable[tuple[str, Any, str]]:
+def out_of_range(settings: Any) -> Iterable[tuple[str, Any, str]]:
     """Every key whose number is not what it may be: (key, value, what it must be)."""
     for each in fields(settings):
         value, meaning = getattr(settings, each.name), each.metadata.get("range")
@@ -229,7 +229,7 @@ def out_of_range(settings: AlgorithmSettings) -> Iterable[tuple[str, Any, str]]:
             yield each.name, value, meaning
 
 
-def choices(settings: AlgorithmSettings) -> Iterable[tuple[str, Any, tuple[str, ...]]]:
+def choices(settings: Any) -> Iterable[tuple[str, Any, tuple[str, ...]]]:
     """Every key that takes one of several names: (key, value, names)."""
     for each in fields(settings):
         if "choices" in each.metadata:

@@ -15,8 +15,8 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 from stable_baselines3.common import atari_wrappers as sb3
 
 from repro.compose import compose
-from repro.config import AtariConfig
 from repro.envs.atari import AtariVectorEnv
+from repro.preprocessing import AtariConfig
 
 PLAIN = {"episodic_life": False, "fire_reset": False, "clip_rewards": False}
 

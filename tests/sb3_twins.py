@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import gymnasium
@@ -13,6 +14,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from repro.algorithms.learners import Learners
 from repro.config import Config
+from repro.envs.atari_gymnasium import AtariGame
+from repro.frames import FrameStacks
 from repro.rollout import Rollout
 
 # name in ours -> name in SB3's state_dict; ours are [in, out], torch's [out, in]
@@ -26,7 +29,13 @@ NAMES = {
 }
 
 
+# SB3's NatureCNN has its layers under three names.
+EXTRACTORS = ("features_extractor", "pi_features_extractor", "vf_features_extractor")
+
+
 def to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    if "conv.0.weight" in parameters:
+        return _cnn_to_sb3(parameters)
     state = {}
     for ours, theirs in NAMES.items():
         state[f"{theirs}.weight"] = torch.from_numpy(parameters[f"{ours}.weight"].T.copy())
@@ -36,12 +45,36 @@ def to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return state
 
 
+def _cnn_to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Ours flatten an image pixel by pixel, torch's do channel by channel."""
+    features: dict[str, np.ndarray] = {}
+    for layer in range(3):
+        features[f"cnn.{2 * layer}.weight"] = parameters[f"conv.{layer}.weight"]
+        features[f"cnn.{2 * layer}.bias"] = parameters[f"conv.{layer}.bias"]
+    dense = parameters["shared.0.weight"].reshape(7, 7, 64, -1)
+    features["linear.0.weight"] = dense.transpose(3, 2, 0, 1).reshape(dense.shape[-1], -1)
+    features["linear.0.bias"] = parameters["shared.0.bias"][0]
+    state = {f"{name}.{key}": value for name in EXTRACTORS for key, value in features.items()}
+    for ours, theirs in (("policy", "action_net"), ("value", "value_net")):
+        state[f"{theirs}.weight"] = parameters[f"{ours}.weight"].T
+        state[f"{theirs}.bias"] = parameters[f"{ours}.bias"][0]
+    return {name: torch.from_numpy(value.copy()) for name, value in state.items()}
+
+
+def sb3_orders(pack: Learners, config: Config) -> list[np.ndarray]:
+    """Our coming permutations in SB3's numbering, which goes through an actor's steps first."""
+    stream = copy.deepcopy(pack.streams[0].shuffle)
+    orders = [stream.permutation(config.batch_size) for _ in range(config.algorithm.epochs)]
+    n = config.env.num_envs
+    return [(order % n) * config.algorithm.horizon + order // n for order in orders]
+
+
 def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPolicyAlgorithm:
     """A model of one kind with the parameters of the pack's first learner."""
     config = pack.config
-    env = DummyVecEnv([lambda: gymnasium.make(config.env.id)] * config.env.num_envs)
+    env = DummyVecEnv([lambda: _task(config)] * config.env.num_envs)
     model = kind(
-        "MlpPolicy",
+        "MlpPolicy" if config.env.game is None else "CnnPolicy",
         env,
         n_steps=config.algorithm.horizon,
         gamma=config.algorithm.gamma,
@@ -52,6 +85,12 @@ def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPo
     model.policy.load_state_dict(to_sb3(pack.weights(0)))
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model
+
+
+def _task(config: Config) -> gymnasium.Env:
+    if config.env.atari is None:
+        return gymnasium.make(config.env.id)
+    return AtariGame(config.env.id, config.env.atari)
 
 
 def by_step(x: torch.Tensor, config: Config) -> np.ndarray:
@@ -73,8 +112,11 @@ def share_rollouts(model: OnPolicyAlgorithm, pack: Learners, monkeypatch: Any) -
 
 def _fill(model: OnPolicyAlgorithm, rollout: Rollout, discrete: bool, config: Config) -> None:
     actions = rollout.actions.squeeze(-1) if discrete else rollout.actions
+    seen = rollout.inputs
+    if isinstance(seen, FrameStacks):
+        seen = seen.take(torch.arange(seen.count)[None])
     inputs, stored, log_prob = (
-        by_step(x, config) for x in (rollout.inputs, rollout.actions, rollout.old.log_prob(actions))
+        by_step(x, config) for x in (seen, rollout.actions, rollout.old.log_prob(actions))
     )
     rewards, values, next_values = (
         x[0].numpy().copy() for x in (rollout.rewards, rollout.values, rollout.next_values)

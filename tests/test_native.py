@@ -6,6 +6,7 @@ import copy
 import os
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def iterate_on_the_same_rollout(compiled: PPO, plain: PPO) -> list[Iteration]:
     def collect_for_both(iteration: int) -> Rollout:
         rollout = collect(iteration)
         shared.append(copy.deepcopy(rollout))
-        compiled.collector._raw[:] = plain.collector._raw
+        compiled.collector._seen.raw[:] = plain.collector._seen.raw
         return rollout
 
     plain.collector.collect = collect_for_both  # type: ignore[method-assign]
@@ -108,8 +109,8 @@ def test_a_rollout_agrees_to_rounding() -> None:
     plain.parameters.flat.copy_(compiled.parameters.flat)
     compiled.estimate(compiled.collector.collect(2)), plain.estimate(plain.collector.collect(2))
     # A chaotic task multiplies rounding from step to step: its first steps say enough.
-    for name in ("_inputs", "_statistics", "_actions", "_noise"):
-        one, other = (getattr(ppo.collector, name)[:, :5] for ppo in (compiled, plain))
+    for name in ("_seen.inputs", "_statistics", "_actions", "_noise"):
+        one, other = (attrgetter(name)(ppo.collector)[:, :5] for ppo in (compiled, plain))
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5, msg=name)
 
 

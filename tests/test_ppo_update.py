@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO as SB3PPO
 
 from repro.algorithms.ppo import PPO
-from repro.config import Config
 from tests.conftest import Compose, Learners
-from tests.sb3_twins import share_rollouts, to_sb3, twin
+from tests.sb3_twins import sb3_orders, share_rollouts, to_sb3, twin
 
 BASE = ("recipe=sb3", "algorithm.horizon=96", "algorithm.minibatch_size=32", "total_timesteps=9600")
 CARTPOLE = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=4")
@@ -36,14 +33,6 @@ def sb3_twin(ppo: PPO) -> SB3PPO:
     )
     assert isinstance(model, SB3PPO)
     return model
-
-
-def sb3_orders(ppo: PPO, config: Config) -> list[np.ndarray]:
-    """Our coming permutations in SB3's numbering, which goes through an actor's steps first."""
-    stream = copy.deepcopy(ppo.streams[0].shuffle)
-    orders = [stream.permutation(config.batch_size) for _ in range(config.algorithm.epochs)]
-    n = config.env.num_envs
-    return [(order % n) * config.algorithm.horizon + order // n for order in orders]
 
 
 @pytest.mark.parametrize("engine", ["auto", "torch"])

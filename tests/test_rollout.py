@@ -36,7 +36,7 @@ def test_a_rollout_is_what_gymnasium_gives_for_the_same_actions(
     ppo = learners([own])
     actions = listen(ppo)
     rollout = ppo.collector.collect(1)
-    raw = ppo.collector._raw[0]
+    raw = ppo.collector._seen.raw[0]
     found = rollout.episodes[0]
     expected: list[tuple[int, int, float, int]] = []
     for actor, seed in enumerate(ppo.streams[0].env_seeds(2)):
@@ -113,7 +113,7 @@ def test_rollout_normalization_waits_for_the_end_of_the_rollout(
 ) -> None:
     ppo = learners([config("env=half_cheetah", "algorithm.horizon=64")])
     rollout = ppo.collector.collect(1)
-    raw = torch.from_numpy(ppo.collector._raw[0, :, 0]).float()
+    raw = torch.from_numpy(ppo.collector._seen.raw[0, :, 0]).float()
     torch.testing.assert_close(rollout.inputs[0], raw.clamp(-5, 5))
     before = rollout.inputs.clone()
     ppo.collector.renormalize(rollout)

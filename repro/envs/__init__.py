@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 
-from repro.config import AtariConfig
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
+from repro.preprocessing import AtariConfig
 
 BACKENDS = ("mujoco", "gymnasium", "atari")
 

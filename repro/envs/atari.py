@@ -26,10 +26,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.config import AtariConfig
 from repro.envs.vector import EVERYWHERE, BoolArray, FloatArray, Seeds, VectorEnv, spread_seeds
 from repro.errors import ConfigError
 from repro.names import nearest
+from repro.preprocessing import AtariConfig
 
 FrameArray = NDArray[np.uint8]
 NOOP, FIRE, AFTER_FIRE = 0, 1, 2  # places in the game's own set of actions
