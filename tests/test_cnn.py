@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -20,7 +18,7 @@ from tests.sb3_twins import sb3_orders, share_rollouts, to_sb3, twin
 
 SMALL = ["env=atari", "env.num_envs=4", "algorithm.horizon=16", "total_timesteps=6400"]
 SMALL_PPO = ["algorithm.minibatch_size=32", "algorithm.epochs=2"]
-CONSTANT = ["recipe.learning_rate_schedule=constant", "recipe.epsilon_schedule=constant"]
+TINY = ["env.atari.screen_size=44", "policy.hidden_sizes=[48]"]
 
 
 def assert_moved_alike(ours: dict, theirs: dict, start: dict) -> None:
@@ -30,11 +28,10 @@ def assert_moved_alike(ours: dict, theirs: dict, start: dict) -> None:
     assert min(moved.values()) > 1e-4, f"an update that moves nothing proves nothing: {moved}"
 
 
-@pytest.mark.parametrize("policy", ["cnn_nature"])
 def test_one_ppo_update_equals_stable_baselines3s(
-    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, policy: str
+    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = config("recipe=sb3", "env.game=breakout", f"policy={policy}", *SMALL, *SMALL_PPO)
+    own = config("recipe=sb3", "env.game=breakout", "policy=cnn_nature", *SMALL, *SMALL_PPO)
     ppo = learners([own])
     ppo.iterate()
     before = to_sb3(ppo.weights(0))
@@ -91,7 +88,8 @@ def test_a2c_updates_equal_stable_baselines3s(
 
 def pack(*overrides: str) -> list[Config]:
     return [
-        compose_config("env.game=breakout", f"seed={seed}", *SMALL, *overrides) for seed in range(3)
+        compose_config("env.game=breakout", f"seed={seed}", *SMALL, *TINY, *overrides)
+        for seed in range(3)
     ]
 
 
@@ -148,7 +146,7 @@ def test_a_games_time_limit_bootstraps_from_its_last_frame(
     config: Compose, learners: Learners
 ) -> None:
     words = "env.atari.max_game_frames=60 env.atari.episodic_life=false env.game=pong"
-    own = config(*SMALL, *SMALL_PPO, *words.split(), "recipe=sb3")
+    own = config(*SMALL, *SMALL_PPO, *TINY, *words.split(), "recipe=sb3")
     ppo = learners([own])
     step, finals = ppo.collector.envs.step, {}
 
@@ -190,7 +188,7 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
     losses = []
     for schedule in ("linear", "constant"):
         own = config(
-            *("env.game=breakout", "recipe=ppo2", *SMALL, *SMALL_PPO, "total_timesteps=640"),
+            *("env.game=breakout", "recipe=ppo2", *SMALL, *SMALL_PPO, *TINY, "total_timesteps=640"),
             f"recipe.value_clip_schedule={schedule}",
         )
         ppo = learners([own])
@@ -204,16 +202,13 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
     torch.testing.assert_close(losses[1], torch.tensor([[0.0, 0.81]]))
 
 
-def test_adam_and_permutations_of_a_pack_do_not_meet(learners: Learners) -> None:
-    """A learner that fails is frozen, its neighbors go on with their own bits."""
+def test_a_learner_that_fails_leaves_its_neighbors_their_bits(learners: Learners) -> None:
     configs = pack(*SMALL_PPO)
     alone = bits.traces(learners([configs[1]]), 2)[0]
     broken = learners(configs)
     broken.parameters.flat[0] = float("nan")
     broken.iterate()
-    assert 0 not in broken.active
-    again = copy.copy(broken.active)
-    assert again == [1, 2]
+    assert broken.active == [1, 2]
     broken.iterate()
     for name, value in broken.weights(1).items():
         np.testing.assert_array_equal(value, alone[name], err_msg=name)
