@@ -57,10 +57,12 @@ def gymnasium_game(game: str, config: AtariConfig) -> gymnasium.Env:
     env: gymnasium.Env = ale_py.AtariEnv(
         game,
         frameskip=1,
-        repeat_action_probability=config.sticky_actions,
+        repeat_action_probability=0.0,
         max_num_frames_per_episode=config.max_game_frames,
     )
     env = Scores(env)
+    if config.sticky_actions:
+        env = sb3.StickyActionEnv(env, config.sticky_actions)
     env = AtariPreprocessing(env, noop_max=config.noop_max, frame_skip=config.frame_skip)
     if config.episodic_life:
         env = sb3.EpisodicLifeEnv(env)

@@ -88,7 +88,7 @@ def same(one: list[Any], other: list[Any]) -> bool:
 
 
 def test_a_saved_state_goes_on_to_the_last_bit() -> None:
-    game, config = "breakout", settings(sticky_actions=0.25)  # the emulator's generator counts, too
+    game, config = "breakout", settings(sticky_actions=0.25)
     env = AtariVectorEnv(game, 3, config)
     env.reset(seed=1)
     rng = np.random.default_rng(0)

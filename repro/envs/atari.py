@@ -126,6 +126,7 @@ class AtariVectorEnv(VectorEnv):
             "screens": np.stack([game.screen for game in games]),
             "observations": self.observations[rows].copy(),
             "lives": np.array([game.lives for game in games]),
+            "actions": np.array([game.last for game in games]),
             "scores": np.array([game.score for game in games]),
             "lengths": np.array([game.length for game in games]),
             "generators": [dict(game.generator.bit_generator.state) for game in games],
@@ -151,6 +152,7 @@ class AtariVectorEnv(VectorEnv):
             game.restore(state["systems"][i, : state["sizes"][i]].tobytes())
             game.screen[:] = state["screens"][i]
             game.lives, game.length = int(state["lives"][i]), int(state["lengths"][i])
+            game.last = int(state["actions"][i])
             game.score, game.over = float(state["scores"][i]), False
             game.generator.bit_generator.state = state["generators"][i]
         self._started = True
@@ -197,6 +199,7 @@ class _Game:
         screen: what the next frame is made of, uint8 of the emulator's size: the larger of the last
             two of the frames that were not skipped.
         lives: at the last look.
+        last: the action of the last frame, which a sticky one repeats.
         over: whether the game, not only a life, has ended.
         score: of the game under way, unclipped; rewards of no-op and fire steps count.
         length: of the game under way, in steps of the learner.
@@ -207,7 +210,8 @@ class _Game:
         self._settings, self._rom = settings, _rom(name)
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         self._ale = ale_py.ALEInterface()
-        self._ale.setFloat("repeat_action_probability", settings.sticky_actions)
+        # Actions are repeated here: what the emulator last did is in no state that it hands out.
+        self._ale.setFloat("repeat_action_probability", 0.0)
         self._ale.setInt("max_num_frames_per_episode", settings.max_game_frames)
         self.seed(None)
         self.actions = self._ale.getMinimalActionSet()
@@ -215,6 +219,7 @@ class _Game:
         self.screen: FrameArray = np.zeros(self._ale.getScreenDims(), np.uint8)
         self._before = np.zeros_like(self.screen)
         self.lives, self.over, self.score, self.length = 0, False, 0.0, 0
+        self.last = NOOP
         self.finished: tuple[float, int] | None = None
 
     def seed(self, seed: int | None) -> None:
@@ -257,13 +262,13 @@ class _Game:
 
     def _restart(self) -> None:
         self._ale.reset_game()
-        self.score, self.length, self.over = 0.0, 0, False
+        self.score, self.length, self.over, self.last = 0.0, 0, False, NOOP
         most = self._settings.noop_max
         for _ in range(self.generator.integers(1, most + 1) if most > 0 else 0):
             self._act(NOOP)
             if self._ale.game_over():
                 self._ale.reset_game()
-                self.score = 0.0
+                self.score, self.last = 0.0, NOOP
         self._ale.getScreenGrayscale(self.screen)
         self._before.fill(0)
         self.lives = self._ale.lives()
@@ -304,7 +309,10 @@ class _Game:
         return reward, *self._ends()
 
     def _act(self, action: int) -> float:
-        reward = float(self._ale.act(self.actions[action]))
+        stuck = self._settings.sticky_actions
+        if not stuck or self.generator.random() >= stuck:
+            self.last = action
+        reward = float(self._ale.act(self.actions[self.last]))
         self.score += reward
         return reward
 
