@@ -6,7 +6,9 @@ few microseconds each, and a replayed graph launches them all at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ class Repeated:
         self._function, self._records = function, records
         self._input: Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._aside: Any = None
 
     def __call__(self, x: Tensor) -> None:
         """The function at `x`; one of another shape than the first is not replayed."""
@@ -41,15 +44,26 @@ class Repeated:
 
     def _warm_up(self, x: Tensor) -> None:
         self._input = torch.empty_like(x, memory_format=torch.contiguous_format)
-        # On a stream of its own, for what a recording must not find on the default one.
-        aside = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream(x.device))
-        with torch.cuda.stream(aside):
+        self._aside = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
+        with self._on_a_stream_of_its_own():
             self._function(x)
-        torch.cuda.current_stream(x.device).wait_stream(aside)
 
     def _record(self, x: Tensor) -> torch.cuda.CUDAGraph:
+        # Not `torch.cuda.graph`: it first waits for the device and empties the allocator's cache.
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._function(x)
+        with self._on_a_stream_of_its_own():
+            graph.capture_begin()
+            try:
+                self._function(x)
+            finally:
+                graph.capture_end()
         return graph
+
+    @contextlib.contextmanager
+    def _on_a_stream_of_its_own(self) -> Iterator[None]:
+        """The default stream cannot be recorded."""
+        current = torch.cuda.current_stream(self._aside.device)
+        self._aside.wait_stream(current)
+        with torch.cuda.stream(self._aside):
+            yield
+        current.wait_stream(self._aside)
