@@ -27,7 +27,7 @@ class FlatObservations:
     Attributes:
         normalizer: of all learners.
         raw: as the environments gave them, float64 [P, T, N, D].
-        inputs: as the networks see them, float32 [P, T, N, D].
+        inputs: as the networks see them, float32 [P, T, N, D], on the device.
     """
 
     values_while_acting = False  # one pass over the whole rollout is cheaper
@@ -38,7 +38,7 @@ class FlatObservations:
         """Allocate for D = `size`, and for the last observations of episodes where they count."""
         self.normalizer = ObservationNormalizer(shape[0], size, recipe)
         self.raw = np.zeros((*shape, size))
-        self.inputs = torch.zeros(*shape, size)
+        self.inputs = torch.zeros((*shape, size), device=device)
         self._finals = torch.zeros(*shape, size) if finals else None
         self._device = device
 
@@ -47,10 +47,13 @@ class FlatObservations:
         self.normalizer.observe_step(observations)
 
     def keep(self, t: int, observations: Array) -> Tensor:
-        """Time t of the rollout begins with these; as the networks see them, [P, N, D]."""
+        """Time t of the rollout begins with these; as the networks see them, [P, N, D].
+
+        On a CPU: `repro.gpu.Acting` does it elsewhere.
+        """
         self.raw[:, t] = observations
         self.normalizer.apply(observations, out=self.inputs[:, t].numpy())
-        return self.inputs[:, t].to(self._device)
+        return self.inputs[:, t]
 
     def keep_ends(self, t: int, ends: Array, finals: Array | None) -> None:
         """Episodes ended at time t, [P, N]; `finals` are their last observations, [P, N, D]."""
@@ -65,7 +68,7 @@ class FlatObservations:
 
     def all_inputs(self) -> Inputs:
         """The rollout's, [P, T N, D]."""
-        return self.inputs.to(self._device).flatten(1, 2)
+        return self.inputs.flatten(1, 2)
 
     def all_finals(self) -> Tensor | None:
         """Last observations of episodes, [P, T N, D]; meaningless where none ended."""
@@ -85,8 +88,9 @@ class FlatObservations:
         raw = self.raw.reshape(len(self.raw), -1, self.raw.shape[-1])
         self.normalizer.observe_rollout(raw)
         inputs = self.inputs.view(raw.shape)
-        self.normalizer.apply(raw, out=inputs.numpy())
-        return inputs.to(self._device)
+        host = inputs if self._device.type == "cpu" else torch.empty(raw.shape)
+        self.normalizer.apply(raw, out=host.numpy())
+        return inputs if host is inputs else inputs.copy_(host)
 
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's statistics by name."""

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro import gpu, native
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
 from repro.frames import Inputs
-from repro.native import Acting, Buffers, Networks
+from repro.native import Buffers, Networks
 from repro.normalize import RewardScaler
 from repro.observations import FlatObservations, FrameObservations
 from repro.policies import Bound
@@ -106,27 +107,35 @@ class Collector:
         self._terminated = np.zeros((p, t, n), np.bool_)
         self._truncated = np.zeros((p, t, n), np.bool_)
         discrete = self.policy.discrete
-        self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a))
+        self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
+        self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
         self._values = torch.zeros((p, t, n), device=self.device)  # with those of ends: of frames
         self._final_values = torch.zeros((p, t, n), device=self.device)
-        self._compiled_act: Acting | None = None
+        self._whole_act = self._bind_act()
+
+    def _bind_act(self) -> native.Acting | gpu.Acting | None:
+        """What acts in one call, where there is such a thing for these networks and this device."""
+        seen = self._seen
+        if isinstance(seen, FrameObservations):
+            return None
+        buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
         if isinstance(self.networks, Networks):
-            seen = self._seen
-            assert isinstance(seen, FlatObservations)
-            buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
-            self._compiled_act = Acting(self.networks, seen.normalizer, buffers, self._action_box)
+            return native.Acting(self.networks, seen.normalizer, buffers, self._action_box)
+        if self.device.type == "cuda":
+            return gpu.Acting(self.networks, seen.normalizer, buffers, self._action_box)
+        return None
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
         """Run the policies for T steps. The tensors returned are overwritten by the next call."""
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
-        noise = self._draw_noise()
+        self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
-            actions = self._act(t, noise)
+            actions = self._act(t)
             acted = time.perf_counter()
             observations, rewards, terminated, truncated, infos = self.envs.step(actions)
             self.seconds["forward"] += acted - start
@@ -139,24 +148,25 @@ class Collector:
             self._seen.see(self._observations)
         return self._rollout(episodes)
 
-    def _draw_noise(self) -> Tensor:
-        for noise, stream in zip(self._noise, self.streams, strict=True):
+    def _draw_noise(self) -> None:
+        for noise, stream in zip(self._drawn, self.streams, strict=True):
             if self.policy.discrete:
                 stream.action.random(dtype=np.float32, out=noise.numpy())
             else:
                 stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
-        return self._noise.to(self.device)
+        if self._drawn is not self._noise:
+            self._noise.copy_(self._drawn, non_blocking=True)
 
-    def _act(self, t: int, noise: Tensor) -> Array:
+    def _act(self, t: int) -> Array:
         """Actions [P N, ...] for the environments; keeps what led to them."""
-        if self._compiled_act is not None:
-            return self._compiled_act(t, self._observations)
+        if self._whole_act is not None:
+            return self._whole_act(t, self._observations)
         inputs = self._seen.keep(t, self._observations)
         if self._seen.values_while_acting:
             distribution, self._values[:, t] = self.networks.evaluate(inputs)
         else:
             distribution = self.networks.distribution(inputs)
-        actions = distribution.sample(noise[:, t])
+        actions = distribution.sample(self._noise[:, t])
         self._statistics[:, t] = distribution[0]
         if isinstance(distribution, Categorical):
             self._actions[:, t, :, 0] = actions
