@@ -5,8 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
+import json
+import re
+from pathlib import Path
 
 import pytest
+from ale_py import roms
 
 from repro import cli_errors, population
 from repro.config import BATCHABLE, CONF_DIR, NOT_HASHED, Config, from_dict
@@ -33,13 +37,18 @@ def with_value(config: Config, key: str, value: object) -> Config:
     [f"{group}={option}" for group in GROUPS if group != "experiment" for option in GROUPS[group]],
 )
 def test_every_option_composes(config: Compose, override: str) -> None:
-    defaults = {"env": "env=hopper", "gymnasium": "env.id=CartPole-v1"}
-    composed = config(*defaults.values(), override)
+    frames = override == "env=atari" or override.startswith("policy=cnn")
+    default = ("env=atari", "env.game=pong") if frames else ("env=hopper", "env.id=CartPole-v1")
+    composed = config(*default, override)
     assert from_dict(composed.as_dict()) == composed
 
 
+def chosen_by_others(path: Path) -> bool:
+    return path.relative_to(CONF_DIR).parts[0] in cli_errors.CHOSEN_BY_OTHERS
+
+
 def test_every_yaml_is_an_option() -> None:
-    files = [path for path in CONF_DIR.rglob("*.yaml") if "hydra" not in path.parts]
+    files = [path for path in CONF_DIR.rglob("*.yaml") if not chosen_by_others(path)]
     assert len(files) == 1 + sum(len(options) for options in GROUPS.values())
 
 
@@ -67,6 +76,60 @@ def test_defaults_are_the_papers(config: Compose) -> None:
     assert default.objective == {"kind": "clip", "epsilon": 0.2}
     assert default.total_timesteps == 1_000_000 and default.updates == 488
     assert default.policy.hidden_sizes == [64, 64] and not default.policy.shared
+
+
+def test_atari_is_table_5s(config: Compose) -> None:
+    own = config("env=atari", "env.game=pong")
+    algorithm, recipe = own.algorithm, own.recipe
+    assert (algorithm.horizon, own.env.num_envs, algorithm.epochs) == (128, 8, 3)
+    assert (algorithm.minibatch_size, algorithm.learning_rate) == (256, 2.5e-4)
+    assert (algorithm.gamma, algorithm.gae_lambda) == (0.99, 0.95)
+    assert (algorithm.value_coef, algorithm.entropy_coef) == (1.0, 0.01)
+    assert own.objective == {"kind": "clip", "epsilon": 0.1}
+    assert (recipe.learning_rate_schedule, recipe.epsilon_schedule) == ("linear", "linear")
+    assert own.policy.convolutions == [[16, 8, 4], [32, 4, 2]]
+    assert own.total_timesteps == 10_000_000
+
+
+def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:
+    atari = ("env=atari", "env.game=pong")
+    sb3 = config(*atari, "recipe=sb3", "policy=cnn_nature", "objective=kl_fixed")
+    assert (sb3.policy.name, sb3.objective["kind"]) == ("cnn_nature", "kl_fixed")
+    assert (sb3.algorithm.epochs, sb3.algorithm.value_coef) == (4, 0.5)
+    assert sb3.env.atari is not None and sb3.env.atari.stack_padding == "zero"
+    ppo2, cleanrl = (config(*atari, f"recipe={name}") for name in ("ppo2", "cleanrl"))
+    assert (ppo2.recipe.epsilon_schedule, ppo2.recipe.value_clip_schedule) == ("linear", "linear")
+    assert cleanrl.recipe.epsilon_schedule == cleanrl.recipe.value_clip_schedule == "constant"
+    assert not ppo2.recipe.reward_scaling and ppo2.recipe.value_clip == 0.1
+    a2c = config(*atari, "algorithm=a2c")
+    assert (a2c.env.num_envs, a2c.algorithm.horizon, a2c.algorithm.entropy_coef) == (16, 5, 0.01)
+    assert config(*atari, "algorithm.epochs=7", "recipe=sb3").algorithm.epochs == 7
+    assert config(*atari, "budget=smoke").env.num_envs == 1
+
+
+def test_runs_of_other_tasks_keep_the_ids_that_they_had(config: Compose) -> None:
+    """From before there were games: whoever has such runs is not to lose them."""
+    ids = {
+        "env=hopper": "Hopper-v4_ppo_clip_0.2_s0_c1778337",
+        "env=walker2d objective=table1/kl_fixed_3 recipe=ppo2": (
+            "Walker2d-v4_ppo_kl_fixed_3_s0_0649393c"
+        ),
+        "env=hopper algorithm=a2c budget=smoke": "Hopper-v4_a2c_s0_7245a46e",
+    }
+    for line, expected in ids.items():
+        assert config(*line.split()).run_id == expected
+
+
+def test_atari_is_the_papers_49_games_in_packs_of_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = composed(monkeypatch, "+experiment=atari")
+    assert len({config.run_id for config in configs}) == len(configs) == 294
+    assert [len(group) for group in population.group(configs)] == [3] * 98
+    table6 = CONF_DIR.parent / "results" / "reference" / "paper_table6.json"
+    paper = json.loads(table6.read_text())
+    snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in paper}
+    assert {config.env.id for config in configs} == snake and len(snake) == 49
+    assert snake <= set(roms.get_all_rom_ids())
+    assert {config.total_timesteps for config in configs} == {10_000_000}
 
 
 def test_table1_is_231_runs_in_7_groups_of_33(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,8 @@ def learners(configs: Sequence[Config], device: str) -> Any:
 def act_as_on_a_gpu(pack: Learners) -> None:
     """All of `gpu.Acting` but what CUDA does: page-locked memory and the graph."""
     c = pack.collector
-    buffers = Buffers(c._raw, c._inputs, c._noise, c._statistics, c._actions)
-    c._whole_act = gpu.Acting(c.networks, c._normalizer, buffers, c._action_box)  # type: ignore[arg-type]
+    buffers = Buffers(c._seen.raw, c._seen.inputs, c._noise, c._statistics, c._actions)
+    c._whole_act = gpu.Acting(c.networks, c._seen.normalizer, buffers, c._action_box)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
