@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import curves, figure1, figure2, speed, table1
+from analysis import atari, curves, figure1, figure2, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -18,6 +18,7 @@ COMMANDS: tuple[Command, ...] = (
     figure1.COMMAND,
     figure2.COMMAND,
     speed.COMMAND,
+    atari.COMMAND,
 )
 
 
