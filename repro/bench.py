@@ -4,10 +4,10 @@
     python -m repro.bench --algorithm ppo,a2c,trpo --out bench.json
 
 Every round measures each contender once, so that drift of the machine touches all of them; a
-first, unmeasured round warms up. A round is one iteration, or as many as make 1,000 steps. Times are
-microseconds of wall time per environment step, medians over rounds; ratios are medians of a round's
-ratios. Physics alone is the simulator's own call, in a replay of the actions that the largest pack
-took in the same round, from the same states.
+first, unmeasured round warms up. A round is one iteration, or as many as make 1,000 steps. Times
+are microseconds of wall time per environment step, medians over rounds; ratios are medians of a
+round's ratios. Physics alone is the simulator's own call, in a replay of what the largest pack did
+in the same round, from the same states.
 """
 
 from __future__ import annotations
