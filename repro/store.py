@@ -284,7 +284,10 @@ def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
     path = directory / "parameters.npz"
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something besides arrays")
+        return arrays
     except FileNotFoundError:
         raise
     except (ValueError, OSError, EOFError, LookupError, TypeError, zipfile.BadZipFile) as error:
