@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import curves, figure1, figure2, speed, table1
+from analysis import collect, curves, figure1, figure2, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
 COMMANDS: tuple[Command, ...] = (
+    collect.COMMAND,
     table1.COMMAND,
     curves.COMMAND,
     figure1.COMMAND,
