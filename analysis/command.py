@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import AnalysisError
+from analysis.reference import RANDOM_POLICIES
+from analysis.scoring import BEST
 from repro import store
 
 DEFAULT_REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
@@ -113,4 +115,17 @@ def add_reference_argument(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_REFERENCE,
         metavar="DIR",
         help="the paper's numbers and the random policies' (default: results/reference)",
+    )
+
+
+def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two things that the paper's score leaves open: what is 1, and what is 0."""
+    parser.add_argument(
+        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
+    )
+    parser.add_argument(
+        "--random",
+        choices=tuple(RANDOM_POLICIES),
+        default="gaussian",
+        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
     )
