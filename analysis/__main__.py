@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import collect, curves, figure1, figure2, pilot, speed, table1
+from analysis import collect, curves, figure1, figure2, pilot, reading, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -17,6 +17,7 @@ COMMANDS: tuple[Command, ...] = (
     table1.COMMAND,
     curves.COMMAND,
     pilot.COMMAND,
+    reading.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
     speed.COMMAND,

@@ -18,7 +18,7 @@ from analysis.command import (
     add_runs_arguments,
     add_scale_arguments,
 )
-from analysis.load import Run, Sweep, frame
+from analysis.load import Sweep, frame
 from analysis.reference import random_returns
 from analysis.scoring import Scores, paper_score
 from analysis.selection import parse_condition, selected_sweep
@@ -240,7 +240,7 @@ def _difference(
     return values
 
 
-def _placed(sweep: Sweep) -> Sweep:
+def placed(sweep: Sweep) -> Sweep:
     """Without the runs that never started and left no configuration."""
     kept = tuple(run for run in sweep.runs if run.config is not None)
     lost = [run.run_id for run in sweep.runs if run.config is None]
@@ -250,11 +250,21 @@ def _placed(sweep: Sweep) -> Sweep:
     return Sweep(kept, (*sweep.notes, note))
 
 
-def _pilot(runs: Sequence[Run], options: argparse.Namespace) -> Pilot:
-    by_run = variants(runs, [parse_condition(text) for text in options.base])
-    check_variants(runs, by_run)
+def from_sweep(sweep: Sweep, base: Sequence[str], options: argparse.Namespace) -> Pilot:
+    """The pilot of the runs of `sweep`, which have configurations.
+
+    Args:
+        sweep: from `placed`.
+        base: `KEY=VALUE` conditions that choose the base; empty for the most frequent values.
+        options: with `add_bootstrap_arguments`, `add_reference_argument`, `add_scale_arguments`.
+
+    Raises:
+        AnalysisError: for runs that differ in more than switches, or not in any.
+    """
+    by_run = variants(sweep.runs, [parse_condition(text) for text in base])
+    check_variants(sweep.runs, by_run)
     return build(
-        frame(runs, options.episodes),
+        frame(sweep.runs, options.episodes),
         by_run,
         random_returns(options.reference, options.random),
         options.best,
@@ -264,8 +274,8 @@ def _pilot(runs: Sequence[Run], options: argparse.Namespace) -> Pilot:
 
 
 def _run(options: argparse.Namespace) -> Output:
-    sweep = _placed(selected_sweep(options))
-    pilot = _pilot(sweep.runs, options)
+    sweep = placed(selected_sweep(options))
+    pilot = from_sweep(sweep, options.base, options)
     text = pilot_text.markdown(pilot, sweep, options)
     files = {
         "pilot.csv": render.csv(pilot.returns),
