@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import collect, curves, figure1, figure2, pilot, reading, speed, table1
+from analysis import collect, curves, figure1, figure2, pilot, reading, remake, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -21,6 +21,7 @@ COMMANDS: tuple[Command, ...] = (
     figure1.COMMAND,
     figure2.COMMAND,
     speed.COMMAND,
+    remake.COMMAND,
 )
 
 

@@ -73,10 +73,10 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
 
     Returns:
         `rho`, its 95 % `low` and `high`, `p` (SciPy's, for no correlation), and `rows`, how many;
-        NaN with fewer than 3.
+        NaN with fewer than 3, or where all scores are equal.
     """
     places = [i for i, row in enumerate(found.rows) if row in paper]
-    if len(places) < 3:
+    if len(places) < 3 or np.ptp(found.scores[places]) == 0:
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
@@ -97,7 +97,8 @@ def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
     ranks = scipy.stats.rankdata(theirs)
     ranks -= ranks.mean()
     norms = np.linalg.norm(ours, axis=0) * np.linalg.norm(ranks)
-    return np.asarray(ranks @ ours / norms)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(ranks @ ours / norms)
 
 
 def best_row(found: Replicates) -> dict[str, float]:
@@ -211,7 +212,7 @@ def claims(table: Table1, count: int, seed: int) -> dict[str, Any]:
     )
     known = {row: score for row, score in scores.items() if not pd.isna(score)}
     return {
-        "best": max(known, key=lambda row: known[row]) if known else None,
+        "best_row": max(known, key=lambda row: known[row]) if known else None,
         "probability_best": best_row(found),
         "rank_correlation": rank_correlation(found, column),
         "rank_correlation_without_none": rank_correlation(found, constrained),

@@ -34,7 +34,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Output:
-    """What a command made: `files` by name below `--out`, and `text` for the terminal."""
+    """What a command made: `files` by path below `--out`, and `text` for the terminal."""
 
     files: Mapping[str, bytes]
     text: str
@@ -49,7 +49,9 @@ def write_output(output: Output, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in output.files.items():
-            _write(directory / name, content)
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
     except OSError as error:
         raise AnalysisError(
             f"--out {directory} cannot be written ({error.strerror}): choose another directory."

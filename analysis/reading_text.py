@@ -57,9 +57,9 @@ def markdown(reading: Reading, sweep: Sweep, options: argparse.Namespace) -> str
 
 _NOTES = (
     "A probability is the share of the bootstrap replicates behind Table 1's intervals for which "
-    f"the statement is true; it holds from {SURE:.0%} on, fails from {1 - SURE:.0%} down, and "
-    "between lies within noise. It speaks of other seeds on the scale printed here, not of other "
-    "tasks or settings.",
+    f"the statement is true; it holds from {100 * SURE:.0f} % on, fails from "
+    f"{100 * (1 - SURE):.0f} % down, and between lies within noise. It speaks of other seeds on "
+    "the scale printed here, not of other tasks or settings.",
     "`Same` sources run the paper's settings or close to them for 1M steps and report training "
     "returns, of other versions of the tasks; `other` ones differ in recipe, length or measure.",
 )
@@ -114,7 +114,7 @@ def statements(answers: Answers) -> list[tuple[str, str, float]]:
     found.append(
         (
             "Clipping at 0.2 is best of all",
-            f"best here: {answers['best'] or render.NOT_KNOWN}",
+            f"best here: {answers['best_row'] or render.NOT_KNOWN}",
             float(best.get(PAPERS_BEST, np.nan)),
         )
     )
@@ -205,7 +205,7 @@ def _answers(reading: Reading) -> str:
     texts = list(lists[0])
     rows: list[Sequence[str]] = [
         ("Spearman's correlation", *(render.score(a["rank_correlation"]["rho"]) for a in every)),
-        ("Best row", *(str(a["best"] or render.NOT_KNOWN) for a in every)),
+        ("Best row", *(str(a["best_row"] or render.NOT_KNOWN) for a in every)),
         *((text, *(_percent(one.get(text, np.nan)) for one in lists)) for text in texts),
     ]
     return render.markdown_table(("Question", *names), rows, "l" + "r" * len(names))
@@ -296,10 +296,12 @@ def _cell(line: Mapping[Hashable, Any]) -> str:
 
 
 def _percent(probability: float) -> str:
-    """`97 %`; the replicates do not tell more."""
+    """`97 %`; what is not certain is never written as 0 or 100."""
     if np.isnan(probability):
         return render.NOT_KNOWN
-    return f"{100 * probability:.0f} %"
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < probability < 1 else f"{100 * probability:.0f} %"
 
 
 def _lines(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
