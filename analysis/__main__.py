@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import collect, curves, figure1, figure2, pilot, reading, remake, speed, table1
+from analysis import (
+    collect,
+    curves,
+    figure1,
+    figure2,
+    origin,
+    pilot,
+    reading,
+    remake,
+    speed,
+    table1,
+)
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -18,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     curves.COMMAND,
     pilot.COMMAND,
     reading.COMMAND,
+    origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
     speed.COMMAND,

@@ -55,7 +55,7 @@ def tables(runs: Sequence[Run], kept: int) -> dict[str, bytes]:
         Entry(number, run.listed, run.directory is not None, run.info, run.config)
         for number, run in enumerate(runs)
     ]
-    ended = [run for run, entry in zip(runs, entries, strict=True) if collected.has_tables(entry)]
+    ended = [run for run in runs if collected.has_tables(run.directory is not None, run.info)]
     numbers = {run.run_id: entry.number for run, entry in zip(runs, entries, strict=True)}
     episodes = {numbers[run.run_id]: _table(run, "episodes", store.EPISODES) for run in ended}
     progress = {numbers[run.run_id]: _table(run, "progress", store.PROGRESS) for run in ended}

@@ -118,6 +118,19 @@ class Collected:
         first, last = np.searchsorted(numbers, [number, number + 1])
         return table.iloc[first:last]
 
+    def times(self, number: int) -> dict[str, float]:
+        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run.
+
+        Raises:
+            ValueError: naming the file, when it is damaged.
+        """
+        line = self._times.iloc[number]
+        return {name: float(line[name]) for name in TIMES}
+
+    @functools.cached_property
+    def _times(self) -> pd.DataFrame:
+        return read(self.directory, "runs.parquet")[list(TIMES)].fillna(0.0)
+
     @functools.cached_property
     def _episodes(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
         table = read(self.directory, "episodes.parquet")
@@ -169,9 +182,9 @@ def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
     return np.unique(np.rint(np.linspace(0, rows - 1, kept)).astype(np.int64))
 
 
-def has_tables(entry: Entry) -> bool:
+def has_tables(found: bool, info: Mapping[str, Any]) -> bool:
     """Whether a run's tables are collected: an unfinished run's may change while they are read."""
-    return entry.found and entry.info.get("status") in _ENDED
+    return found and info.get("status") in _ENDED
 
 
 def encode(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.collected import Collected, Entry, is_collected
+from analysis.collected import TIMES, Collected, Entry, has_tables, is_collected
 from analysis.errors import AnalysisError
 from analysis.scoring import run_return
 from analysis.stats import FloatArray
@@ -218,6 +218,21 @@ def _episodes(run: Run) -> pd.DataFrame:
         return read_columns(path, ("step", "return"))
     tables, number = run.collected
     return _read(path, lambda path: tables.episodes(number))
+
+
+def read_times(run: Run) -> dict[str, float]:
+    """Seconds of a run by phase (`collected.TIMES`): its share of its pack's, zero if unfinished.
+
+    Raises:
+        AnalysisError: for a damaged table.
+    """
+    if run.directory is None or not has_tables(True, run.info):
+        return dict.fromkeys(TIMES, 0.0)
+    if run.collected is None:
+        table = read_columns(run.directory / "progress.parquet", TIMES)
+        return {name: float(table[name].sum()) for name in TIMES}
+    tables, number = run.collected
+    return _read(run.directory / "runs.parquet", lambda path: tables.times(number))
 
 
 def frame(runs: Iterable[Run], episodes: int) -> pd.DataFrame:

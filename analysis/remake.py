@@ -10,13 +10,19 @@ from pathlib import Path
 
 import yaml
 
-from analysis import curves, pilot, reading, table1
+from analysis import curves, origin, pilot, reading, table1
 from analysis.collected import is_collected
 from analysis.command import DEFAULT_REFERENCE, Command, Output
 from analysis.errors import AnalysisError
 
 PLAN = "figures.yaml"
-COMMANDS: tuple[Command, ...] = (table1.COMMAND, curves.COMMAND, pilot.COMMAND, reading.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    table1.COMMAND,
+    curves.COMMAND,
+    pilot.COMMAND,
+    reading.COMMAND,
+    origin.COMMAND,
+)
 
 
 @dataclass(frozen=True)
@@ -54,16 +60,16 @@ def read_plan(results: Path) -> list[Step]:
         ) from error
 
 
-def remake(results: Path, steps: Sequence[Step], reference: Path) -> dict[str, bytes]:
+def remake(results: Path, steps: Sequence[Step]) -> dict[str, bytes]:
     """What `steps` make, by path below `results`."""
     files: dict[str, bytes] = {}
     for step in steps:
-        output = _run_step(results, step, reference)
+        output = _run_step(results, step)
         files |= {str(Path(step.into) / name): content for name, content in output.files.items()}
     return files
 
 
-def _run_step(results: Path, step: Step, reference: Path) -> Output:
+def _run_step(results: Path, step: Step) -> Output:
     name, *words = shlex.split(step.command.replace("{results}", str(results)))
     command = next((command for command in COMMANDS if command.name == name), None)
     if command is None:
@@ -71,15 +77,14 @@ def _run_step(results: Path, step: Step, reference: Path) -> Output:
         raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
     parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
     command.add_arguments(parser)
-    runs = str(results / step.runs)
-    return command.run(parser.parse_args(["--runs", runs, "--reference", str(reference), *words]))
+    return command.run(parser.parse_args(["--runs", str(results / step.runs), *words]))
 
 
 def _run(options: argparse.Namespace) -> Output:
     steps = read_plan(options.results)
     there = [step for step in steps if is_collected(options.results / step.runs)]
     absent = sorted({step.runs for step in steps if step not in there})
-    files = remake(options.results, there, options.reference)
+    files = remake(options.results, there)
     lines = [f"Made again: {', '.join(dict.fromkeys(step.into for step in there)) or 'nothing'}."]
     if absent:
         lines.append(f"Not there yet: {', '.join(absent)}.")
@@ -93,13 +98,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_REFERENCE.parent,
         metavar="DIR",
         help=f"directory that holds {PLAN} and the folders it names (default: results)",
-    )
-    parser.add_argument(
-        "--reference",
-        type=Path,
-        default=DEFAULT_REFERENCE,
-        metavar="DIR",
-        help="the paper's numbers and the random policies' (default: results/reference)",
     )
 
 

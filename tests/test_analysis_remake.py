@@ -30,11 +30,11 @@ def _folders(results: Path) -> list[str]:
 FOLDERS = _folders(RESULTS)
 
 
-def check_folder(results: Path, folder: str, reference: Path) -> None:
+def check_folder(results: Path, folder: str) -> None:
     """Assert that the files committed in `folder` are those that the plan makes of its tables."""
     steps = [step for step in remake.read_plan(results) if step.runs == folder]
     assert steps, f"{remake.PLAN} makes nothing of {folder}"
-    made = remake.remake(results, steps, reference)
+    made = remake.remake(results, steps)
     kept = ("README.md", *collected.FILES)
     paths = [path for path in (results / folder).rglob("*") if path.is_file()]
     committed = {
@@ -64,7 +64,7 @@ def _size(png: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_committed_tables_are_made_of_the_committed_runs(folder: str) -> None:
-    check_folder(RESULTS, folder, DEFAULT_REFERENCE)
+    check_folder(RESULTS, folder)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -96,8 +96,9 @@ def made(tmp_path: Path) -> Path:
             write_run(tmp_path / "runs", info, np.arange(20.0).tolist())
     tables = ["--runs", str(tmp_path / "runs"), "--out", str(results / "table1")]
     assert main(["collect", *tables]) == 0
+    given = "--reference {results}/reference"
     (results / remake.PLAN).write_text(
-        "- {runs: table1, into: table1, command: table1 --best mean}\n"
+        f"- {{runs: table1, into: table1, command: 'table1 --best mean {given}'}}\n"
         "- {runs: table1, into: table1/some, command: 'curves --labels clip_0.2 --points 5'}\n"
         "- {runs: later, into: later, command: table1}\n"
     )
@@ -107,14 +108,13 @@ def made(tmp_path: Path) -> Path:
 
 
 def _figures(results: Path, out: Path) -> int:
-    reference = ["--reference", str(results / "reference")]
-    return main(["figures", "--results", str(results), "--out", str(out), *reference])
+    return main(["figures", "--results", str(results), "--out", str(out)])
 
 
 def test_the_plan_is_carried_out(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (made / "table1" / "some" / "curves.csv").is_file()
     assert "the best setting's mean" in (made / "table1" / "table1.md").read_text()
-    check_folder(made, "table1", made / "reference")
+    check_folder(made, "table1")
     capsys.readouterr()
     assert _figures(made, made) == 0
     assert "Not there yet: later." in capsys.readouterr().out
@@ -125,14 +125,14 @@ def test_a_changed_number_a_lost_and_a_foreign_file_are_noticed(made: Path) -> N
     good = table.read_text()
     table.write_text(good.replace("clip,0.2,2", "clip,0.2,3"))
     with pytest.raises(AssertionError):
-        check_folder(made, "table1", made / "reference")
+        check_folder(made, "table1")
     table.unlink()
     with pytest.raises(AssertionError):
-        check_folder(made, "table1", made / "reference")
+        check_folder(made, "table1")
     table.write_text(good)
     shutil.copy(table, made / "table1" / "by_hand.csv")
     with pytest.raises(AssertionError):
-        check_folder(made, "table1", made / "reference")
+        check_folder(made, "table1")
 
 
 @pytest.mark.parametrize(
