@@ -14,10 +14,12 @@ verifies: a flipped bit is an error, not a number. Nothing is ever pickled.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import uuid
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -267,10 +269,11 @@ class RunWriter:
         """Write what there is, then the status: a DONE run has all its files."""
         self.flush()
         if parameters is not None:
+            path = self.directory / "parameters.npz"
             write_atomically(
-                self.directory / "parameters.npz",
-                lambda file: np.savez(file, allow_pickle=False, **dict(parameters)),
+                path, lambda file: np.savez(file, allow_pickle=False, **dict(parameters))
             )
+            self._info["parameters_sha256"] = _sha256(path)
         self._info |= {**info, "status": status}
         write_json(self.directory / "run.json", self._info)
 
@@ -294,9 +297,38 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Final parameters by name; the archive's checksums are verified."""
-    with np.load(directory / "parameters.npz", allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """Final parameters by name; the archive's checksums are verified.
+
+    Raises:
+        CorruptError: it holds anything but arrays of numbers.
+    """
+    path = directory / "parameters.npz"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, EOFError, LookupError, TypeError, zipfile.BadZipFile) as error:
+        raise CorruptError(f"{path} is damaged ({error}): run that configuration again.") from error
+
+
+def verify_parameters(directory: Path) -> None:
+    """Check, before anything reads it, that parameters.npz is the file that its run wrote.
+
+    Raises:
+        CorruptError: it is another, is missing, or run.json does not tell.
+    """
+    path = directory / "parameters.npz"
+    expected = read_run(directory).get("parameters_sha256")
+    found = _sha256(path) if path.is_file() else None
+    if expected is None or found != expected:
+        what = "missing" if found is None else "not the file that its run wrote"
+        raise CorruptError(f"{path} is {what}, by run.json: run that configuration again.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_done(directory: Path) -> bool:
