@@ -8,17 +8,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import atari, curves, figure1, figure2, speed, table1
+from analysis import (
+    atari,
+    collect,
+    curves,
+    figure1,
+    figure2,
+    origin,
+    pilot,
+    reading,
+    remake,
+    speed,
+    table1,
+)
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
 COMMANDS: tuple[Command, ...] = (
+    collect.COMMAND,
     table1.COMMAND,
     curves.COMMAND,
+    pilot.COMMAND,
+    reading.COMMAND,
+    origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
     speed.COMMAND,
     atari.COMMAND,
+    remake.COMMAND,
 )
 
 

@@ -118,10 +118,12 @@ def _panel(
     steps_axis(axes)
     axes.set_xlim(0, table["step"].max())
     panel_title(axes, str(table["task"].iloc[0]), done, expected)
-    _cut_collapsed(axes, table, styles)
+    _cut_collapsed(axes, table, styles, paper)
 
 
-def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
+def _cut_collapsed(
+    axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: FloatArray | None
+) -> None:
     """End the axis above lines that fall so far that the others would be flat, and say so."""
     means = table["mean"].dropna()
     if means.empty:
@@ -133,7 +135,7 @@ def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineSty
     fallen = [label for label in styles if label in lowest.index and lowest[label] < floor]
     if not fallen or top <= start:
         return
-    top = float(np.fmax(table["ci_high"].max(), top))
+    top = float(np.fmax(table["ci_high"].max(), top if paper is None else max(top, paper.max())))
     axes.set_ylim(floor, top + 0.04 * (top - floor))
     for place, label in enumerate(fallen):
         axes.annotate(

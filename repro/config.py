@@ -360,6 +360,11 @@ def _validate_frames(config: Config) -> None:
         raise ConfigError(f"env.game and env.atari are for env=atari, not for env={env.name}.")
     if env.atari is None:
         return
+    if config.algorithm.foreign:
+        raise ConfigError(
+            f"algorithm={config.algorithm.name} does not know env=atari yet: say algorithm=ppo or "
+            "a2c."
+        )
     if config.recipe.observation_normalization != "none":
         raise ConfigError(
             f"recipe.observation_normalization={config.recipe.observation_normalization} is for "

@@ -15,6 +15,7 @@ verifies: a flipped bit is an error, not a number. Nothing is ever pickled.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import uuid
@@ -127,14 +128,34 @@ def write_table(
     path: Path, columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]]
 ) -> None:
     """Arrays by column name -> parquet with page checksums, atomically. NaN becomes null."""
-    arrays = [
-        pa.array(columns[name], type=pa.type_for_alias(kind), from_pandas=True)
-        for name, (kind, _) in schema.items()
-    ]
+    content = table_bytes(columns, schema)
+    write_atomically(path, lambda file: file.write(content))
+
+
+def table_bytes(
+    columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]], compact: bool = False
+) -> bytes:
+    """What `write_table` writes; `compact` spends time on the encoding that makes it smallest."""
+    types = {name: pa.type_for_alias(kind) for name, (kind, _) in schema.items()}
+    arrays = [pa.array(columns[name], type=kind, from_pandas=True) for name, kind in types.items()]
     table = pa.Table.from_arrays(arrays, names=list(schema))
-    write_atomically(
-        path, lambda file: pq.write_table(table, file, write_page_checksum=True, compression="zstd")
-    )
+    buffer = io.BytesIO()
+    options = _compact(types) if compact else {}
+    pq.write_table(table, buffer, write_page_checksum=True, compression="zstd", **options)
+    return buffer.getvalue()
+
+
+def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
+    """Parquet's options for long columns of numbers: a third smaller than by a dictionary."""
+    whole = {
+        name: "DELTA_BINARY_PACKED" for name, kind in types.items() if pa.types.is_integer(kind)
+    }
+    real = {name: "BYTE_STREAM_SPLIT" for name, kind in types.items() if pa.types.is_floating(kind)}
+    return {
+        "column_encoding": whole | real,
+        "use_dictionary": [name for name in types if name not in whole | real],
+        "compression_level": 12,
+    }
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -148,7 +169,7 @@ def read_table(path: Path) -> pd.DataFrame:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
     except FileNotFoundError:
         raise
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise CorruptError(f"{path} is damaged ({error}): run that configuration again.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
@@ -284,7 +305,10 @@ def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
     path = directory / "parameters.npz"
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something besides arrays")
+        return arrays
     except FileNotFoundError:
         raise
     except (ValueError, OSError, EOFError, LookupError, TypeError, zipfile.BadZipFile) as error:

@@ -12,7 +12,10 @@ from repro.config import CONF_DIR
 from tests.cli import Cli
 
 # Experiment -> its runs.
-RUNS = {"table1": 231, "figure2": 1, "clip_or_not": 12, "table1_pilot": 27, "atari": 12}
+RUNS = {
+    **{"table1": 231, "figure2": 1, "clip_or_not": 12, "table1_pilot": 27, "sb3": 63},
+    "atari": 12,
+}
 # Of the 49 games two here; tests/test_config.py counts them all.
 SHORTENED = {"atari": ["env.game=venture,zaxxon"]}
 

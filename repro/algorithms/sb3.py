@@ -76,7 +76,7 @@ class StableBaselines3:
         try:
             update, metrics = self._learn(callback, total)
         except ValueError:  # torch refuses distributions whose parameters are not finite
-            reason = self._what_is_not_finite()
+            reason = self._what_is_not_finite() or self.measures.what_torch_refuses()
             if reason is None:
                 raise
         reason = reason or self._what_is_not_finite()

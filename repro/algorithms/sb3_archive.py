@@ -3,8 +3,8 @@
 It is kept as every run's is: `parameters.npz` holds arrays and nothing else, here the `state_dict`
 of SB3's policy and the statistics of `VecNormalize`; networks are made anew from `config.yaml`.
 SB3's own archive, `model.zip`, is not written: its loader unpickles, so that whoever can change the
-file can run what he likes, and acting needs nothing that it holds besides. The SHA-256 in `run.json`
-tells whether the file is the one that the run wrote.
+file can run what he likes, and acting needs nothing that it holds besides. The SHA-256 in
+`run.json` tells whether the file is the one that the run wrote.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from repro import store
 from repro.algorithms import sb3_mapping
 from repro.config import Config, from_dict
-from repro.envs.gymnasium import make_one
 from repro.errors import ConfigError, CorruptError
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +42,7 @@ class Policy:
         self._mean, self._variance = (
             state.get(f"observations.{name}") for name in ("mean", "variance")
         )
-        env = make_one(config.env.id)
+        env = sb3_mapping.make_env(config.env.id)
         self.policy = ActorCriticPolicy(
             env.observation_space,
             env.action_space,

@@ -37,10 +37,15 @@ Schedule = Callable[[float], float]
 
 def make_envs(config: Config) -> DummyVecEnv:
     """The task as Gymnasium registers it, N times, each under a `Monitor`."""
-    return DummyVecEnv([partial(_monitored, config.env.id)] * config.env.num_envs)
+    return DummyVecEnv([partial(make_env, config.env.id)] * config.env.num_envs)
 
 
-def _monitored(env_id: str) -> Monitor[Any, Any]:
+def make_env(env_id: str) -> Monitor[Any, Any]:
+    """One environment of the task.
+
+    Raises:
+        ConfigError: it is not to be had.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a v5
         return Monitor(make_one(env_id))

@@ -65,6 +65,21 @@ class Measures:
         return distribution
 
     @torch.no_grad()
+    def what_torch_refuses(self) -> str | None:
+        """What is wrong with the distributions of finite parameters that have become too large."""
+        policy = self.model.policy
+        for seen in (self.model.rollout_buffer.observations, self.model._last_obs):
+            rows = np.asarray(seen)
+            observations, _ = policy.obs_to_tensor(rows.reshape(-1, rows.shape[-1]))
+            latent, _ = policy.mlp_extractor(policy.extract_features(observations))
+            if not torch.isfinite(policy.action_net(latent)).all():
+                return "its policy's outputs stopped being finite"
+        std = policy.log_std.exp() if hasattr(policy, "log_std") else torch.ones(1)
+        if not ((std > 0) & torch.isfinite(std)).all():
+            return "its standard deviation is no positive number any more"
+        return None
+
+    @torch.no_grad()
     def after(self) -> Metrics:
         """Columns of the iteration, [1] each."""
         logged = self.model.logger.name_to_value
