@@ -24,6 +24,7 @@ BYSTANDERS = frozenset(
         "__init__",
         "__main__",
         "archive",
+        "atari_bench",
         "backends",
         "bench",
         "checkpoint",
