@@ -5,8 +5,8 @@
 Stable-Baselines3's PPO has the same network and sizes, and the preprocessing of its own
 `make_atari_env` and `VecFrameStack`, which are the same steps. Floors: `emulator`, the game's
 frames alone, without a look at the screen; `products`, the update's matrix products alone, each as
-one plain product of the sizes that its layer has. Every round measures each once, on one core and one
-thread; microseconds per step of the learner (four frames), medians over rounds.
+one plain product of the sizes that its layer has. Every round measures each once, on one core and
+one thread; microseconds per step of the learner (four frames), medians over rounds.
 """
 
 from __future__ import annotations
