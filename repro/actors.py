@@ -114,10 +114,7 @@ class NetworkPolicy:
         self._normalizer.apply(observations[None], out=inputs)
         rows = torch.from_numpy(inputs).transpose(0, 1)
         distribution = self._networks.distribution(self._stacked(len(rows)), rows)
-        if noise is None:
-            actions = distribution.mode()
-        else:
-            actions = distribution.sample(self._draw(noise))
+        actions = distribution.mode() if noise is None else distribution.sample(self._draw(noise))
         if self._box is not None:
             actions = torch.clamp(actions, *self._box)
         return np.asarray(actions[:, 0].numpy())

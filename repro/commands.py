@@ -48,7 +48,9 @@ def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
             value = least - 1
         if not least <= value < limit:
             most = f" and below {limit}" if value >= limit else ""
-            raise argparse.ArgumentTypeError(f"{text} must be a whole number of {least} or more{most}")
+            raise argparse.ArgumentTypeError(
+                f"{text} must be a whole number of {least} or more{most}"
+            )
         return value
 
     return parse

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -163,13 +163,15 @@ def _record(
 ) -> int:
     machine = provenance.machine()
     versions = machine["versions"] | {"git_revision": machine["git_revision"]}
-    same_in_all = {
+    same_in_all: dict[str, object] = {
         "deterministic": deterministic,
         "seed": seed,
         "time_at": provenance.now(),
         "versions": json.dumps(versions),
     }
-    columns = {name: [value] * len(returns) for name, value in same_in_all.items()}
+    columns: dict[str, list[Any]] = {
+        name: [value] * len(returns) for name, value in same_in_all.items()
+    }
     columns |= {
         "episode": list(range(1, len(returns) + 1)),
         "return": returns.tolist(),
