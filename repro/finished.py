@@ -77,8 +77,6 @@ def _config(directory: Path, info: dict[str, Any]) -> Config:
         found = hash_of(values)
         if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
             return from_dict(values)
-    except (TypeError, AttributeError) as error:
-        raise CorruptError(f"{path} holds no configuration: {AGAIN}.") from error
     except cli_errors.COMPOSITION_ERRORS as error:
         raise cli_errors.sentence(error) from error
     raise ConfigError(

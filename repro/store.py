@@ -283,9 +283,12 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     path = directory / "config.yaml"
     try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CorruptError(f"{path} is damaged: run that configuration again.") from error
+    if not isinstance(values, dict):
+        raise CorruptError(f"{path} holds no configuration: run that configuration again.")
+    return values
 
 
 def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
