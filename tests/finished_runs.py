@@ -8,9 +8,10 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 import torch
 
-from repro import session, store, trials
+from repro import evaluate, session, store, trials
 from repro.compose import compose
 from repro.envs.vector import FloatArray
 from repro.finished import FinishedRun, open_run
@@ -92,3 +93,12 @@ def single(env_id: str, **settings: Any) -> gymnasium.Env[Any, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return gymnasium.make(env_id, disable_env_checker=True, **settings)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Code and sentence of a `python -m repro.evaluate` that does nothing else."""
+    capsys.readouterr()
+    code = evaluate.run([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert not printed.out and printed.err.count("\n") == 1, printed
+    return code, printed.err
