@@ -233,8 +233,12 @@ def test_evaluations_at_once_lose_no_row(reacher: FinishedRun) -> None:
     ]
     for writer in writers:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+    for writer in writers:  # all of them before any is waited for
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
     for writer in writers:
-        writer.communicate("\n", timeout=120)
+        writer.communicate(timeout=120)
         assert writer.returncode == 0
     frame = store.read_evaluations(reacher.directory)
     assert len(frame) == 90
