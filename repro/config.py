@@ -191,7 +191,7 @@ class Config:
     @property
     def hash(self) -> str:
         """SHA-256 over everything that the result depends on."""
-        return _digest(self.hashed())
+        return hash_of(self.as_dict())
 
     def hashed(self) -> dict[str, Any]:
         """What `hash` is of."""
@@ -232,6 +232,11 @@ def from_omegaconf(node: DictConfig) -> Config:
 def from_dict(values: Mapping[str, Any]) -> Config:
     """The configuration that `as_dict` came from (a run's `config.yaml`)."""
     return from_omegaconf(OmegaConf.create(dict(values)))
+
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """`Config.hash` of what a run's `config.yaml` holds, whatever keys there were then."""
+    return _digest(_without(dict(values), NOT_HASHED))
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -19,6 +19,10 @@ class NumericalError(ArithmeticError):
     """A run stopped being finite (exit code 4)."""
 
 
+class LockedError(RuntimeError):
+    """Another process has the run (exit code 75): the same command, later."""
+
+
 class StorageError(OSError):
     """A result could not be written, as on a full disk; what was saved before is whole."""
 

@@ -87,7 +87,7 @@ class Learners(ABC):
         """
         self.configs, self.config, self.device = list(configs), configs[0], device
         self.recipe = self.config.recipe
-        self.policy = self.make_policy(envs)
+        self.policy = self.make_policy(self.config, envs)
         self.streams = [Streams(config.seed) for config in configs]
         self._initial = [self.policy.initialize(each.init, self.recipe) for each in self.streams]
         self.parts: list[StackedParameters] = []
@@ -105,10 +105,11 @@ class Learners(ABC):
     def update(self, rollout: Rollout) -> Metrics:
         """New parameters from a rollout; columns of `store.PROGRESS`, [P] each."""
 
-    def make_policy(self, envs: VectorEnv) -> MLPActorCritic:
-        """The networks."""
+    @classmethod
+    def make_policy(cls, config: Config, envs: VectorEnv) -> MLPActorCritic:
+        """The networks, of which a trained run's parameters are enough to act."""
         spaces = (envs.single_observation_space, envs.single_action_space)
-        return MLPActorCritic(*spaces, self.config.policy)
+        return MLPActorCritic(*spaces, config.policy)
 
     def make_networks(self) -> Bound | Networks:
         """The policy over `views`, of which it sees what `stack` adds later."""
