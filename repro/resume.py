@@ -23,6 +23,7 @@ BYSTANDERS = frozenset(
     (
         "__init__",
         "__main__",
+        "again",
         "archive",
         "backends",
         "bench",
@@ -32,6 +33,7 @@ BYSTANDERS = frozenset(
         "compose",
         "contenders",
         "errors",
+        "failures",
         "heartbeats",
         "launcher",
         "locks",
@@ -44,6 +46,7 @@ BYSTANDERS = frozenset(
         "saving",
         "session",
         "signals",
+        "stalls",
         "sinks",
         "status",
         "store",

@@ -11,7 +11,7 @@ from repro import envs, native
 from repro.algorithms import ALGORITHMS
 from repro.algorithms.ppo import PPO
 from repro.config import Config
-from repro.errors import ConfigError, CorruptError
+from repro.errors import ConfigError, CorruptError, TaskError
 from repro.names import check_choice
 from repro.probes import interpolation
 from repro.records import Iteration
@@ -57,6 +57,11 @@ class Training:
         finally:
             self._envs.close()
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """The iteration under way, and a learner's environment steps so far."""
+        return self._algorithm.iteration, self._algorithm.collector.steps
+
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """All that a learner's coming iterations depend on.
 
@@ -73,7 +78,7 @@ class Training:
         """
         try:
             self._algorithm.restore(learner, state)
-        except ConfigError:
+        except (ConfigError, TaskError):
             raise
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CorruptError(

@@ -197,7 +197,7 @@ def test_a_bug_keeps_its_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     def bug(config: object) -> int:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(command, "_train", bug)
+    monkeypatch.setattr(command, "train", bug)
     with pytest.raises(ValueError, match="a bug"):
         cli("env=hopper")
 
@@ -227,7 +227,7 @@ def test_typing_errors_never_show_a_traceback(
     if typed.startswith("-"):
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "_train", lambda config: 0)
+        patch.setattr(command, "train", lambda config: 0)
         code = command.run([*(each for each in PLAIN if each != line), typed])
     printed = capsys.readouterr()
     assert code in (0, 2)

@@ -1,4 +1,4 @@
-"""F8, F9 and F10: tasks that break and numbers that end concern one run, and no checkpoint."""
+"""F10: numbers that end concern one run and no checkpoint, and can be seen to end again."""
 
 from __future__ import annotations
 
@@ -28,64 +28,6 @@ def assert_finite(run: Path) -> int:
     for saved in checkpoint.load_whole(run, pytest.fail).values():
         archive.check_finite(archive.flatten(saved.state)[0])
     return len(checkpoint.iterations(run))
-
-
-@pytest.fixture
-def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Config]]:
-    """The same runs where the fault never happens."""
-    marker = tmp_path / "happened"
-
-    def train(task: str) -> list[Config]:
-        monkeypatch.setenv("FAULT_ONCE", str(marker))
-        marker.touch()
-        configs = pack(tmp_path / "golden", task)
-        session.run_pack(configs)
-        marker.unlink()
-        return configs
-
-    return train
-
-
-def test_f8_a_task_that_breaks_once_is_taken_up_again(
-    tmp_path: Path, undisturbed: Callable[[str], list[Config]]
-) -> None:
-    golden = undisturbed("Raises")
-    configs = pack(tmp_path / "here", "Raises")
-    with pytest.raises(RuntimeError, match="the simulator broke"):
-        session.run_pack(configs)
-    for config in configs:
-        run = directory(config)
-        assert store.read_run(run)["status"] == store.FAILED
-        assert "the simulator broke" in (run / "error.log").read_text()
-        assert checkpoint.iterations(run)[0] == 2  # the whole iterations before step 70
-    session.run_pack(configs)
-    for ours, theirs in zip(configs, golden, strict=True):
-        assert_same(result(directory(ours)), result(directory(theirs)))
-
-
-@pytest.mark.parametrize("task", ["NotANumber", "Priceless"])
-def test_f9_a_task_that_returns_no_number_ends_its_run_alone(
-    tmp_path: Path, undisturbed: Callable[[str], list[Config]], task: str
-) -> None:
-    golden = undisturbed(task)
-    configs = pack(tmp_path / "here", task)
-    outcomes = session.run_pack(configs)
-    assert [outcome.status for outcome in outcomes] == [store.FAILED, store.DONE, store.DONE]
-    info = store.read_run(directory(configs[0]))
-    assert info["failed_iteration"] == 3 and "its task returned a value" in info["error"]
-    assert assert_finite(directory(configs[0])) == 2
-    for ours, theirs in list(zip(configs, golden, strict=True))[1:]:
-        assert_same(result(directory(ours)), result(directory(theirs)))
-
-
-def test_f9_observations_of_another_shape_stop_the_pack(tmp_path: Path) -> None:
-    configs = pack(tmp_path, "Misshapen")
-    with pytest.raises(ValueError, match="shape"):
-        session.run_pack(configs)
-    for config in configs:
-        assert store.read_run(directory(config))["status"] == store.FAILED
-        assert checkpoint.iterations(directory(config))[0] == 2
-        assert_finite(directory(config))
 
 
 def spoil_mean(ppo: PPO) -> None:
