@@ -87,7 +87,9 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
         ConfigError: the first, with the nearest name that there is.
     """
     for override in parse(overrides):
-        if not override.is_hydra_override():
+        if override.is_hydra_override():
+            _check_hydras_own(override)
+        else:
             _check_override(override, groups(config_dir))
         if override.key_or_group == "experiment":
             for name in _values(override):
@@ -148,6 +150,13 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
         _check_choice(override, options[key])
     elif override.is_add():
         raise ConfigError(f"{line}: {key} has a value already: leave out the +.")
+
+
+def _check_hydras_own(override: Override) -> None:
+    """Hydra says of a wrong name what there is, but stumbles over what is no name."""
+    key = override.key_or_group
+    if "/" in key and not all(isinstance(value, str) for value in _values(override)):
+        raise ConfigError(f"{override.input_line}: write one name, such as {key}=population.")
 
 
 def _check_choice(override: Override, options: Sequence[str]) -> None:

@@ -55,6 +55,7 @@ class Watch:
     def __enter__(self) -> Self:
         """Begin, where there is a limit."""
         if self._seconds:
+            self._rely_on_no_interpreter()
             self._thread.start()
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from repro import archive, checkpoint, session, store
 from repro.algorithms.ppo import PPO
 from repro.config import Config
 from repro.records import Iteration
+from tests.cli import ROOT, Cli, finish, start
+from tests.faults import files
 from tests.tiny import assert_same, directory, result, tiny
 
 MEMBERS = (0, 1, 2)
@@ -63,9 +66,36 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
     run = directory(configs[1])
     assert store.read_run(run)["failed_iteration"] == 3
     assert assert_finite(run) == 2
+    log = (run / "error.log").read_text().splitlines()
+    assert log[0] == f"{outcomes[1].error}." and "failed in iteration 3" in log[0]
+    assert "goes on from the checkpoint of iteration 2" in log[1]
+    assert log[2] == f"  python -m repro.again {run}"
     session.run_pack(configs)  # from the last checkpoint, and without the fault
     for ours, theirs in zip(configs, golden, strict=True):
         assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> None:
+    """From the iteration before it, however rarely checkpoints are due."""
+    line = "recipe=ppo2 algorithm.learning_rate=1e22 checkpoint.every_seconds=1000"
+    config = tiny(tmp_path, f"env=gymnasium env.id=tests.tasks:Priceless-v0 {line}")
+    (outcome,) = session.run_pack([config])
+    failed = store.read_run(directory(config))["failed_iteration"]
+    assert outcome.status == store.FAILED
+    before = files(directory(config))
+    copy = Path("copies") / config.run_id
+    shutil.copytree(directory(config), copy)
+    again = finish(start(cli.directory, str(copy), module="repro.again", path=(ROOT,)))
+    assert again.code == 4, again.err
+    assert again.err == f"{outcome.error} (see {copy / 'error.log'})\n"
+    assert (f"goes on from iteration {failed - 1}" in again.out) == (failed > 1)
+    assert store.read_run(copy)["failed_iteration"] == failed
+    assert files(directory(config)) == before
+    nothing = finish(start(cli.directory, "copies", module="repro.again"))
+    assert nothing.code == 2 and "give a run's directory" in nothing.err
+    renamed = copy.rename("copies/renamed")
+    wrong = finish(start(cli.directory, str(renamed), module="repro.again"))
+    assert wrong.code == 2 and f"holds the run {config.run_id}" in wrong.err
 
 
 def test_f10_a_state_that_is_not_finite_is_told_and_not_saved(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -18,28 +17,25 @@ HANGS = ("env=gymnasium", "env.id=tests.tasks:Hangs-v0", *TINY, *TINY_PPO, "tota
 ENOUGH = ("stall_timeout=3", "progress=false")
 
 
-def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(tmp_path: Path) -> None:
-    os.environ["FAULT_ONCE"] = str(tmp_path / "hung")
-    try:
-        finished = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)), timeout=60)
-        (run,) = store.run_directories(tmp_path / "runs")
-        info = store.read_run(run)
-        said = "hangs in iteration 3, after 69 steps: nothing has moved for 3 s (stall_timeout)"
-        assert (finished.code, finished.err) == (1, f"{run.name} {said}.\n")
-        assert (info["status"], info["error"]) == (store.FAILED, f"it {said}")
-        log = (run / "error.log").read_text()
-        assert log.startswith(f"It {said}.\n") and "time.sleep(1000)" in log
-        assert checkpoint.iterations(run)[0] == 2
-        again = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)), timeout=60)
-        assert again.code == 0 and "goes on from iteration 2" in again.out
-        assert_same(result(run), undisturbed(tmp_path, HANGS))
-    finally:
-        del os.environ["FAULT_ONCE"]
-
-
-def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(
+def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "hung"))
+    finished = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)), timeout=60)
+    (run,) = store.run_directories(tmp_path / "runs")
+    info = store.read_run(run)
+    said = "hangs in iteration 3, after 69 steps: nothing has moved for 3 s (stall_timeout)"
+    assert (finished.code, finished.err) == (1, f"{run.name} {said}.\n")
+    assert (info["status"], info["error"]) == (store.FAILED, f"it {said}")
+    log = (run / "error.log").read_text()
+    assert log.startswith(f"It {said}.\n") and "time.sleep(1000)" in log
+    assert checkpoint.iterations(run)[0] == 2
+    again = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)), timeout=60)
+    assert again.code == 0 and "goes on from iteration 2" in again.out
+    assert_same(result(run), undisturbed(tmp_path, HANGS))
+
+
+def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(tmp_path: Path) -> None:
     line = [part.replace("Hangs", "HangsHard") for part in HANGS]
     finished = finish(start(tmp_path, *line, "stall_timeout=1", path=(ROOT,)), timeout=60)
     assert finished.code == 1 and "Timeout" in finished.err and "in fault" in finished.err

@@ -100,6 +100,8 @@ class GymnasiumVectorEnv(VectorEnv):
         """
         try:
             observations, rewards, terminated, truncated, infos = self._envs.step(actions)
+        except gymnasium.error.ResetNeeded:
+            raise
         except Exception as error:
             raise blame.task_error(error, self._envs, actions) from error
         self.observations[:] = observations
