@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -161,6 +161,8 @@ def _check_hydras_own(override: Override) -> None:
 
 def _check_choice(override: Override, options: Sequence[str]) -> None:
     group, line = override.key_or_group, str(override.input_line)
+    if isinstance(override.value(), RangeSweep | IntervalSweep):
+        raise ConfigError(f"{line} holds numbers, but {group} can be {_listed(options)}.")
     for option in _values(override):
         if isinstance(option, list):
             listed = ",".join(str(name) for name in option)

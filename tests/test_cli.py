@@ -64,6 +64,7 @@ WRONG = {
     "env=hopper =3": "=3",
     "env=hopper hydra.launcher.wokers=1": "did you mean hydra.launcher.workers?",
     "env=hopper hydra/launcher=foo": "it can be basic, population",
+    "-m env=range(3)": "env=range(3) holds numbers, but env can be",
     "env=hopper hydra/launcher=0": "write one name",
     "-m env=hopper hydra/launcher=[1,2]": "write one name",
     "env=hopper --foo": "--foo",

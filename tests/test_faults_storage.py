@@ -126,16 +126,18 @@ def test_f21_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_f21_a_locale_without_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that it cannot spell go through all the same."""
+    """A place whose name it cannot spell will do; such an argument Hydra cannot read."""
     odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
     for name, value in odd.items():
         monkeypatch.setenv(name, value)
     where = tmp_path / "größer"
     where.mkdir()
-    finished = finish(start(where, "env=reacher", "budget=smoke", f"runs_dir={where}/läufe"))
+    finished = finish(start(where, "env=reacher", "budget=smoke"))
     assert finished.code == 0 and not finished.err
-    (run,) = store.run_directories(where / "läufe")
-    assert store.read_run(run)["status"] == store.DONE
+    assert store.read_run(the_run(where))["status"] == store.DONE
+    finished = finish(start(where, "env=reacher", "runs_dir=läufe"))
+    assert finished.code == 2 and "cannot be read" in finished.err
+    assert finished.err.count("\n") == 1 and os.listdir(where) == ["runs"]
 
 
 def test_f21_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

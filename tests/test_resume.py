@@ -293,8 +293,10 @@ def test_f18_another_model_of_the_task_is_refused(
     interrupt([config], 2)
     assets = Path(mujoco_env.__file__).parent / "assets"
     edited = shutil.copytree(assets, tmp_path / "assets")
-    for path in edited.glob("hopper*.xml"):
-        path.write_text(path.read_text().replace('gravity="0 0 -9.81"', 'gravity="0 0 -9.8"'))
+    xml = edited / "hopper.xml"
+    text = xml.read_text()
+    assert 'friction="0.9"' in text
+    xml.write_text(text.replace('friction="0.9"', 'friction="0.8"'))
     monkeypatch.setattr(mujoco_env, "expand_model_path", lambda name: str(edited / name))
     with pytest.raises(ConfigError, match="model"):
         session.run_pack([config])
