@@ -36,12 +36,12 @@ def executable(path: Path, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def start(where: Path) -> subprocess.Popen[str]:
+def start(where: Path, python: str = f'exec "{sys.executable}" "$@"') -> subprocess.Popen[str]:
     """As SLURM would: a shell of its own group, of which only the shell is told."""
     bin_ = where / "bin"
     bin_.mkdir(exist_ok=True)
     executable(bin_ / "scontrol", f'#!/bin/sh\necho "$@" >> "{where}/scontrol.txt"\n')
-    executable(bin_ / "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    executable(bin_ / "python", f"#!/bin/sh\n{python}\n")
     path = {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "4711"}
     (where / "job.sh").write_text(script())
     return subprocess.Popen(
@@ -53,6 +53,25 @@ def start(where: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def test_a_command_that_ends_at_the_very_signal_is_queued_again_too(tmp_path: Path) -> None:
+    """The shell may then have heard of its end before it asks."""
+    for number in range(10):
+        where = tmp_path / str(number)
+        where.mkdir()
+        job = start(where, "trap 'exit 75' TERM; touch begun; while :; do sleep 0.01; done")
+        while not (where / "begun").exists():
+            time.sleep(0.01)
+        job.send_signal(signal.SIGTERM)
+        job.communicate(timeout=10)
+        assert (where / "scontrol.txt").read_text() == "requeue 4711\n"
+
+
+def test_what_is_done_or_broken_is_not_queued_again(tmp_path: Path) -> None:
+    for code in (0, 2, 1, 137):
+        start(tmp_path, f"exit {code}").communicate(timeout=10)
+        assert not (tmp_path / "scontrol.txt").exists()
 
 
 def statuses(where: Path) -> list[str]:
