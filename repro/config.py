@@ -49,6 +49,7 @@ NOT_HASHED = (
     "checkpoint",
     "resume",
     "retry_failed",
+    "stall_timeout",
 )
 
 
@@ -149,6 +150,7 @@ class Config:
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
     retry_failed: bool = False
+    stall_timeout: float | None = None  # seconds without a step, after which it is given up
 
     @property
     def batch_size(self) -> int:
@@ -270,6 +272,7 @@ _POSITIVE = (
     "recipe.max_grad_norm",
     "recipe.early_stop_kl",
     "checkpoint.max_share",
+    "stall_timeout",
 )
 _NOT_NEGATIVE = (
     "seed",

@@ -245,6 +245,8 @@ class RunWriter:
         directory.mkdir(parents=True, exist_ok=True)
         for name in ("episodes.parquet", "progress.parquet", "parameters.npz", EVALUATIONS_FILE):
             (directory / name).unlink(missing_ok=True)
+        for litter in directory.glob("*.tmp-????????"):  # of a process killed while it wrote
+            litter.unlink()
         text = yaml.safe_dump(dict(config), sort_keys=False)
         write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
         self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}

@@ -49,6 +49,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any
 
         Raises:
             ConfigError: if the number of seeds is not N, or an option is not supported.
+            TaskError: naming the environment that raised.
         """
         raise NotImplementedError
 
@@ -69,6 +70,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[FloatArray, NDArray[Any], NDArray[Any
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset.
+            TaskError: naming the environment that raised, or returned what is no step.
         """
         raise NotImplementedError
 
