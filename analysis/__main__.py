@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import curves, figure1, figure2, speed, table1
+from analysis import agreement, curves, figure1, figure2, figure3, speed, table1
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
@@ -17,6 +17,8 @@ COMMANDS: tuple[Command, ...] = (
     curves.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
+    figure3.COMMAND,
+    agreement.COMMAND,
     speed.COMMAND,
 )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.errors import AnalysisError
+from analysis.reference import RANDOM_POLICIES
+from analysis.scoring import BEST
 from repro import store
 
 DEFAULT_REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
@@ -78,9 +80,10 @@ def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs",
         type=Path,
+        nargs="+",
         required=True,
         metavar="DIR",
-        help="directory that holds run directories",
+        help="directories that hold run directories",
     )
     parser.add_argument("--budget", metavar="NAME", help="only runs of this budget")
     parser.add_argument("--recipe", metavar="NAME", help="only runs of this recipe")
@@ -102,6 +105,19 @@ def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=integer_from(0), default=0, help="seed of the bootstrap")
     parser.add_argument(
         "--episodes", type=integer_from(1), default=100, help="last training episodes that count"
+    )
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--best` and `--random`: what scores 1 and 0, which the paper leaves open."""
+    parser.add_argument(
+        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
+    )
+    parser.add_argument(
+        "--random",
+        choices=tuple(RANDOM_POLICIES),
+        default="gaussian",
+        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
     )
 
 

@@ -76,20 +76,27 @@ class Sweep:
     notes: tuple[str, ...] = ()
 
 
-def load_sweep(runs_dir: Path) -> Sweep:
-    """Every run under `runs_dir`, and every run that a sweep.json there expects.
+def load_sweep(*runs_dirs: Path) -> Sweep:
+    """Every run under `runs_dirs`, and every run that a sweep.json there expects.
 
     Raises:
         AnalysisError: for a missing or empty directory, a damaged file, or a run found twice.
     """
-    if not runs_dir.is_dir():
-        raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
-    found = _found(runs_dir)
-    expected = _expected(runs_dir)
-    if not found and not expected:
-        raise AnalysisError(
-            f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
-        )
+    found: dict[str, Run] = {}
+    expected: dict[str, Run] = {}
+    for runs_dir in runs_dirs:
+        if not runs_dir.is_dir():
+            raise AnalysisError(
+                f"--runs {runs_dir} is no directory: give the one that holds the runs."
+            )
+        here, listed = _found(runs_dir), _expected(runs_dir)
+        if not here and not listed:
+            raise AnalysisError(
+                f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
+            )
+        for run in here.values():
+            _add(found, run)
+        expected |= listed
     missing = {key: run for key, run in expected.items() if key not in found}
     runs = found | missing
     return Sweep(
@@ -103,14 +110,19 @@ def _found(runs_dir: Path) -> dict[str, Run]:
         info = _read(directory / "run.json", lambda path: store.read_run(path.parent))
         _check_fields(info, f"{directory / 'run.json'}")
         config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
-        run = Run(info, config, directory)
-        if run.run_id in runs:
-            raise AnalysisError(
-                f"{run.run_id} lies in {runs[run.run_id].directory} and in {directory}: "
-                "point --runs at the directory that holds one of them."
-            )
-        runs[run.run_id] = run
+        _add(runs, Run(info, config, directory))
     return runs
+
+
+def _add(runs: dict[str, Run], run: Run) -> None:
+    """Put `run` among `runs`; the same directory by two names counts once."""
+    other = runs.setdefault(run.run_id, run)
+    assert run.directory is not None and other.directory is not None
+    if other.directory.resolve() != run.directory.resolve():
+        raise AnalysisError(
+            f"{run.run_id} lies in {other.directory} and in {run.directory}: "
+            "point --runs at the directory that holds one of them."
+        )
 
 
 def _expected(runs_dir: Path) -> dict[str, Run]:

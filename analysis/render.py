@@ -32,6 +32,11 @@ def interval(low: float, high: float) -> str:
     return NOT_KNOWN if math.isnan(low) else f"[{score(low)}, {score(high)}]"
 
 
+def amounts(low: float, high: float) -> str:
+    """A return's interval: `[1,023, 1,068]`."""
+    return NOT_KNOWN if math.isnan(low) else f"[{amount(low)}, {amount(high)}]"
+
+
 def of(count: int, expected: int) -> str:
     """`20 of 21`."""
     return f"{count} of {expected}"

@@ -16,10 +16,11 @@ from analysis.command import (
     add_bootstrap_arguments,
     add_reference_argument,
     add_runs_arguments,
+    add_score_arguments,
 )
 from analysis.load import Sweep, frame
-from analysis.reference import RANDOM_POLICIES, paper_table1, random_returns
-from analysis.scoring import BEST, Scores, paper_score
+from analysis.reference import paper_table1, random_returns
+from analysis.scoring import Scores, paper_score
 from analysis.selection import check_table, selected_sweep
 from analysis.stats import stratified_interval, stream
 from analysis.style import objective_name
@@ -272,15 +273,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs_arguments(parser)
     add_bootstrap_arguments(parser)
     add_reference_argument(parser)
-    parser.add_argument(
-        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
-    )
-    parser.add_argument(
-        "--random",
-        choices=tuple(RANDOM_POLICIES),
-        default="gaussian",
-        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
-    )
+    add_score_arguments(parser)
 
 
 COMMAND = Command(
