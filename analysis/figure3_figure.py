@@ -35,12 +35,14 @@ def figure(table: pd.DataFrame, paper: Curves, episodes: int) -> bytes:
         height = -(-(len(tasks) + 1) // _COLUMNS)  # a place is left for the legend
         drawing = new_figure(1.0 + 3.6 * _COLUMNS, 0.6 + 3.1 * height)
         grid = drawing.subplots(height, _COLUMNS, squeeze=False).ravel().tolist()
-        for axes, task in zip(grid, tasks, strict=False):
+        for place, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
             mine = table[table["task"].map(task_name) == task]
             if mine.empty:
                 _empty_panel(axes, task)
             else:
                 panel(axes, mine, styles, _dashed(styles, paper, task))
+            if place + _COLUMNS < len(tasks):
+                axes.set_xlabel("")
         for axes in grid[len(tasks) :]:
             axes.set_axis_off()
         drawing.supylabel(f"return, mean of the last {episodes} training episodes", fontsize=9.5)

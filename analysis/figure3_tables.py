@@ -151,8 +151,8 @@ def _rank(table: pd.DataFrame, task: str, lineup: str) -> None:
     """Fill in the ranks of the rows that are ranked in this lineup."""
     members = _members(table, task, lineup)
     own = members.index[members["lineup"] == lineup]
-    table.loc[own, "rank"] = ranks(members["return"])
-    table.loc[own, "paper_rank"] = ranks(members["paper"])
+    table.loc[own, "rank"] = ranks(members["return"]).loc[own]
+    table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
     table.loc[own, "ranked"] = len(members)
 
 

@@ -39,13 +39,18 @@ class Curve(NamedTuple):
     returns: FloatArray
 
     def at(self, step: float) -> float:
-        """The return at `step`, on a line between the points; NaN outside of them."""
-        return float(np.interp(step, *self, left=np.nan, right=np.nan))
+        """The return at `step`, on a line between the points; NaN outside of them.
+
+        The last point also stands for up to 1 % more: a million steps are 999,424 to ppo2.
+        """
+        if not self.steps[0] <= step <= 1.01 * self.steps[-1]:
+            return float("nan")
+        return float(np.interp(step, self.steps, self.returns))
 
     def until(self, step: float) -> Curve:
         """The curve up to `step`, which becomes its last point where the curve goes on."""
-        before = self.steps < step
         end = min(step, float(self.steps[-1]))
+        before = self.steps < end
         return Curve(
             np.append(self.steps[before], end), np.append(self.returns[before], self.at(end))
         )
