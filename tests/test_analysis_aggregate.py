@@ -41,7 +41,7 @@ def _enumerated(
 
 
 def test_interquartile_interval_against_all_resamples() -> None:
-    strata = _strata(3, 3)
+    strata = _strata(4, 3)
     exact = _enumerated(strata, lambda parts: scipy_stats.trim_mean(np.concatenate(parts), 0.25))
     found = aggregate.interquartile_interval(strata, 40_000, stats.stream(0, "x"))
     assert found == pytest.approx(tuple(exact), abs=0.02 * (exact[1] - exact[0]))

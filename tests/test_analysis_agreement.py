@@ -75,11 +75,12 @@ def test_too_few_runs_say_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_any_pair(tmp_path: Path) -> None:
     _write(tmp_path / "runs", "a2c", REACHER, [1, 2, 3])
-    _write(tmp_path / "runs", "sb3_a2c", REACHER, [2, 3, 4])
+    _write(tmp_path / "runs", "sb3_a2c", REACHER, [22, 23, 24])
     for name in ("a", "b"):
         assert _main(tmp_path / "runs", tmp_path / name, "--pair", "sb3_a2c", "a2c") == 0
     table = pd.read_csv(tmp_path / "a" / "agreement.csv")
-    assert table["difference"].tolist() == [1] and table["algorithm_first"].tolist() == ["sb3_a2c"]
+    assert not table["intervals_overlap"].any()
+    assert table["difference"].tolist() == [21] and table["algorithm_first"].tolist() == ["sb3_a2c"]
     for name in ("agreement.csv", "agreement.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 

@@ -128,19 +128,19 @@ def test_holes_are_shown_and_enter_nothing(
 
 def test_frozen_trpo_and_sb3_are_entries_of_their_own(tmp_path: Path, reference: Path) -> None:
     _grid(tmp_path / "ours")
-    _grid(tmp_path / "frozen", {"trpo": -30.0}, (CHEETAH,), **FROZEN)
+    _grid(tmp_path / "frozen", {"trpo": 30.0}, (CHEETAH,), **FROZEN)
     _grid(tmp_path / "sb3", {"sb3_ppo": 95.0, "sb3_trpo": 70.0, "sb3_a2c": 50.0}, recipe="sb3")
     directories = [tmp_path / name for name in ("ours", "frozen", "sb3")]
     assert _main(tmp_path / "out", reference, "--runs", *directories) == 0
     cells = _cells(tmp_path / "out", CHEETAH)
-    assert cells.loc["trpo_frozen", "return"] == -30 and cells.loc["trpo", "return"] == 10
+    assert cells.loc["trpo_frozen", "return"] == 30 and cells.loc["trpo", "return"] == 10
     # Both beside the paper's curve, and only the one that trains it beside Baselines'.
     assert cells.loc[["trpo", "trpo_frozen", "sb3_trpo"], "paper"].tolist() == [100] * 3
     assert np.isnan(cells.loc["trpo_frozen", "baselines"])
     assert cells.loc[["trpo", "sb3_trpo"], "baselines"].tolist() == [500, 500]
     # Each group is ranked by itself.
     assert cells.loc[list(BASES), "rank"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert cells.loc["trpo_frozen", ["rank", "ranked"]].tolist() == [6, 6]
+    assert cells.loc["trpo_frozen", ["rank", "paper_rank", "ranked"]].tolist() == [5, 6, 6]
     assert cells.loc[["sb3_ppo", "sb3_trpo", "sb3_a2c"], "rank"].tolist() == [1, 2, 3]
     assert cells.loc[["sb3_ppo", "sb3_trpo", "sb3_a2c"], "paper_rank"].tolist() == [1, 3, 2]
     orders = _table(tmp_path / "out", "figure3_orders")
