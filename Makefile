@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce test test-slow test-faults lint types imports format bench clean
+.PHONY: help install reproduce figures test test-slow test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ reproduce: install ## a quick Table 1 (3 tasks, 11 objectives, 3 seeds, 51,200 s
 	  env=half_cheetah,inverted_pendulum,reacher runs_dir=$(QUICK)
 	$(BIN)/python -m analysis table1 --runs $(QUICK) --out $(QUICK)/tables
 	@echo "The runs are in $(QUICK), the tables and pictures in $(QUICK)/tables."
+
+figures: install ## every committed table and figure again, from the tables in results/
+	$(BIN)/python -m analysis figures --out results
 
 test: lint types imports ## lint, types, import rules, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

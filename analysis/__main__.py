@@ -8,18 +8,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import agreement, curves, figure1, figure2, figure3, speed, table1
+from analysis import (
+    agreement,
+    collect,
+    curves,
+    figure1,
+    figure2,
+    figure3,
+    origin,
+    pilot,
+    reading,
+    remake,
+    speed,
+    table1,
+)
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
 
 COMMANDS: tuple[Command, ...] = (
+    collect.COMMAND,
     table1.COMMAND,
     curves.COMMAND,
+    pilot.COMMAND,
+    reading.COMMAND,
+    origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
     figure3.COMMAND,
     agreement.COMMAND,
     speed.COMMAND,
+    remake.COMMAND,
 )
 
 

@@ -34,7 +34,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Output:
-    """What a command made: `files` by name below `--out`, and `text` for the terminal."""
+    """What a command made: `files` by path below `--out`, and `text` for the terminal."""
 
     files: Mapping[str, bytes]
     text: str
@@ -49,7 +49,9 @@ def write_output(output: Output, directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in output.files.items():
-            _write(directory / name, content)
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
     except OSError as error:
         raise AnalysisError(
             f"--out {directory} cannot be written ({error.strerror}): choose another directory."
@@ -108,19 +110,6 @@ def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--best` and `--random`: what scores 1 and 0, which the paper leaves open."""
-    parser.add_argument(
-        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
-    )
-    parser.add_argument(
-        "--random",
-        choices=tuple(RANDOM_POLICIES),
-        default="gaussian",
-        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
-    )
-
-
 def add_reference_argument(parser: argparse.ArgumentParser) -> None:
     """`--reference`: where the paper's numbers and the random policies' are."""
     parser.add_argument(
@@ -129,4 +118,17 @@ def add_reference_argument(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_REFERENCE,
         metavar="DIR",
         help="the paper's numbers and the random policies' (default: results/reference)",
+    )
+
+
+def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two things that the paper's score leaves open: what is 1, and what is 0."""
+    parser.add_argument(
+        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
+    )
+    parser.add_argument(
+        "--random",
+        choices=tuple(RANDOM_POLICIES),
+        default="gaussian",
+        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
     )

@@ -193,8 +193,21 @@ def _placed(sweep: Sweep, by: str) -> Sweep:
     return Sweep(kept, (*sweep.notes, note))
 
 
+def _chosen(sweep: Sweep, by: str, labels: str | None) -> Sweep:
+    """The runs of the lines in `labels`, which are separated by commas; all for None."""
+    if labels is None:
+        return sweep
+    label = label_of(by)
+    wanted, there = labels.split(","), sorted({label(run) for run in sweep.runs})
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise AnalysisError(f"No line is named {unknown[0]}: there are {', '.join(there)}.")
+    return Sweep(tuple(run for run in sweep.runs if label(run) in wanted), sweep.notes)
+
+
 def _run(options: argparse.Namespace) -> Output:
     sweep = _placed(selected_sweep(options), options.by)
+    sweep = _chosen(sweep, options.by, options.labels)
     check_lines(sweep.runs, options.by)
     lines, holes = build(sweep.runs, label_of(options.by), options.points, options.episodes)
     tables = [line_table(line, options.replicates, options.seed) for line in lines]
@@ -266,6 +279,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="one line a value of this field or config key",
     )
+    parser.add_argument("--labels", metavar="A,B", help="only these lines (default: all)")
     parser.add_argument("--points", type=integer_from(2), default=100, help="steps on the grid")
     parser.add_argument("--paper", action="store_true", help="add the paper's Figure 3 PPO curve")
 

@@ -14,7 +14,7 @@ from analysis.command import (
     add_bootstrap_arguments,
     add_reference_argument,
     add_runs_arguments,
-    add_score_arguments,
+    add_scale_arguments,
     integer_from,
 )
 from analysis.comparison import add_objective_argument, check_entries, compared_sweep, entry_frame
@@ -53,7 +53,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs_arguments(parser)
     add_objective_argument(parser)
     add_bootstrap_arguments(parser)
-    add_score_arguments(parser)
+    add_scale_arguments(parser)
     add_reference_argument(parser)
     parser.add_argument("--points", type=integer_from(2), default=100, help="steps on the grid")
 

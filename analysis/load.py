@@ -1,9 +1,9 @@
-"""Run directories -> runs, found and expected, and the reason for every hole."""
+"""Run directories, or their collected tables -> runs, and the reason for every hole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from analysis.collected import TIMES, Collected, Entry, has_tables, is_collected
 from analysis.errors import AnalysisError
 from analysis.scoring import run_return
 from analysis.stats import FloatArray
@@ -40,12 +41,17 @@ class Run:
     Attributes:
         info: run.json; for a run that never started, its entry in sweep.json.
         config: nested, or None where a run that never started left none.
-        directory: None for a run that never started.
+        directory: where its files are, or the collected tables that hold it; None for a run that
+            never started.
+        listed: whether a sweep.json expects it.
+        collected: the tables that hold it, and its number there; None for a run directory.
     """
 
     info: Mapping[str, Any]
     config: Mapping[str, Any] | None
     directory: Path | None
+    listed: bool = False
+    collected: tuple[Collected, int] | None = None
 
     @property
     def run_id(self) -> str:
@@ -79,50 +85,87 @@ class Sweep:
 def load_sweep(*runs_dirs: Path) -> Sweep:
     """Every run under `runs_dirs`, and every run that a sweep.json there expects.
 
+    Args:
+        runs_dirs: with run directories at any depth, or the tables that `collect` made of them.
+
     Raises:
         AnalysisError: for a missing or empty directory, a damaged file, or a run found twice.
     """
-    found: dict[str, Run] = {}
-    expected: dict[str, Run] = {}
-    for runs_dir in runs_dirs:
-        if not runs_dir.is_dir():
-            raise AnalysisError(
-                f"--runs {runs_dir} is no directory: give the one that holds the runs."
-            )
-        here, listed = _found(runs_dir), _expected(runs_dir)
-        if not here and not listed:
-            raise AnalysisError(
-                f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
-            )
-        for run in here.values():
-            _add(found, run)
-        expected |= listed
-    missing = {key: run for key, run in expected.items() if key not in found}
-    runs = found | missing
-    return Sweep(
-        tuple(runs[key] for key in sorted(runs)), tuple(_sweep_notes(found.keys(), expected.keys()))
-    )
-
-
-def _found(runs_dir: Path) -> dict[str, Run]:
     runs: dict[str, Run] = {}
+    for runs_dir in runs_dirs:
+        for run in _runs_in(runs_dir):
+            _add(runs, run)
+    ordered = [runs[key] for key in sorted(runs)]
+    return Sweep(tuple(ordered), tuple(_sweep_notes(ordered)))
+
+
+def _runs_in(runs_dir: Path) -> list[Run]:
+    if not runs_dir.is_dir():
+        raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
+    runs = _collected(runs_dir) if is_collected(runs_dir) else _scattered(runs_dir)
+    if not runs:
+        raise AnalysisError(
+            f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
+        )
+    return runs
+
+
+def _scattered(runs_dir: Path) -> list[Run]:
+    """Runs of run directories, and those that a sweep.json there expects."""
+    runs = _expected(runs_dir)
+    for run in _found(runs_dir):
+        _add(runs, run)
+    return list(runs.values())
+
+
+def _add(runs: dict[str, Run], run: Run) -> None:
+    """Put `run` among `runs`: one that is found takes the place of one that is only expected.
+
+    The same directory by two names counts once.
+    """
+    other = runs.get(run.run_id, run)
+    if None not in (run.directory, other.directory) and not _same(run, other):
+        raise found_twice(other, run)
+    found = run if other.directory is None else other
+    runs[run.run_id] = replace(found, listed=run.listed or other.listed)
+
+
+def _same(run: Run, other: Run) -> bool:
+    assert run.directory is not None and other.directory is not None
+    return run.directory.resolve() == other.directory.resolve()
+
+
+def _collected(directory: Path) -> list[Run]:
+    """Runs of collected tables, in the order of their ids."""
+    tables = Collected(directory)
+    path = directory / "runs.parquet"
+    entries = _read(path, lambda path: tables.entries())
+    for entry in entries:
+        _check_fields(entry.info, str(path))
+    return [_of_entry(tables, entry) for entry in entries]
+
+
+def _of_entry(tables: Collected, entry: Entry) -> Run:
+    directory = tables.directory if entry.found else None
+    return Run(entry.info, entry.config, directory, entry.listed, (tables, entry.number))
+
+
+def _found(runs_dir: Path) -> list[Run]:
+    runs = []
     for directory in store.run_directories(runs_dir):
         info = _read(directory / "run.json", lambda path: store.read_run(path.parent))
         _check_fields(info, f"{directory / 'run.json'}")
         config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
-        _add(runs, Run(info, config, directory))
+        runs.append(Run(info, config, directory))
     return runs
 
 
-def _add(runs: dict[str, Run], run: Run) -> None:
-    """Put `run` among `runs`; the same directory by two names counts once."""
-    other = runs.setdefault(run.run_id, run)
-    assert run.directory is not None and other.directory is not None
-    if other.directory.resolve() != run.directory.resolve():
-        raise AnalysisError(
-            f"{run.run_id} lies in {other.directory} and in {run.directory}: "
-            "point --runs at the directory that holds one of them."
-        )
+def found_twice(one: Run, other: Run) -> AnalysisError:
+    """The error for one run in two places."""
+    return AnalysisError(
+        f"{one.run_id} lies in {one.directory} and in {other.directory}: "
+        "point --runs at the directory that holds one of them."
+    )
 
 
 def _expected(runs_dir: Path) -> dict[str, Run]:
@@ -130,7 +173,8 @@ def _expected(runs_dir: Path) -> dict[str, Run]:
     for path in sorted(runs_dir.rglob("sweep.json")):
         for entry in _read(path, lambda path: store.read_sweep(path.parent)):
             _check_fields(entry, str(path))
-            entries[str(entry["run_id"])] = Run(entry, entry.get("config"), None)
+            info = {key: value for key, value in entry.items() if key != "config"}
+            entries[str(entry["run_id"])] = Run(info, entry.get("config"), None, listed=True)
     return entries
 
 
@@ -159,14 +203,13 @@ def _check_fields(info: object, where: str) -> None:
         )
 
 
-def _sweep_notes(found: Iterable[str], expected: Iterable[str]) -> list[str]:
-    names, listed = set(found), set(expected)
-    if not listed:
+def _sweep_notes(runs: Sequence[Run]) -> list[str]:
+    if not any(run.listed for run in runs):
         return [
             "There is no sweep.json: the expected runs are the ones found, so a run that never "
             "started cannot be seen."
         ]
-    extra = sorted(names - listed)
+    extra = [run.run_id for run in runs if not run.listed]
     if not extra:
         return []
     return [f"Not listed in sweep.json, but found and counted as expected: {', '.join(extra)}."]
@@ -187,10 +230,33 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
     Raises:
         AnalysisError: for a damaged table.
     """
-    assert run.directory is not None
-    table = read_columns(run.directory / "episodes.parquet", ("step", "return"))
+    table = _episodes(run)
     ordered = table.sort_values("step", kind="stable")
     return ordered["step"].to_numpy(np.float64), ordered["return"].to_numpy(np.float64)
+
+
+def _episodes(run: Run) -> pd.DataFrame:
+    assert run.directory is not None
+    path = run.directory / "episodes.parquet"
+    if run.collected is None:
+        return read_columns(path, ("step", "return"))
+    tables, number = run.collected
+    return _read(path, lambda path: tables.episodes(number))
+
+
+def read_times(run: Run) -> dict[str, float]:
+    """Seconds of a run by phase (`collected.TIMES`): its share of its pack's, zero if unfinished.
+
+    Raises:
+        AnalysisError: for a damaged table.
+    """
+    if run.directory is None or not has_tables(True, run.info):
+        return dict.fromkeys(TIMES, 0.0)
+    if run.collected is None:
+        table = read_columns(run.directory / "progress.parquet", TIMES)
+        return {name: float(table[name].sum()) for name in TIMES}
+    tables, number = run.collected
+    return _read(run.directory / "runs.parquet", lambda path: tables.times(number))
 
 
 def frame(runs: Iterable[Run], episodes: int) -> pd.DataFrame:

@@ -122,6 +122,16 @@ def _curves(
         raise _unreadable(path, error) from error
 
 
+def ppo_elsewhere(reference: Path) -> pd.DataFrame:
+    """PPO (clip) by others: `source, kind, version, steps, measure, task, return, spread`.
+
+    `kind` is `same` for the paper's settings or close to them, 1M steps, training returns, else
+    `other`; tasks are without their versions.
+    """
+    columns = ("source", "kind", "version", "steps", "measure", "task", "return", "spread")
+    return _csv(reference, "ppo_mujoco.csv", columns)
+
+
 def _csv(reference: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
     path = reference / name
     try:

@@ -1,9 +1,11 @@
-"""Tables as Markdown, LaTeX and CSV, and numbers as text."""
+"""Tables as Markdown, LaTeX and CSV, values as JSON, and numbers as text."""
 
 from __future__ import annotations
 
+import json as _json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +15,21 @@ NOT_KNOWN = "n/a"
 def csv(table: pd.DataFrame) -> bytes:
     """Ten significant digits: as much as means of float64 returns are good for everywhere."""
     return table.to_csv(index=False, float_format="%.10g", lineterminator="\n").encode()
+
+
+def json(values: Mapping[str, Any]) -> bytes:
+    """Indented JSON of plain values; numbers with ten significant digits, as `csv` has them."""
+    return (_json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(f"{value:.10g}")
+    return value
 
 
 def score(value: float) -> str:
@@ -32,8 +49,13 @@ def interval(low: float, high: float) -> str:
     return NOT_KNOWN if math.isnan(low) else f"[{score(low)}, {score(high)}]"
 
 
+def signed(text: str) -> str:
+    """A difference as text, with its sign: `+0.12`."""
+    return text if text == NOT_KNOWN or text.startswith("-") else f"+{text}"
+
+
 def amounts(low: float, high: float) -> str:
-    """A return's interval: `[1,023, 1,068]`."""
+    """An interval of returns: `[1,790, 1,850]`."""
     return NOT_KNOWN if math.isnan(low) else f"[{amount(low)}, {amount(high)}]"
 
 

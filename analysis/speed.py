@@ -17,6 +17,7 @@ from analysis.command import Command, Output
 from analysis.errors import AnalysisError
 from analysis.style import CYCLE, INK, MUTED, new_figure, png, styled
 
+PPO = "ppo"  # what a row is of that does not say
 PHASES = ("env", "forward", "update", "other")
 TABLE1_TASKS = 7
 TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2048 steps
@@ -36,7 +37,7 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
             about = {"file": path.name, "overrides": " ".join(result["overrides"])}
-            rows += [about | row for row in result["rows"]]
+            rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
         except OSError as error:
             raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
         except (ValueError, LookupError, TypeError) as error:
@@ -47,8 +48,8 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def tasks(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each task the rows of the first file that has a pack of 33 of it, with no overrides."""
-    plain = table[table["overrides"] == ""]
+    """Of each task PPO's rows in the first file that has a pack of 33 of it, with no overrides."""
+    plain = table[(table["overrides"] == "") & (table["algorithm"] == PPO)]
     first = plain[plain["population"] == 33].groupby("env")["file"].first()
     return plain[plain["file"] == plain["env"].map(first)]
 
@@ -73,7 +74,7 @@ def figure(table: pd.DataFrame) -> bytes:
         drawing = new_figure(9.2, 3.6)
         left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
         _phases(left, tasks(table))
-        _throughput(right, table[table["overrides"] == ""])
+        _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
         return png(drawing)
 
 
@@ -123,10 +124,21 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
 
 def text(table: pd.DataFrame) -> str:
     """The table in Markdown, and Table 1's hours."""
-    header = ["task", "with", "contender", "µs a step", "range", "x physics", "x SB3", "MiB"]
+    header = [
+        "task",
+        "algorithm",
+        "with",
+        "contender",
+        "µs a step",
+        "range",
+        "x physics",
+        "x SB3",
+        "MiB",
+    ]
     rows = [
         [
             str(row["env"]),
+            str(row["algorithm"]),
             str(row["overrides"]),
             _contender(row),
             f"{row['total_us']:.1f}",
@@ -137,7 +149,8 @@ def text(table: pd.DataFrame) -> str:
         ]
         for _, row in table.iterrows()
     ]
-    lines = [render.markdown_table(header, rows, "lllrrrrr")]
+    lines = [render.markdown_table(header, rows, "llllrrrrr")]
+    lines += _against_sb3(table)
     packs = packs_of_33(table)
     if len(packs) > 1 and packs["over_physics"].notna().all():
         mean = packs["over_physics"].mean()
@@ -149,6 +162,24 @@ def text(table: pd.DataFrame) -> str:
             f"{hours / 2:.1f} hours on two cores."
         )
     return "\n".join(lines)
+
+
+def _against_sb3(table: pd.DataFrame) -> list[str]:
+    """How many times as fast each algorithm is as Stable-Baselines3's, where there are several."""
+    ours = table[(table["contender"] == "ours") & table["over_sb3"].notna()]
+    ours = ours[ours["overrides"] == ""]
+    if ours["algorithm"].nunique() < 2:
+        return []
+    lines = [""]
+    for algorithm, rows in ours.groupby("algorithm", sort=False):
+        ranges = [
+            f"{part['over_sb3'].min():.1f} to {part['over_sb3'].max():.1f} (pack of {size:g})"
+            for size, part in rows.groupby("population")
+        ]
+        lines.append(
+            f"{algorithm} against Stable-Baselines3's, times as fast: {', '.join(ranges)}."
+        )
+    return lines
 
 
 def _contender(row: pd.Series) -> str:

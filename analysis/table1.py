@@ -16,7 +16,7 @@ from analysis.command import (
     add_bootstrap_arguments,
     add_reference_argument,
     add_runs_arguments,
-    add_score_arguments,
+    add_scale_arguments,
 )
 from analysis.load import Sweep, frame
 from analysis.reference import paper_table1, random_returns
@@ -273,7 +273,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs_arguments(parser)
     add_bootstrap_arguments(parser)
     add_reference_argument(parser)
-    add_score_arguments(parser)
+    add_scale_arguments(parser)
 
 
 COMMAND = Command(

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def notes(table: Table1, sweep: Sweep, options: argparse.Namespace) -> list[str]:
     """One sentence or two each: first how the numbers were made, then what is wrong with them."""
     return [
-        _convention(options),
+        convention(options),
         _interval(options),
-        _protocol(sweep),
+        protocol(sweep),
         *sweep.notes,
         *provenance(sweep.runs),
         *_tasks(table),
@@ -42,20 +42,23 @@ def subtitle(table: Table1, sweep: Sweep) -> str:
     tasks, seeds = table.runs["task"].nunique(), table.runs["seed"].nunique()
     scored = int(table.rows["n_runs"].sum())
     return (
-        f"{_count(tasks, 'task')}, {_count(seeds, 'seed')}, "
-        f"{_steps(sweep)} steps; {scored} of {len(table.runs)} runs scored"
+        f"{count(tasks, 'task')}, {count(seeds, 'seed')}, "
+        f"{steps(sweep)} steps; {scored} of {len(table.runs)} runs scored"
     )
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _steps(sweep: Sweep) -> str:
+def steps(sweep: Sweep) -> str:
+    """How long each run is: `1,000,000`."""
     return f"{int(sweep.runs[0].info['total_timesteps']):,}"
 
 
-def _convention(options: argparse.Namespace) -> str:
+def convention(options: argparse.Namespace) -> str:
+    """What a score is."""
     best = {"run": "the best single run", "mean": "the best setting's mean over its seeds"}
     return (
         f"Score of a run: mean return of its last {options.episodes} training episodes; per task, "
@@ -73,11 +76,12 @@ def _interval(options: argparse.Namespace) -> str:
     )
 
 
-def _protocol(sweep: Sweep) -> str:
+def protocol(sweep: Sweep) -> str:
+    """What was run."""
     info = sweep.runs[0].info
     return (
-        f"Runs: {info['algorithm']}, recipe {info['recipe']}, {_steps(sweep)} steps, "
-        f"{_count(int(info['num_envs']), 'environment')} a run."
+        f"Runs: {info['algorithm']}, recipe {info['recipe']}, {steps(sweep)} steps, "
+        f"{count(int(info['num_envs']), 'environment')} a run."
     )
 
 
@@ -147,7 +151,7 @@ def _short_runs(runs: pd.DataFrame, episodes: int) -> list[str]:
         return []
     tasks = ", ".join(sorted(set(short["task"])))
     return [
-        f"{_count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
+        f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
         f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
     ]
 

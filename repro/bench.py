@@ -1,12 +1,13 @@
 """Speed against physics and against Stable-Baselines3, side by side in one run, on one core.
 
     python -m repro.bench --env half_cheetah,hopper --population 1,33 --out bench.json
+    python -m repro.bench --algorithm ppo,a2c,trpo --out bench.json
 
 Every round measures each contender once, so that drift of the machine touches all of them; a
-first, unmeasured iteration of each warms up. Times are microseconds of wall time per environment
-step, medians over rounds; ratios are medians of a round's ratios. Physics alone is the simulator's
-own call, in a replay of the actions that the largest pack took in the same round, from the same
-states.
+first, unmeasured round warms up. A round is one iteration, or as many as make 1,000 steps. Times
+are microseconds of wall time per environment step, medians over rounds; ratios are medians of a
+round's ratios. Physics alone is the simulator's own call, in a replay of what the largest pack did
+in the same round, from the same states.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 
 from repro import provenance, store
-from repro.contenders import PHASES, Ours, Physics, Sample, StableBaselines3
+from repro.contenders import COMPARED, PHASES, Ours, Physics, Sample, StableBaselines3
 from repro.envs.mujoco import MujocoVectorEnv
 from repro.errors import EXIT_BAD_INPUT, ConfigError
 
@@ -35,18 +36,19 @@ def measure(
     rounds: int,
     overrides: Sequence[str] = (),
     baselines: Sequence[str] = BASELINES,
+    algorithm: str = "ppo",
 ) -> list[Row]:
-    """One task: a row for each contender.
+    """One task and algorithm: a row for each contender.
 
-    Rows hold `env`, `contender` (physics, sb3, ours), `population`, `total_us` with `low_us` and
-    `high_us` over the rounds, the phases' `<phase>_us`, `over_physics`, `over_sb3` (how many times
-    as fast) and `memory_mib`; None where something does not apply.
+    Rows hold `env`, `algorithm`, `contender` (physics, sb3, ours), `population`, `total_us` with
+    `low_us` and `high_us` over the rounds, the phases' `<phase>_us`, `over_physics`, `over_sb3`
+    (how many times as fast) and `memory_mib`; None where something does not apply.
 
     Raises:
         ConfigError: no such task, no physics to compare with, or Stable-Baselines3 not installed.
     """
     torch.set_num_threads(1)
-    packs = {p: Ours(env, p, overrides) for p in sorted(populations)}
+    packs = {p: Ours(env, p, overrides, algorithm) for p in sorted(populations)}
     largest = packs[max(packs)]
     contenders: dict[str, Callable[[], Sample]] = {}
     if "sb3" in baselines:
@@ -61,7 +63,9 @@ def measure(
         for name, contender in contenders.items():
             samples[name].append(contender())
     return [
-        {"env": env} | _row(name, samples) | {"memory_mib": _memory(name, packs)}
+        {"env": env, "algorithm": algorithm}
+        | _row(name, samples)
+        | {"memory_mib": _memory(name, packs)}
         for name in contenders
     ]
 
@@ -103,14 +107,17 @@ def _memory(name: str, packs: dict[int, Ours]) -> float | None:
 def table(rows: Sequence[Row]) -> str:
     """Rows as lines of text."""
     titles = ("total", *PHASES, "/physics", "x SB3", "MiB")
-    lines = [f"{'':>38}" + "".join(f"{title:>10}" for title in titles)]
+    lines = [f"{'':>45}" + "".join(f"{title:>10}" for title in titles)]
     for row in rows:
         name = row["contender"] if row["population"] is None else f"pack of {row['population']}"
         keys = ("total_us", *(f"{phase}_us" for phase in PHASES))
         cells = [_cell(row[key], 1) for key in keys]
         cells += [_cell(row["over_physics"], 2), _cell(row["over_sb3"], 1)]
         cells.append(_cell(row["memory_mib"], 0))
-        lines.append(f"{row['env']:>26}{name:>12}" + "".join(f"{cell:>10}" for cell in cells))
+        lines.append(
+            f"{row['env']:>26}{row['algorithm']:>7}{name:>12}"
+            + "".join(f"{cell:>10}" for cell in cells)
+        )
     return "\n".join(lines)
 
 
@@ -121,6 +128,7 @@ def _cell(value: float | None, digits: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m repro.bench", description=__doc__)
     parser.add_argument("--env", default="half_cheetah", help="tasks of conf/env, with commas")
+    parser.add_argument("--algorithm", default="ppo", help="of ppo,a2c,trpo, with commas")
     parser.add_argument("--population", default="1,33", help="sizes of packs, such as 1,33")
     parser.add_argument("--baselines", default="physics,sb3", help="of physics,sb3; or none")
     parser.add_argument("--rounds", type=int, default=5, help="measured iterations of each")
@@ -143,10 +151,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     baselines = [] if options.baselines == "none" else options.baselines.split(",")
     if not set(baselines) <= set(BASELINES):
         parser.error("--baselines takes physics, sb3, both with a comma, or none")
+    algorithms = options.algorithm.split(",")
+    if not set(algorithms) <= set(COMPARED):
+        parser.error(f"--algorithm takes {', '.join(COMPARED)}, several with commas")
     rows: list[Row] = []
     try:
-        for env in options.env.split(","):
-            rows += measure(env, populations, options.rounds, options.overrides, baselines)
+        further = (options.rounds, options.overrides, baselines)
+        for algorithm in algorithms:
+            for env in options.env.split(","):
+                rows += measure(env, populations, *further, algorithm)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT

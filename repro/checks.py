@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from repro import envs, sinks, store
+from repro import counterparts, envs, sinks, store
 from repro.config import CONF_DIR, Config
 from repro.errors import ConfigError
 from repro.names import nearest
@@ -29,6 +29,8 @@ def preflight(configs: Sequence[Config]) -> None:
         check_device(device)
     for runs_dir in {config.runs_dir for config in configs}:
         check_runs_dir(runs_dir)
+    for name in {config.algorithm.name for config in configs if config.algorithm.foreign}:
+        counterparts.check_installed(name)
     for logger in {config.logger.name: config for config in configs}.values():
         sinks.check_available(logger)
     for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():

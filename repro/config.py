@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from repro import settings
+from repro import counterparts, settings
 from repro.errors import ConfigError
 from repro.names import check_choice
 
@@ -303,6 +303,7 @@ def validate(config: Config) -> None:
     if config.algorithm.takes_objective:
         _validate_objective(config.objective)
     _validate_parts(config)
+    counterparts.check(config)
     _validate_sizes(config)
 
 

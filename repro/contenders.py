@@ -11,51 +11,66 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro import envs
-from repro.algorithms.ppo import PPO
+from repro import counterparts, envs, settings
+from repro.algorithms import ALGORITHMS
 from repro.compose import compose
 from repro.config import CONF_DIR, Config
 from repro.envs.mujoco import MujocoVectorEnv
-from repro.errors import ConfigError
 
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
 PHASES = ("env", "forward", "update", "other")
+COMPARED = ("ppo", "a2c", "trpo")  # what Stable-Baselines3 has, too
+# sb3-contrib takes all samples into its Fisher product.
+COMPARABLE = {"trpo": ["algorithm.fisher_fraction=1"]}
+MEASURED_STEPS = 1000  # of a learner in a round, at least: A2C's iterations are short
 Sample = dict[str, float]  # microseconds per environment step, by name
 
 
 class Ours:
-    """A pack of P learners: Table 1's settings in turn, with seeds 0, 1, 2, ..."""
+    """A pack of P learners: PPO's have Table 1's settings in turn, with seeds 0, 1, 2, ..."""
 
-    def __init__(self, env: str, population: int, overrides: Sequence[str]) -> None:
-        """Build the pack and let it run its unmeasured iteration; `memory_mib` is what it took."""
+    def __init__(
+        self, env: str, population: int, overrides: Sequence[str], algorithm: str = "ppo"
+    ) -> None:
+        """Build the pack and let it run unmeasured once; `memory_mib` is what it took."""
+        common = [f"env={env}", f"algorithm={algorithm}", *COMPARABLE.get(algorithm, [])]
         self.configs = [
-            compose(
-                f"env={env}",
-                f"objective=table1/{OBJECTIVES[p % len(OBJECTIVES)]}",
-                f"seed={p // len(OBJECTIVES)}",
-                *overrides,
-            )
-            for p in range(population)
+            compose(*common, *_turn(algorithm, p), *overrides) for p in range(population)
         ]
         config, before = self.configs[0], resident_mib()
+        self.iterations = iterations(config)
         self.env = envs.make(config.env.id, config.env.backend, population * config.env.num_envs)
-        self.learners = PPO(self.configs, self.env, torch.device("cpu"))
-        self.learners.iterate()
+        kind = ALGORITHMS[algorithm]
+        self.learners = kind(self.configs, self.env, torch.device("cpu"))
+        self.measure()
         self.memory_mib = resident_mib() - before
 
     def measure(self) -> Sample:
-        """One iteration."""
+        """One round."""
         start = time.perf_counter()
-        record = self.learners.iterate()
+        records = [self.learners.iterate() for _ in range(self.iterations)]
         total = time.perf_counter() - start
-        scale = 1e6 / (len(self.configs) * self.configs[0].batch_size)
-        return {"total_us": total * scale} | {
-            f"{phase}_us": record.seconds[phase] * scale for phase in PHASES
+        steps = len(self.configs) * self.iterations * self.configs[0].batch_size
+        return {"total_us": total * 1e6 / steps} | {
+            f"{phase}_us": sum(record.seconds[phase] for record in records) * 1e6 / steps
+            for phase in PHASES
         }
 
 
+def iterations(config: Config) -> int:
+    """How many make a round."""
+    return -(-MEASURED_STEPS // config.batch_size)
+
+
+def _turn(algorithm: str, p: int) -> list[str]:
+    if algorithm != "ppo":
+        return [f"seed={p}"]
+    objective = OBJECTIVES[p % len(OBJECTIVES)]
+    return [f"objective=table1/{objective}", f"seed={p // len(OBJECTIVES)}"]
+
+
 class Physics:
-    """The simulator alone, on what the pack did in its last iteration."""
+    """The simulator alone, on what the pack did in its last round."""
 
     def __init__(self, pack: Ours) -> None:
         """Listen to the pack's environments."""
@@ -68,7 +83,7 @@ class Physics:
         step = pack.env.step
 
         def listen(actions: np.ndarray[Any, Any]) -> Any:
-            if len(self._actions) == config.algorithm.horizon:
+            if len(self._actions) == pack.iterations * config.algorithm.horizon:
                 self._actions.clear()
             if not self._actions:
                 self._start = pack.env.state()
@@ -98,40 +113,46 @@ class Physics:
 
 
 class StableBaselines3:
-    """SB3's PPO with the same horizon, minibatch, epochs and number of environments."""
+    """Its algorithm of the same name, with every setting that both have."""
 
     def __init__(self, config: Config) -> None:
-        """Build the model and let it run its unmeasured iteration.
+        """Build the model and let it run unmeasured once.
+
+        Args:
+            config: of ours.
 
         Raises:
-            ConfigError: where Stable-Baselines3 is not installed.
+            ConfigError: where Stable-Baselines3 is not installed, or cannot do what ours does.
         """
-        try:
-            from stable_baselines3 import PPO as SB3PPO
-            from stable_baselines3.common.env_util import make_vec_env
-            from stable_baselines3.common.logger import Logger
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
-            ) from error
-        self.batch = config.batch_size
-        self.model = SB3PPO(
-            "MlpPolicy",
-            make_vec_env(config.env.id, n_envs=config.env.num_envs, seed=0),
-            n_steps=config.algorithm.horizon,
-            batch_size=config.algorithm.minibatch_size,
-            n_epochs=config.algorithm.epochs,
-            device="cpu",
-            seed=0,
-        )
-        self.model.set_logger(Logger(folder=None, output_formats=[]))
+        twin = counterpart(config)
+        counterparts.check_installed(twin.algorithm.name)
+        from repro.algorithms import sb3_mapping
+
+        self.steps = iterations(twin) * twin.batch_size
+        envs = sb3_mapping.normalized(twin, sb3_mapping.make_envs(twin))
+        self.model = sb3_mapping.make_model(twin, envs, "cpu")
         self.measure()
 
     def measure(self) -> Sample:
-        """One iteration."""
+        """One round, by its own loop and without our measuring."""
         start = time.perf_counter()
-        self.model.learn(self.batch, reset_num_timesteps=False)
-        return {"total_us": (time.perf_counter() - start) / self.batch * 1e6}
+        self.model.learn(self.steps, reset_num_timesteps=False)
+        return {"total_us": (time.perf_counter() - start) / self.steps * 1e6}
+
+
+def counterpart(config: Config) -> Config:
+    """The same task, sizes, networks and settings for Stable-Baselines3's algorithm."""
+    name = f"sb3_{config.algorithm.name}"
+    common = [
+        key for key in settings.keys(settings.SETTINGS[name]) if hasattr(config.algorithm, key)
+    ]
+    values = {f"algorithm.{key}": getattr(config.algorithm, key) for key in common if key != "name"}
+    values |= {f"env.{key}": getattr(config.env, key) for key in ("id", "num_envs")}
+    values |= {"policy.hidden_sizes": list(config.policy.hidden_sizes)}
+    values |= {"policy.activation": config.policy.activation}
+    values |= {"policy.shared": config.policy.shared, "total_timesteps": config.total_timesteps}
+    written = [f"{key}={'null' if value is None else value}" for key, value in values.items()]
+    return compose(f"env={config.env.name}", f"algorithm={name}", *written)
 
 
 def resident_mib() -> float:

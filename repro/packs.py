@@ -22,6 +22,7 @@ STEP_TIMES = {
     "Walker2d": 177,
 }
 UNKNOWN_STEP_TIME = 100
+FOREIGN_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Pack:
     @property
     def cost(self) -> float:
         """Estimated time, in microseconds."""
+        if self.configs[0].algorithm.foreign:
+            return float(self.steps * FOREIGN_STEP_TIME)
         task = self.configs[0].env.id.rpartition("-v")[0]
         step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
         return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))

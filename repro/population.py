@@ -22,11 +22,15 @@ ADAM_BETAS = (0.9, 0.999)  # the defaults of Kingma & Ba (2014), and of every co
 
 
 def group(configs: Sequence[Config]) -> list[list[int]]:
-    """Indices of configurations that may train together, in order of first appearance."""
+    """Indices of configurations that may train together, in order of first appearance.
+
+    Runs of Stable-Baselines3 are packs of their own.
+    """
     packs: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
         family = pack_family(config.objective) if config.objective else ""
-        key = config.pack_key + family
+        alone = str(index) if config.algorithm.foreign else ""
+        key = config.pack_key + family + alone
         packs.setdefault(key, []).append(index)
     return list(packs.values())
 

@@ -14,7 +14,16 @@ from typing import Any
 import repro
 from repro.config import Config
 
-PACKAGES = ("torch", "numpy", "mujoco", "gymnasium", "hydra-core", "pandas")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "mujoco",
+    "gymnasium",
+    "hydra-core",
+    "pandas",
+    "stable-baselines3",
+    "sb3-contrib",
+)
 
 
 def identity(config: Config) -> dict[str, Any]:

@@ -31,6 +31,7 @@ BYSTANDERS = frozenset(
         "cli_errors",
         "compose",
         "contenders",
+        "counterparts",
         "errors",
         "heartbeats",
         "launcher",

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro import gpu, native
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
-from repro.native import Acting, Buffers, Networks
+from repro.native import Buffers, Networks
 from repro.normalize import ObservationNormalizer, RewardScaler
 from repro.policies import Bound
 from repro.population import Streams
@@ -94,29 +95,36 @@ class Collector:
         p, t, n = self.learners, self.horizon, self.num_envs
         d, a = self.policy.observation_size, self.policy.action_size
         self._raw = np.zeros((p, t, n, d))
-        self._inputs = torch.zeros(p, t, n, d)
+        self._inputs = torch.zeros((p, t, n, d), device=self.device)
         self._final_inputs = torch.zeros(p, t, n, d) if self.bootstrap else None
         self._rewards = np.zeros((p, t, n), np.float32)
         self._terminated = np.zeros((p, t, n), np.bool_)
         self._truncated = np.zeros((p, t, n), np.bool_)
         discrete = self.policy.discrete
-        self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a))
+        self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
+        self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
-        self._compiled_act: Acting | None = None
+        self._whole_act = self._bind_act()
+
+    def _bind_act(self) -> native.Acting | gpu.Acting | None:
+        """What acts in one call, where there is such a thing for these networks and this device."""
+        buffers = Buffers(self._raw, self._inputs, self._noise, self._statistics, self._actions)
         if isinstance(self.networks, Networks):
-            buffers = Buffers(self._raw, self._inputs, self._noise, self._statistics, self._actions)
-            self._compiled_act = Acting(self.networks, self._normalizer, buffers, self._action_box)
+            return native.Acting(self.networks, self._normalizer, buffers, self._action_box)
+        if self.device.type == "cuda":
+            return gpu.Acting(self.networks, self._normalizer, buffers, self._action_box)
+        return None
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
         """Run the policies for T steps. The tensors returned are overwritten by the next call."""
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
-        noise = self._draw_noise()
+        self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
-            actions = self._act(t, noise)
+            actions = self._act(t)
             acted = time.perf_counter()
             observations, rewards, terminated, truncated, infos = self.envs.step(actions)
             self.seconds["forward"] += acted - start
@@ -129,22 +137,23 @@ class Collector:
             self._normalizer.observe_step(self._observations)
         return self._rollout(episodes)
 
-    def _draw_noise(self) -> Tensor:
-        for noise, stream in zip(self._noise, self.streams, strict=True):
+    def _draw_noise(self) -> None:
+        for noise, stream in zip(self._drawn, self.streams, strict=True):
             if self.policy.discrete:
                 stream.action.random(dtype=np.float32, out=noise.numpy())
             else:
                 stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
-        return self._noise.to(self.device)
+        if self._drawn is not self._noise:
+            self._noise.copy_(self._drawn, non_blocking=True)
 
-    def _act(self, t: int, noise: Tensor) -> Array:
+    def _act(self, t: int) -> Array:
         """Actions [P N, ...] for the environments; keeps what led to them."""
-        if self._compiled_act is not None:
-            return self._compiled_act(t, self._observations)
+        if self._whole_act is not None:
+            return self._whole_act(t, self._observations)
         self._raw[:, t] = self._observations
         self._normalizer.apply(self._observations, out=self._inputs[:, t].numpy())
-        distribution = self.networks.distribution(self._inputs[:, t].to(self.device))
-        actions = distribution.sample(noise[:, t])
+        distribution = self.networks.distribution(self._inputs[:, t])
+        actions = distribution.sample(self._noise[:, t])
         self._statistics[:, t] = distribution[0]
         if isinstance(distribution, Categorical):
             self._actions[:, t, :, 0] = actions
@@ -152,7 +161,7 @@ class Collector:
             self._actions[:, t] = actions
             if self._action_box is not None:
                 actions = torch.clamp(actions, *self._action_box)
-        return np.asarray(actions.flatten(0, 1).cpu().numpy())
+        return np.asarray(actions.flatten(0, 1).numpy())
 
     def _record(self, t: int, rewards: Array, terminated: Array, truncated: Array) -> None:
         rewards, self._terminated[:, t], self._truncated[:, t] = (
@@ -183,8 +192,7 @@ class Collector:
 
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
-        inputs = self._inputs.to(self.device)
-        values = self._value(inputs)
+        values = self._value(self._inputs)
         current = torch.empty(self._observations.shape, dtype=torch.float32)
         self._normalizer.apply(self._observations, out=current.numpy())
         current_values = self.networks.value(current.to(self.device))
@@ -195,7 +203,7 @@ class Collector:
             final_values = self._value(self._final_inputs.to(self.device))
             next_values = torch.where(truncated, final_values, next_values)
         return Rollout(
-            inputs=inputs.view(*samples, -1),
+            inputs=self._inputs.view(*samples, -1),
             actions=self._actions.view(*samples, -1),
             old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
             rewards=torch.from_numpy(self._rewards).to(self.device),
@@ -224,8 +232,9 @@ class Collector:
         raw = self._raw.reshape(self.learners, -1, self._raw.shape[-1])
         self._normalizer.observe_rollout(raw)
         inputs = self._inputs.view(raw.shape)
-        self._normalizer.apply(raw, out=inputs.numpy())
-        rollout.inputs = inputs.to(self.device)
+        host = inputs if self.device.type == "cpu" else torch.empty(raw.shape)
+        self._normalizer.apply(raw, out=host.numpy())
+        rollout.inputs = inputs.copy_(host) if host is not inputs else inputs
 
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's normalizer statistics by name, for `parameters.npz`."""

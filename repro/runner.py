@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from repro import envs, native
+from repro import counterparts, envs, native
 from repro.algorithms import ALGORITHMS
+from repro.algorithms.learners import Learners
 from repro.algorithms.ppo import PPO
 from repro.config import Config
 from repro.errors import ConfigError, CorruptError
 from repro.names import check_choice
 from repro.probes import interpolation
 from repro.records import Iteration
+
+if TYPE_CHECKING:  # it needs a package that not everybody has
+    from repro.algorithms.sb3 import StableBaselines3
 
 
 class Training:
@@ -30,15 +34,12 @@ class Training:
             ConfigError: a task, objective or device that is not to be had.
         """
         config = configs[0]
-        check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
         device = resolve_device(config.device)
-        size = len(configs) * config.env.num_envs
-        self._envs = envs.make(config.env.id, config.env.backend, size)
-        try:
-            self._algorithm = ALGORITHMS[config.algorithm.name](configs, self._envs, device)
-        except BaseException:
-            self._envs.close()
-            raise
+        self._algorithm: Learners | StableBaselines3
+        if config.algorithm.foreign:
+            self._algorithm = _foreign(config, device)
+        else:
+            self._algorithm = _own(configs, device)
         self._probe = config.probe
         self.device = str(device)
         compiled = isinstance(self._algorithm.networks, native.Networks)
@@ -55,10 +56,10 @@ class Training:
                     }
                 yield record
         finally:
-            self._envs.close()
+            self._algorithm.close()
 
-    def checkpoint(self, learner: int) -> dict[str, Any]:
-        """All that a learner's coming iterations depend on.
+    def checkpoint(self, learner: int) -> dict[str, Any] | None:
+        """All that a learner's coming iterations depend on; None where that cannot be told.
 
         Without a part named `envs` where the simulators' state cannot be taken out.
         """
@@ -84,6 +85,26 @@ class Training:
     def state(self, learner: int) -> dict[str, Any]:
         """A learner's parameters and normalizer statistics by name."""
         return self._algorithm.state(learner)
+
+
+def _own(configs: Sequence[Config], device: torch.device) -> Learners:
+    config = configs[0]
+    check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
+    size = len(configs) * config.env.num_envs
+    made = envs.make(config.env.id, config.env.backend, size)
+    try:
+        return ALGORITHMS[config.algorithm.name](configs, made, device)
+    except BaseException:
+        made.close()
+        raise
+
+
+def _foreign(config: Config, device: torch.device) -> StableBaselines3:
+    try:
+        from repro.algorithms.sb3 import StableBaselines3
+    except ModuleNotFoundError as error:
+        raise ConfigError(counterparts.missing(config.algorithm.name)) from error
+    return StableBaselines3(config, device)
 
 
 def resolve_device(name: str) -> torch.device:

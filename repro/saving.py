@@ -16,7 +16,7 @@ from repro.progress import say
 from repro.runner import Training
 from repro.store import RunWriter
 
-EXACT, APPROXIMATE = "exact", "approximate"
+EXACT, APPROXIMATE, NEVER = "exact", "approximate", "never"
 
 
 class _Boundary(NamedTuple):
@@ -84,7 +84,10 @@ class Saver:
         return resume.holds_envs(saved.state)
 
     def _resumable(self) -> str:
-        return EXACT if resume.holds_envs(self._training.checkpoint(0)) else APPROXIMATE
+        state = self._training.checkpoint(0)
+        if state is None:
+            return NEVER
+        return EXACT if resume.holds_envs(state) else APPROXIMATE
 
     def announce(self) -> None:
         """Say what an interruption would cost, where that is more than a little time."""
@@ -93,6 +96,11 @@ class Saver:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run goes on with "
                 "new episodes, and run.json says that it is approximate."
+            )
+        if self.resumable == NEVER:
+            say(
+                f"algorithm={config.algorithm.name} has no checkpoints: an interrupted run begins "
+                "anew."
             )
 
     def history(self, p: int) -> dict[str, Any]:
@@ -110,7 +118,9 @@ class Saver:
             iteration: which it was.
             rows: how many each of its tables has now.
         """
-        self._boundaries[p] = _Boundary(iteration, self._training.checkpoint(p), rows)
+        state = self._training.checkpoint(p)
+        if state is not None:
+            self._boundaries[p] = _Boundary(iteration, state, rows)
 
     def forget(self, p: int) -> None:
         """A learner has ended."""

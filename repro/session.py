@@ -230,11 +230,13 @@ class _Pack:
     def _close(self, p: int, status: str, error: str | None = None, **info: object) -> None:
         """End a run: DONE, or FAILED because its numbers did, or left by `_abandon`."""
         ended = status == store.DONE or "failed_iteration" in info
-        state = self.training.checkpoint(p) if status == store.DONE else None
+        parameters = self.training.state(p) if ended else None
+        # Of what has no checkpoints, the parameters are all there is to compare.
+        state = self.training.checkpoint(p) or parameters if status == store.DONE else None
         try:
             self.open[p].finish(
                 status,
-                self.training.state(p) if ended else None,
+                parameters,
                 error=error,
                 finished_at=provenance.now(),
                 digest=None if state is None else checkpoint.digest(state),

@@ -59,6 +59,7 @@ class AlgorithmSettings:
     takes_objective: ClassVar[bool] = False
     separate_networks: ClassVar[bool] = False  # the actor and the critic may share no parameters
     recipe_unused: ClassVar[tuple[str, ...]] = ()
+    foreign: ClassVar[bool] = False  # Stable-Baselines3's: one run a pack, without checkpoints
 
     name: str = MISSING
     horizon: int = _number("above 0")
@@ -174,6 +175,35 @@ class CEMSettings(AlgorithmSettings):
     extra_std_generations: int = _number("above 0")
 
 
+@dataclass
+class SB3PPOSettings(PPOSettings):
+    """Stable-Baselines3's PPO."""
+
+    foreign: ClassVar[bool] = True
+
+
+@dataclass
+class SB3A2CSettings(A2CSettings):
+    """Stable-Baselines3's A2C. `rmsprop` is which of its two it takes: ours is TensorFlow's."""
+
+    foreign: ClassVar[bool] = True
+
+    rmsprop: str = _choice("tensorflow", "torch")
+
+
+@dataclass
+class SB3TRPOSettings(CriticSettings):
+    """sb3-contrib's TRPO: what it has of `TRPOSettings`."""
+
+    foreign: ClassVar[bool] = True
+
+    delta: float = _number("above 0")
+    damping: float = _number("0 or more")
+    cg_iterations: int = _number("above 0")
+    backtracks: int = _number("above 0")
+    backtrack_factor: float = _number("above 0 and below 1")
+
+
 SETTINGS: dict[str, type[AlgorithmSettings]] = {
     "ppo": PPOSettings,
     "vpg": VPGSettings,
@@ -181,6 +211,9 @@ SETTINGS: dict[str, type[AlgorithmSettings]] = {
     "a2c": A2CSettings,
     "a2c_tr": A2CTrustRegionSettings,
     "cem": CEMSettings,
+    "sb3_ppo": SB3PPOSettings,
+    "sb3_a2c": SB3A2CSettings,
+    "sb3_trpo": SB3TRPOSettings,
 }
 """By the names of `conf/algorithm` and `repro.algorithms`."""
 

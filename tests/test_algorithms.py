@@ -18,6 +18,7 @@ from tests.cli import Cli
 from tests.conftest import Compose, Learners
 
 OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
+OURS = {name for name, each in SETTINGS.items() if not each.foreign}
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
     "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=400",
@@ -40,7 +41,7 @@ def overrides(name: str, *further: str) -> list[str]:
 
 def test_everything_is_listed_everywhere() -> None:
     yamls = {path.stem for path in (CONF_DIR / "algorithm").glob("*.yaml")}
-    assert set(ALGORITHMS) == set(SETTINGS) == yamls == {*SMALL, "ppo"}
+    assert set(SETTINGS) == yamls and set(ALGORITHMS) == OURS == {*SMALL, "ppo"}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -125,7 +126,7 @@ def test_what_has_no_meaning_is_refused(cli: Cli, arguments: str, sentence: str)
 
 
 def test_a_recipe_and_a_budget_offer_what_some_do_not_take(config: Compose) -> None:
-    for name, settings in SETTINGS.items():
+    for name, settings in ((name, SETTINGS[name]) for name in sorted(OURS)):
         for recipe in ("paper", "ppo1", "ppo2", "sb3", "cleanrl"):
             small = config("env=hopper", f"algorithm={name}", f"recipe={recipe}", "budget=smoke")
             assert sorted(small.as_dict()["algorithm"]) == sorted(keys(settings))

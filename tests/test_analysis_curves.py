@@ -144,3 +144,19 @@ def test_nothing_finished_is_still_a_figure(tmp_path: Path) -> None:
     assert _main(tmp_path / "runs", tmp_path / "out") == 0
     table = pd.read_csv(tmp_path / "out" / "curves.csv")
     assert table["mean"].isna().all() and (table["n_runs"] == 0).all()
+
+
+def test_labels_choose_lines_and_a_misspelled_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, value in (("none", None), ("clip", 0.2), ("clip", 0.3)):
+        write_run(tmp_path / "runs", identity("Hopper-v4", kind, value), [1.0, 2.0])
+    command = ["curves", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--labels", "none,clip_0.3"]) == 0
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    assert set(table["label"]) == {"none", "clip_0.3"}
+    capsys.readouterr()
+    assert main([*command, "--labels", "none,clip_0.4"]) == 2
+    assert "No line is named clip_0.4: there are clip_0.2, clip_0.3, none." in (
+        capsys.readouterr().err
+    )

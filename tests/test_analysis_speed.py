@@ -54,6 +54,22 @@ def test_hours_and_figure_of_all_tasks(tmp_path: Path, capsys: pytest.CaptureFix
     assert (tmp_path / "out" / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_algorithms_against_those_of_the_same_name(tmp_path: Path) -> None:
+    old = [row("hopper", "ours", 33, 50)]
+    new = [
+        row("hopper", "ours", 1, 100 * i) | {"algorithm": name}
+        for i, name in ((1, "ppo"), (2, "a2c"), (4, "trpo"))
+    ]
+    table = speed.load([bench(tmp_path / "old.json", old), bench(tmp_path / "new.json", new)])
+    assert table["algorithm"].tolist() == ["ppo", "ppo", "a2c", "trpo"]
+    text = speed.text(table)
+    assert "ppo against Stable-Baselines3's, times as fast: 10.0 to 10.0 (pack of 1)" in text
+    assert "a2c against Stable-Baselines3's, times as fast: 5.0" in text
+    assert "trpo against Stable-Baselines3's, times as fast: 2.5" in text
+    assert "against Stable" not in speed.text(table[table["algorithm"] == "ppo"])
+    assert len(speed.packs_of_33(table)) == 1
+
+
 def test_no_hours_where_a_task_lacks(tmp_path: Path) -> None:
     rows = [row(env, "ours", 33, 60) for env in TASKS[:6]]
     table = speed.load([bench(tmp_path / "six.json", rows)])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro import bench, contenders
+from repro.compose import compose
 
 SMALL = ["algorithm.horizon=64", "algorithm.epochs=1"]
 
@@ -33,6 +34,39 @@ def test_the_file_holds_ratios_of_what_was_measured(
             assert row["over_sb3"] == pytest.approx(sb3 / row["total_us"])
             assert row["env_us"] > physics / 3
     assert "pack of 3" in capsys.readouterr().out
+
+
+def test_each_algorithm_meets_its_namesake(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    line = "--env half_cheetah --algorithm a2c,trpo --population 2 --rounds 1 --out"
+    further = ["policy.hidden_sizes=[8,8]", "algorithm.horizon=40", "recipe=sb3"]
+    assert bench.main([*line.split(), str(out), *further]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [(r["algorithm"], r["contender"]) for r in rows] == [
+        (name, contender) for name in ("a2c", "trpo") for contender in ("sb3", "ours", "physics")
+    ]
+    for row in rows:
+        assert row["total_us"] > 0 and row["over_sb3"] is not None
+
+
+@pytest.mark.parametrize("algorithm", contenders.COMPARED)
+def test_the_namesake_has_all_that_both_have(algorithm: str) -> None:
+    line = "env=hopper env.num_envs=3 algorithm.horizon=96 policy.hidden_sizes=[8]"
+    further = [*line.split(), "algorithm.gamma=0.8", *contenders.COMPARABLE.get(algorithm, [])]
+    config = compose(f"algorithm={algorithm}", *further)
+    theirs = contenders.counterpart(config)
+    assert theirs.algorithm.name == f"sb3_{algorithm}" and theirs.batch_size == 288
+    assert (theirs.env, theirs.policy) == (config.env, config.policy)
+    for key in ("horizon", "gamma", "gae_lambda", "epochs", "minibatch_size"):
+        assert getattr(theirs.algorithm, key, 0) == getattr(config.algorithm, key, 0)
+    model = contenders.StableBaselines3(config).model
+    assert (model.n_steps, model.n_envs, model.gamma) == (96, 3, 0.8)
+
+
+def test_an_algorithm_without_a_namesake_is_refused() -> None:
+    with pytest.raises(SystemExit) as stop:
+        bench.main(["--algorithm", "ppo,cem"])
+    assert stop.value.code == 2
 
 
 def test_ratios_are_taken_round_by_round() -> None:

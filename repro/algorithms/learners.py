@@ -294,6 +294,10 @@ class Learners(ABC):
             metrics["std"] = std.cpu().numpy()
         return metrics
 
+    def close(self) -> None:
+        """Close the environments."""
+        self.collector.envs.close()
+
     # -- what is kept ----------------------------------------------------------------------------
 
     def state(self, learner: int) -> dict[str, Any]:

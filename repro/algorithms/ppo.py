@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import native, objectives
+from repro import gpu, native, objectives
 from repro.algorithms.learners import Array, Batch, Learners, Metrics, by_rate, mean
 from repro.config import Config
 from repro.distributions import DiagonalGaussian, Distribution
@@ -120,16 +120,26 @@ class PPO(Learners):
         steps = np.zeros(len(self.configs), np.int64)
         norm: Tensor | None = None
         packed, layout = _pack(_by_name(batch))
-        for rows in chain.from_iterable(self.minibatches(packed, order) for order in orders):
+
+        def step(rows: Tensor) -> None:
+            nonlocal running, norm
             loss, log_ratio = self._loss(_unpack(rows, layout), batch.old, surrogate)
             running = self._keep_running(running, log_ratio)
             if not running:
-                break
+                return
             gradient = self.parameters.gradient(loss)
             norm = gradient_norm(gradient) if norm is None else norm
             if self.recipe.max_grad_norm is not None:
                 clip_gradient(gradient, self.recipe.max_grad_norm)
             self.adam.step(gradient, by_rate(rates, running))
+
+        # A graph lives for one update: its step sizes and learners are as fixed as its samples.
+        on_gpu = self.device.type == "cuda"
+        repeated = gpu.Repeated(step, records=on_gpu and self.early_stop_limit is None)
+        for rows in chain.from_iterable(self.minibatches(packed, order) for order in orders):
+            repeated(rows)
+            if not running:
+                break
             steps[running] += 1
         unknown = np.full(len(self.configs), math.nan)
         return steps, unknown if norm is None else norm.cpu().double().numpy()

@@ -54,7 +54,7 @@ class GymnasiumVectorEnv(VectorEnv):
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._env_id = env_id
         self._envs = SyncVectorEnv(
-            [partial(_make_one, env_id)] * num_envs,
+            [partial(make_one, env_id)] * num_envs,
             copy=False,
             autoreset_mode=AutoresetMode.SAME_STEP,
         )
@@ -138,7 +138,12 @@ class GymnasiumVectorEnv(VectorEnv):
         self._envs.close(**kwargs)
 
 
-def _make_one(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment as Gymnasium registers it.
+
+    Raises:
+        ConfigError: an unknown id, or a package it needs is missing.
+    """
     try:
         return gymnasium.make(env_id, disable_env_checker=True)
     except gymnasium.error.DependencyNotInstalled as error:
