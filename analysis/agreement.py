@@ -129,7 +129,8 @@ def _markdown(
     header = ("Task", first, "Runs", second, "Runs", "Difference", "Intervals overlap")
     overlap = table["intervals_overlap"].dropna()
     notes = [
-        f"Intervals overlap on {int(overlap.sum())} of {len(table)} tasks; the difference's "
+        f"Of {len(table)} tasks, {len(overlap)} have intervals on both sides. They overlap on "
+        f"{int(overlap.sum())} of {len(overlap)}; the difference's "
         f"interval holds 0 on {int(table['difference_holds_zero'].dropna().sum())}, which asks "
         "for more.",
         f"Recipe {info['recipe']}, {int(info['total_timesteps']):,} steps. Return: mean over "
@@ -164,7 +165,9 @@ def _cells(line: Mapping[Hashable, Any], side: str) -> tuple[str, str]:
 
 
 def _estimate(value: float, low: float, high: float) -> str:
-    return f"{render.amount(value)} {render.amounts(low, high)}"
+    """`1,023 [978, 1,068]`, without the interval where there is none."""
+    between = "" if low != low else f" {render.amounts(low, high)}"
+    return render.amount(value) + between
 
 
 def _seeds(table: pd.DataFrame) -> list[str]:

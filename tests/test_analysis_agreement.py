@@ -50,7 +50,7 @@ def test_overlap_and_difference(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert width == pytest.approx(2 * 1.96, rel=0.1)
     assert (table["seeds_first"] == "0 1 2 3 4").all() and (table["n_runs_second"] == 5).all()
     printed = capsys.readouterr().out
-    assert "overlap on 1 of 2 tasks" in printed and "Seeds of either: 0 1 2 3 4." in printed
+    assert "They overlap on 1 of 2;" in printed and "Seeds of either: 0 1 2 3 4." in printed
     assert "| 5 of 5 |" in printed
     assert re.search(r"InvertedPendulum.* yes \|\n", printed)
     assert re.search(r"Reacher.* no \|\n", printed)
@@ -70,7 +70,10 @@ def test_too_few_runs_say_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert np.isnan(table.loc[REACHER, "difference"])
     assert table["n_expected_second"].tolist() == [2, 0]
     printed = capsys.readouterr().out
-    assert "overlap on 0 of 2 tasks" in printed and f"{lost['run_id']}: never started" in printed
+    assert (
+        "Of 2 tasks, 0 have intervals on both sides" in printed
+        and f"{lost['run_id']}: never started" in printed
+    )
 
 
 def test_any_pair(tmp_path: Path) -> None:
