@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from analysis import (
+    agreement,
     collect,
     curves,
     figure1,
     figure2,
+    figure3,
     origin,
     pilot,
     reading,
@@ -32,6 +34,8 @@ COMMANDS: tuple[Command, ...] = (
     origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
+    figure3.COMMAND,
+    agreement.COMMAND,
     speed.COMMAND,
     remake.COMMAND,
 )

@@ -12,7 +12,14 @@ from repro.config import CONF_DIR
 from tests.cli import Cli
 
 # Experiment -> its runs.
-RUNS = {"table1": 231, "figure2": 1, "clip_or_not": 12, "table1_pilot": 27, "sb3": 63}
+RUNS = {
+    "table1": 231,
+    "figure2": 1,
+    "figure3": 126,
+    "clip_or_not": 12,
+    "table1_pilot": 27,
+    "sb3": 63,
+}
 
 
 def test_none_is_forgotten() -> None:
