@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from analysis import (
+    agreement,
     atari,
     collect,
     curves,
     figure1,
     figure2,
+    figure3,
     origin,
     pilot,
     reading,
@@ -33,6 +35,8 @@ COMMANDS: tuple[Command, ...] = (
     origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
+    figure3.COMMAND,
+    agreement.COMMAND,
     speed.COMMAND,
     atari.COMMAND,
     remake.COMMAND,

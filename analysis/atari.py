@@ -119,7 +119,9 @@ def _run(options: argparse.Namespace) -> Output:
     paper, ends = table6(options.reference), figure6_ends(options.reference)
     table = runs_table(sweep.runs, options.episodes)
     scores = table6_of(table, paper, options.replicates, options.seed)
-    lines, _ = curves.build(sweep.runs, "algorithm", options.points, options.episodes)
+    lines, _ = curves.build(
+        sweep.runs, curves.label_of("algorithm"), options.points, options.episodes
+    )
     drawn = pd.concat(
         [curves.line_table(line, options.replicates, options.seed) for line in lines],
         ignore_index=True,

@@ -82,9 +82,10 @@ def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs",
         type=Path,
+        nargs="+",
         required=True,
         metavar="DIR",
-        help="directory that holds run directories",
+        help="directories that hold run directories",
     )
     parser.add_argument("--budget", metavar="NAME", help="only runs of this budget")
     parser.add_argument("--recipe", metavar="NAME", help="only runs of this recipe")

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib.lines
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.reference import Curve
 from analysis.render import amount, of
 from analysis.selection import task_name
-from analysis.stats import FloatArray
 from analysis.style import (
     CYCLE,
     INK,
+    Line,
     new_figure,
     objective_colors,
     objective_name,
@@ -27,14 +27,13 @@ from analysis.style import (
     styled,
 )
 
-PAPER_STEPS = 1_000_000  # Figure 3's horizontal axis
-
 
 class LineStyle(NamedTuple):
-    """How a label is named and drawn."""
+    """How a label is named and drawn; `line` is matplotlib's name, dashed being the paper's."""
 
     name: str
     color: str
+    line: Line = "-"
 
 
 def line_styles(
@@ -62,7 +61,7 @@ def figure(
     table: pd.DataFrame,
     styles: Mapping[str, LineStyle],
     by: str,
-    paper: Mapping[str, FloatArray],
+    paper: Mapping[str, Curve],
     episodes: int,
 ) -> bytes:
     """One panel a task, the legend outside the data.
@@ -82,22 +81,39 @@ def figure(
         drawing = new_figure(1.0 + 3.3 * columns + (3.0 if beside else 0.0), 1.3 + 2.7 * height)
         grid = drawing.subplots(height, columns, squeeze=False).ravel().tolist()
         for place, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
-            _panel(axes, table[table["task"] == task], styles, paper.get(task_name(task)))
+            curve = paper.get(task_name(task))
+            dashed = [] if curve is None else [(INK, curve)]
+            panel(axes, table[table["task"] == task], styles, dashed)
             if place + columns < len(tasks):
                 axes.set_xlabel("")
         for axes in grid[len(tasks) :]:
             axes.set_axis_off()
         drawing.supylabel(f"return, mean of the last {episodes} episodes", fontsize=9.5)
-        _legend(drawing, grid[len(tasks) :], _handles(table, styles, bool(paper)), by, beside)
+        published = "the paper's Figure 3, PPO (Clip)" if paper else ""
+        _legend(drawing, grid[len(tasks) :], handles(table, styles, published), by, beside)
         return png(drawing)
 
 
-def _panel(
-    axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: FloatArray | None
+def panel(
+    axes: Axes,
+    table: pd.DataFrame,
+    styles: Mapping[str, LineStyle],
+    paper: Sequence[tuple[str, Curve]],
 ) -> None:
+    """One task: a line and a band a label, published curves dashed behind, n of N in the title.
+
+    Args:
+        axes: empty.
+        table: `curves.COLUMNS` of the task, one row or more.
+        styles: name, color and line by label.
+        paper: color and curve of each published one; drawn as far as ours reach.
+    """
     groups = dict(iter(table.groupby("label")))
     crowded = len(styles) > 6
     done = expected = 0
+    last = float(table["step"].max())
+    for color, curve in paper:
+        axes.plot(*curve.until(last), "--", color=color, linewidth=1.1 if len(paper) > 1 else 1.4)
     for label, style in styles.items():
         if label not in groups:
             continue
@@ -112,18 +128,20 @@ def _panel(
             alpha=0.07 if crowded else 0.16,
             linewidth=0,
         )
-        axes.plot(line["step"], line["mean"], color=style.color, linewidth=1.3 if crowded else 1.8)
-    if paper is not None:
-        axes.plot(np.linspace(0, PAPER_STEPS, len(paper)), paper, "--", color=INK, linewidth=1.4)
+        axes.plot(
+            line["step"],
+            line["mean"],
+            style.line,
+            color=style.color,
+            linewidth=1.3 if crowded else 1.8,
+        )
     steps_axis(axes)
-    axes.set_xlim(0, table["step"].max())
+    axes.set_xlim(0, last)
     panel_title(axes, str(table["task"].iloc[0]), done, expected)
-    _cut_collapsed(axes, table, styles, paper)
+    _cut_collapsed(axes, table, styles)
 
 
-def _cut_collapsed(
-    axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: FloatArray | None
-) -> None:
+def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
     """End the axis above lines that fall so far that the others would be flat, and say so."""
     means = table["mean"].dropna()
     if means.empty:
@@ -135,8 +153,7 @@ def _cut_collapsed(
     fallen = [label for label in styles if label in lowest.index and lowest[label] < floor]
     if not fallen or top <= start:
         return
-    top = float(np.fmax(table["ci_high"].max(), top if paper is None else max(top, paper.max())))
-    axes.set_ylim(floor, top + 0.04 * (top - floor))
+    axes.set_ylim(floor, axes.get_ylim()[1])
     for place, label in enumerate(fallen):
         axes.annotate(
             f"▼ {styles[label].name}: down to {amount(float(lowest[label]))}",
@@ -149,33 +166,28 @@ def _cut_collapsed(
         )
 
 
-def _handles(
-    table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: bool
+def handles(
+    table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: str
 ) -> list[matplotlib.lines.Line2D]:
+    """Entries of the legend: every label with its n of N, then what dashed lines are, if any."""
     cells = table.groupby(["label", "task"]).agg({"n_runs": "max", "n_expected": "first"})
     totals = cells.groupby("label").sum()
-    handles = [
+    entries = [
         matplotlib.lines.Line2D(
             [],
             [],
             color=style.color,
+            linestyle=style.line,
             linewidth=2.2,
             label=f"{style.name}  ({of(*totals.loc[label, ['n_runs', 'n_expected']])})",
         )
         for label, style in styles.items()
     ]
     if paper:
-        handles.append(
-            matplotlib.lines.Line2D(
-                [],
-                [],
-                color=INK,
-                linestyle="--",
-                linewidth=1.4,
-                label="the paper's Figure 3, PPO (Clip)",
-            )
+        entries.append(
+            matplotlib.lines.Line2D([], [], color=INK, linestyle="--", linewidth=1.4, label=paper)
         )
-    return handles
+    return entries
 
 
 def _legend(

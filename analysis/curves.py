@@ -147,9 +147,10 @@ def _not_env(key: str) -> bool:
     return not under(key, ("env", "env_id"))
 
 
-def build(runs: Sequence[Run], by: str, points: int, episodes: int) -> tuple[list[Line], list[str]]:
+def build(
+    runs: Sequence[Run], label: Callable[[Run], str], points: int, episodes: int
+) -> tuple[list[Line], list[str]]:
     """All lines, by task and label, and a sentence for each run that is in none."""
-    label = label_of(by)
     cells: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         cells.setdefault((run.task, label(run)), []).append(run)
@@ -208,7 +209,7 @@ def _run(options: argparse.Namespace) -> Output:
     sweep = _placed(selected_sweep(options), options.by)
     sweep = _chosen(sweep, options.by, options.labels)
     check_lines(sweep.runs, options.by)
-    lines, holes = build(sweep.runs, options.by, options.points, options.episodes)
+    lines, holes = build(sweep.runs, label_of(options.by), options.points, options.episodes)
     tables = [line_table(line, options.replicates, options.seed) for line in lines]
     paper = paper_figure3(options.reference) if options.paper else {}
     table = pd.concat(tables, ignore_index=True)[list(COLUMNS)]
@@ -242,13 +243,12 @@ def _markdown(
     for line in lines:
         mine = table[(table["task"] == line.task) & (table["label"] == line.label)]
         mean, low, high = (float(mine[name].iloc[-1]) for name in ("mean", "ci_low", "ci_high"))
-        between = f"[{render.amount(low)}, {render.amount(high)}]"
         rows.append(
             (
                 line.task,
                 line.label,
                 render.amount(mean),
-                render.NOT_KNOWN if np.isnan(low) else between,
+                render.amounts(low, high),
                 render.of(len(line.curves), line.n_expected),
             )
         )

@@ -82,15 +82,24 @@ class Sweep:
     notes: tuple[str, ...] = ()
 
 
-def load_sweep(runs_dir: Path) -> Sweep:
-    """Every run under `runs_dir`, and every run that a sweep.json there expects.
+def load_sweep(*runs_dirs: Path) -> Sweep:
+    """Every run under `runs_dirs`, and every run that a sweep.json there expects.
 
     Args:
-        runs_dir: holds run directories at any depth, or the tables that `collect` made of them.
+        runs_dirs: with run directories at any depth, or the tables that `collect` made of them.
 
     Raises:
         AnalysisError: for a missing or empty directory, a damaged file, or a run found twice.
     """
+    runs: dict[str, Run] = {}
+    for runs_dir in runs_dirs:
+        for run in _runs_in(runs_dir):
+            _add(runs, run)
+    ordered = [runs[key] for key in sorted(runs)]
+    return Sweep(tuple(ordered), tuple(_sweep_notes(ordered)))
+
+
+def _runs_in(runs_dir: Path) -> list[Run]:
     if not runs_dir.is_dir():
         raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
     runs = _collected(runs_dir) if is_collected(runs_dir) else _scattered(runs_dir)
@@ -98,14 +107,32 @@ def load_sweep(runs_dir: Path) -> Sweep:
         raise AnalysisError(
             f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
         )
-    return Sweep(tuple(runs), tuple(_sweep_notes(runs)))
+    return runs
 
 
 def _scattered(runs_dir: Path) -> list[Run]:
-    """Runs of run directories, in the order of their ids."""
-    found, expected = _found(runs_dir), _expected(runs_dir)
-    known = {key: replace(run, listed=key in expected) for key, run in found.items()}
-    return [run for _, run in sorted((expected | known).items())]
+    """Runs of run directories, and those that a sweep.json there expects."""
+    runs = _expected(runs_dir)
+    for run in _found(runs_dir):
+        _add(runs, run)
+    return list(runs.values())
+
+
+def _add(runs: dict[str, Run], run: Run) -> None:
+    """Put `run` among `runs`: one that is found takes the place of one that is only expected.
+
+    The same directory by two names counts once.
+    """
+    other = runs.get(run.run_id, run)
+    if None not in (run.directory, other.directory) and not _same(run, other):
+        raise found_twice(other, run)
+    found = run if other.directory is None else other
+    runs[run.run_id] = replace(found, listed=run.listed or other.listed)
+
+
+def _same(run: Run, other: Run) -> bool:
+    assert run.directory is not None and other.directory is not None
+    return run.directory.resolve() == other.directory.resolve()
 
 
 def _collected(directory: Path) -> list[Run]:
@@ -123,16 +150,13 @@ def _of_entry(tables: Collected, entry: Entry) -> Run:
     return Run(entry.info, entry.config, directory, entry.listed, (tables, entry.number))
 
 
-def _found(runs_dir: Path) -> dict[str, Run]:
-    runs: dict[str, Run] = {}
+def _found(runs_dir: Path) -> list[Run]:
+    runs = []
     for directory in store.run_directories(runs_dir):
         info = _read(directory / "run.json", lambda path: store.read_run(path.parent))
         _check_fields(info, f"{directory / 'run.json'}")
         config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
-        run = Run(info, config, directory)
-        if run.run_id in runs:
-            raise found_twice(runs[run.run_id], run)
-        runs[run.run_id] = run
+        runs.append(Run(info, config, directory))
     return runs
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,11 +24,36 @@ PAPER_TASKS = (
     "Swimmer",
     "Walker2d",
 )
+PAPER_STEPS = 1_000_000  # of every run in section 6, and Figure 3's horizontal axis
 RANDOM_POLICIES = {
     "gaussian": "unit Gaussian actions, not clipped",
     "gaussian_clipped": "unit Gaussian actions, clipped to the action space",
     "uniform": "uniform actions",
 }
+
+
+class Curve(NamedTuple):
+    """A published learning curve: `[G]` environment steps, ascending, and the return at each."""
+
+    steps: FloatArray
+    returns: FloatArray
+
+    def at(self, step: float) -> float:
+        """The return at `step`, on a line between the points; NaN outside of them.
+
+        The last point also stands for up to 1 % more: a million steps are 999,424 to ppo2.
+        """
+        if not self.steps[0] <= step <= 1.01 * self.steps[-1]:
+            return float("nan")
+        return float(np.interp(step, self.steps, self.returns))
+
+    def until(self, step: float) -> Curve:
+        """The curve up to `step`, which becomes its last point where the curve goes on."""
+        end = min(step, float(self.steps[-1]))
+        before = self.steps < end
+        return Curve(
+            np.append(self.steps[before], end), np.append(self.returns[before], self.at(end))
+        )
 
 
 def paper_table1(reference: Path) -> pd.DataFrame:
@@ -64,15 +91,33 @@ def paper_figure2(reference: Path) -> pd.DataFrame:
     return _csv(reference, "paper_fig2.csv", tuple(store.INTERPOLATION)).astype(float)
 
 
-def paper_figure3(reference: Path, algorithm: str = "PPO(Clip)") -> dict[str, FloatArray]:
-    """Figure 3 as digitized: task without version -> `[11]` returns at 0, 100k, ... 1M steps."""
-    path = reference / "paper_fig3_digitised.json"
+def paper_figure3(reference: Path, algorithm: str = "PPO(Clip)") -> dict[str, Curve]:
+    """Figure 3 as digitized, at 0, 100k, ... 1M steps, by task without version."""
+
+    def curve(values: Any) -> Curve:
+        returns = np.asarray(values["curve"], dtype=np.float64)
+        return Curve(np.linspace(0, PAPER_STEPS, len(returns)), returns)
+
+    return _curves(reference, "paper_fig3_digitised.json", algorithm, curve)
+
+
+def baselines_curves(reference: Path, algorithm: str) -> dict[str, Curve]:
+    """The benchmark of OpenAI Baselines, `ppo2` or `trpo_mpi`, by task without version."""
+
+    def curve(values: Any) -> Curve:
+        return Curve(*np.asarray(values, dtype=np.float64).T)
+
+    return _curves(reference, "baselines_mujoco1M_curves.json", algorithm, curve)
+
+
+def _curves(
+    reference: Path, name: str, algorithm: str, curve: Callable[[Any], Curve]
+) -> dict[str, Curve]:
+    """One algorithm's curves from a file of tasks, each with its algorithms."""
+    path = reference / name
     try:
         tasks = store.read_json(path)
-        return {
-            task_name(task): np.asarray(values[algorithm]["curve"], dtype=np.float64)
-            for task, values in tasks.items()
-        }
+        return {task_name(task): curve(values[algorithm]) for task, values in tasks.items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path, error) from error
 

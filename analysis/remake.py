@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from analysis import curves, origin, pilot, reading, table1
+from analysis import agreement, curves, figure3, origin, pilot, reading, table1
 from analysis.collected import is_collected
 from analysis.command import DEFAULT_REFERENCE, Command, Output
 from analysis.errors import AnalysisError
@@ -22,6 +22,8 @@ COMMANDS: tuple[Command, ...] = (
     pilot.COMMAND,
     reading.COMMAND,
     origin.COMMAND,
+    figure3.COMMAND,
+    agreement.COMMAND,
 )
 
 

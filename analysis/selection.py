@@ -14,9 +14,21 @@ from typing import Any
 from analysis.errors import AnalysisError
 from analysis.load import Run, Sweep, load_sweep
 
-# Where a run is put and watched; no part of what it computes. `budget` and `experiment` name
-# choices that show in other keys.
-_PLACEMENT = ("runs_dir", "logger", "device", "budget", "experiment", "progress")
+# Where a run is put and watched; no part of what it computes, so no part of its hash. `budget` and
+# `experiment` name choices that show in other keys.
+PLACEMENT = (
+    "runs_dir",
+    "logger",
+    "device",
+    "engine",
+    "budget",
+    "experiment",
+    "progress",
+    "profile",
+    "checkpoint",
+    "resume",
+    "retry_failed",
+)
 _IDENTITY = ("total_timesteps", "algorithm", "recipe", "num_envs", "env_id")
 # The same facts under the names they have in config.yaml.
 _IDENTITY_IN_CONFIG = ("algorithm.name", "recipe.name", "env.num_envs", "env.id")
@@ -51,7 +63,7 @@ def selected_sweep(options: argparse.Namespace) -> Sweep:
     for key in ("budget", "recipe"):
         if (value := getattr(options, key)) is not None:
             conditions.append(Condition(key, value))
-    return select(load_sweep(options.runs), conditions)
+    return select(load_sweep(*options.runs), conditions)
 
 
 def parse_condition(text: str) -> Condition:
@@ -141,7 +153,7 @@ def facts(run: Run) -> dict[str, str]:
     """What the result of `run` depends on, as far as it is known, its seed apart: key -> value."""
     known = {key: show(run.info[key]) for key in _IDENTITY}
     for key, value in _flat(run.config or {}):
-        placed = under(key, (*_PLACEMENT, "seed"))
+        placed = under(key, (*PLACEMENT, "seed"))
         if not placed and key not in (*_IDENTITY, *_IDENTITY_IN_CONFIG):
             known[key] = show(value)
     return known

@@ -99,3 +99,14 @@ def curve_interval(values: FloatArray, replicates: int, rng: np.random.Generator
     if len(values) < 2:
         return np.full((2, values.shape[1]), np.nan)
     return bounds(replicate_means(values, replicates, rng))
+
+
+def difference_interval(
+    x: FloatArray, y: FloatArray, replicates: int, rng: np.random.Generator, level: float = LEVEL
+) -> Interval:
+    """Percentile interval of mean(x) - mean(y), `[n]` and `[m]` resampled each by itself."""
+    if min(len(x), len(y)) < 2:
+        return UNKNOWN
+    apart = replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng)
+    low, high = bounds(apart, level)
+    return Interval(float(low), float(high))

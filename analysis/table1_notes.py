@@ -88,7 +88,7 @@ def protocol(sweep: Sweep) -> str:
 def provenance(runs: tuple[Run, ...]) -> list[str]:
     """A note for each circumstance, harmless to the configuration, that the runs do not share."""
     found = []
-    for key in ("git_revision", "versions", "device"):
+    for key in ("git_revision", "versions", "device", "engine"):
         values = sorted({show(run.info[key]) for run in runs if key in run.info})
         if len(values) > 1:
             found.append(f"The runs differ in {key}: {'; '.join(values)}.")

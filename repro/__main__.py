@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import hydra
@@ -64,9 +64,14 @@ def run(arguments: Sequence[str]) -> int:
         0 done, 1 a run crashed or could not be written, 2 bad input, 3 damaged files, 4 a run
         stopped being finite, 75 interrupted or another process's: the same command goes on.
     """
+    return guarded(lambda: _run(arguments))
+
+
+def guarded(act: Callable[[], int]) -> int:
+    """An exit code whatever happens, and one sentence on what the user can change."""
     full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        return _run(arguments)
+        return act()
     except (ConfigError, *cli_errors.COMPOSITION_ERRORS) as error:
         if full_errors:
             traceback.print_exc()
@@ -93,7 +98,7 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     options = _parse(arguments)
     cli_errors.check_overrides(options.overrides, options.config_dir)
-    codes = [_train(_checked(node, options.overrides)) for node in _compose(arguments)]
+    codes = [train(_checked(node, options.overrides)) for node in _compose(arguments)]
     return max(codes, default=0)
 
 
@@ -146,7 +151,7 @@ def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full
 
 
-def _train(config: Config) -> int:
+def train(config: Config) -> int:
     """One run, here and now."""
     from repro import checks, store
 
@@ -172,8 +177,9 @@ def _train(config: Config) -> int:
         say(str(outcome.error), sys.stderr)
         return EXIT_PREEMPTED
     if outcome.status == store.FAILED:
-        say(f"{outcome.error} (see {outcome.directory})", sys.stderr)
-        return EXIT_NUMERICAL
+        say(f"{outcome.error} (see {outcome.directory / 'error.log'})", sys.stderr)
+        numerical = "failed_iteration" in store.read_run(outcome.directory)
+        return EXIT_NUMERICAL if numerical else EXIT_CRASHED
     say(f"done: {directory}{_score(directory)}")
     return 0
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -91,7 +91,9 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
         ConfigError: the first, with the nearest name that there is.
     """
     for override in parse(overrides):
-        if not override.is_hydra_override():
+        if override.is_hydra_override():
+            _check_hydras_own(override)
+        else:
             _check_override(override, groups(config_dir))
         if override.key_or_group == "experiment":
             for name in _values(override):
@@ -154,8 +156,17 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
         raise ConfigError(f"{line}: {key} has a value already: leave out the +.")
 
 
+def _check_hydras_own(override: Override) -> None:
+    """Hydra says of a wrong name what there is, but stumbles over what is no name."""
+    key = override.key_or_group
+    if "/" in key and not all(isinstance(value, str) for value in _values(override)):
+        raise ConfigError(f"{override.input_line}: write one name, such as {key}=population.")
+
+
 def _check_choice(override: Override, options: Sequence[str]) -> None:
     group, line = override.key_or_group, str(override.input_line)
+    if isinstance(override.value(), RangeSweep | IntervalSweep):
+        raise ConfigError(f"{line} holds numbers, but {group} can be {_listed(options)}.")
     for option in _values(override):
         if isinstance(option, list):
             listed = ",".join(str(name) for name in option)

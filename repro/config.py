@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from repro import counterparts, settings
+from repro import counterparts, preprocessing, settings
 from repro.errors import ConfigError
 from repro.names import check_choice
 from repro.preprocessing import AtariConfig
@@ -52,6 +52,7 @@ NOT_HASHED = (
     "checkpoint",
     "resume",
     "retry_failed",
+    "stall_timeout",
 )
 
 
@@ -156,6 +157,7 @@ class Config:
     experiment: str | None = None
     probe: str = "none"  # none | interpolation
     retry_failed: bool = False
+    stall_timeout: float | None = None  # seconds without a step, after which it is given up
 
     @property
     def batch_size(self) -> int:
@@ -198,7 +200,7 @@ class Config:
     @property
     def hash(self) -> str:
         """SHA-256 over everything that the result depends on."""
-        return _digest(self.hashed())
+        return hash_of(self.as_dict())
 
     def hashed(self) -> dict[str, Any]:
         """What `hash` is of."""
@@ -224,7 +226,7 @@ def from_omegaconf(node: DictConfig) -> Config:
         ConfigError: what is missing or wrong, and what to change.
     """
     algorithm = settings.of(node)
-    check_game(node)
+    preprocessing.check_game(node)
     schema = OmegaConf.structured(Config(algorithm=algorithm()))
     merged = OmegaConf.merge(schema, settings.without_foreign_offers(node, algorithm))
     missing = sorted(str(key) for key in OmegaConf.missing_keys(merged))
@@ -241,6 +243,11 @@ def from_omegaconf(node: DictConfig) -> Config:
 def from_dict(values: Mapping[str, Any]) -> Config:
     """The configuration that `as_dict` came from (a run's `config.yaml`)."""
     return from_omegaconf(OmegaConf.create(dict(values)))
+
+
+def hash_of(values: Mapping[str, Any]) -> str:
+    """`Config.hash` of what a run's `config.yaml` holds, whatever keys there were then."""
+    return _digest(_without(dict(values), NOT_HASHED))
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -274,6 +281,7 @@ _POSITIVE = (
     "recipe.max_grad_norm",
     "recipe.early_stop_kl",
     "checkpoint.max_share",
+    "stall_timeout",
 )
 _NOT_NEGATIVE = (
     "seed",
@@ -310,8 +318,8 @@ def validate(config: Config) -> None:
     _check_range(config, "checkpoint.keep", "2 or more", lambda x: x >= 2)
     if config.algorithm.takes_objective:
         _validate_objective(config.objective)
+    preprocessing.check(config)
     _validate_parts(config)
-    _validate_frames(config)
     counterparts.check(config)
     _validate_sizes(config)
 
@@ -346,51 +354,9 @@ def _validate_objective(objective: Mapping[str, Any]) -> None:
         )
 
 
-def check_game(node: DictConfig) -> None:
-    """A game has no default, and its id would be the first to be missed."""
-    env = node.get("env")
-    if env and env.get("backend") == "atari" and not env.get("game"):
-        raise ConfigError("env.game has no value: choose a game, such as env.game=pong.")
-
-
-def _validate_frames(config: Config) -> None:
-    """Whether networks and switches are for frames where the task has them, and only there."""
-    env, policy = config.env, config.policy
-    if env.backend != "atari" and (env.game, env.atari) != (None, None):
-        raise ConfigError(f"env.game and env.atari are for env=atari, not for env={env.name}.")
-    if env.atari is None:
-        return
-    if config.algorithm.foreign:
-        raise ConfigError(
-            f"algorithm={config.algorithm.name} does not know env=atari yet: say algorithm=ppo or "
-            "a2c."
-        )
-    if config.recipe.observation_normalization != "none":
-        raise ConfigError(
-            f"recipe.observation_normalization={config.recipe.observation_normalization} is for "
-            "vectors: for frames say none."
-        )
-    convolutions = policy.convolutions or [[1, 1, 1]]
-    if any(len(each) != 3 or min(each) < 1 for each in convolutions):
-        raise ConfigError(
-            f"policy.convolutions={policy.convolutions} must hold lists of three numbers of 1 or "
-            "more, [channels, kernel, stride]."
-        )
-
-
 def _validate_parts(config: Config) -> None:
     """Whether the algorithm can do what the other groups ask of it."""
     name = config.algorithm.name
-    if config.policy.convolutions and not config.policy.shared:
-        raise ConfigError(
-            f"policy.shared=false, but policy={config.policy.name} has convolutions for the policy "
-            "and the value function together: say policy.shared=true."
-        )
-    if config.policy.convolutions and config.algorithm.separate_networks:
-        raise ConfigError(
-            f"policy={config.policy.name} shares its convolutions, but algorithm={name} changes "
-            "the policy without its value function: say algorithm=ppo or a2c."
-        )
     if config.policy.shared and config.algorithm.separate_networks:
         raise ConfigError(
             f"policy.shared=true, but algorithm={name} changes the policy without its value "

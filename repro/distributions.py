@@ -23,6 +23,10 @@ class DiagonalGaussian(NamedTuple):
         """Mean plus std times standard normal `noise` [..., A]."""
         return torch.addcmul(self.mean, noise, self.log_std.exp())
 
+    def mode(self) -> Tensor:
+        """The likeliest action [..., A]."""
+        return self.mean
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """log pi(a|s) in nats: [..., A] -> [...]."""
         z = (actions - self.mean) * torch.exp(-self.log_std)
@@ -73,6 +77,10 @@ class Categorical(NamedTuple):
         """Index of the first action whose cumulative probability exceeds `noise` [...], uniform."""
         cumulative = torch.softmax(self.logits, -1).cumsum(-1)[..., :-1]
         return (cumulative <= noise[..., None]).sum(-1)
+
+    def mode(self) -> Tensor:
+        """Index of the likeliest action, the first where several are. [...]."""
+        return self.logits.argmax(-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """log pi(a|s) in nats: indices [...] -> [...]."""

@@ -19,6 +19,23 @@ class NumericalError(ArithmeticError):
     """A run stopped being finite (exit code 4)."""
 
 
+class LockedError(RuntimeError):
+    """Another process has the run (exit code 75): the same command, later."""
+
+
+class TaskError(RuntimeError):
+    """A task raised, or returned what is no step of its spaces.
+
+    Attributes:
+        index: whose it is, from 0: an environment of a `VectorEnv`, a learner of a pack.
+    """
+
+    def __init__(self, text: str, index: int) -> None:
+        """Say what happened to which one."""
+        super().__init__(text)
+        self.index = index
+
+
 class StorageError(OSError):
     """A result could not be written, as on a full disk; what was saved before is whole."""
 

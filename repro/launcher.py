@@ -24,7 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from repro import cli_errors
-from repro.config import check_game, from_omegaconf
+from repro.config import from_omegaconf
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -34,6 +34,7 @@ from repro.errors import (
     ConfigError,
 )
 from repro.names import check_choice
+from repro.preprocessing import check_game
 
 if TYPE_CHECKING:  # it loads torch: not before the configuration has passed
     from repro.sweep import End

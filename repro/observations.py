@@ -16,6 +16,7 @@ from torch import Tensor
 from repro.config import RecipeConfig
 from repro.frames import FrameStacks, Inputs
 from repro.normalize import ObservationNormalizer
+from repro.oddities import Oddity, first_not_finite
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, int, int]  # P, T, N
@@ -74,9 +75,39 @@ class FlatObservations:
         """Last observations of episodes, [P, T N, D]; meaningless where none ended."""
         return None if self._finals is None else self._finals.to(self._device).flatten(1, 2)
 
-    def finite(self) -> Array:
-        """Of the rollout, by learner: [P]."""
-        return np.asarray(np.isfinite(self.raw).all((1, 2, 3)))
+    def finite(self, truncated: Array) -> Array:
+        """Of the rollout, [P]; with the last observations that a truncated episode's value is of.
+
+        Args:
+            truncated: [P, T, N] bool.
+        """
+        finite = np.asarray(np.isfinite(self.raw).all((1, 2, 3)))
+        if self._finals is not None:
+            for p in np.flatnonzero(finite & truncated.any((1, 2))).tolist():
+                finite[p] = self._last_is_finite(p, truncated).all()
+        return finite
+
+    def first_not_finite(
+        self, learner: int, rewards: Array, truncated: Array, current: Array
+    ) -> Oddity:
+        """The first value of a learner's rollout, of which there is one, that is no number.
+
+        Args:
+            learner: which.
+            rewards: [P, T, N].
+            truncated: [P, T, N] bool.
+            current: observations after the rollout, [P, N, D].
+        """
+        observations = np.concatenate([self.raw[learner], current[learner][None]])
+        last = np.where(self._last_is_finite(learner, truncated), 0.0, np.nan)
+        return first_not_finite(rewards[learner], last, observations)
+
+    def _last_is_finite(self, learner: int, truncated: Array) -> Array:
+        """[T, N, D]: whether those that a truncated episode's value is of are numbers."""
+        if self._finals is None:
+            return np.ones(self.raw.shape[1:], np.bool_)
+        finite = np.isfinite(self._finals[learner].numpy())
+        return np.asarray(finite | ~truncated[learner, :, :, None])
 
     def renormalize(self) -> Tensor | None:
         """Take the rollout into the statistics, and normalize it by the new ones.
@@ -172,9 +203,17 @@ class FrameObservations:
         """Never: `Collector` evaluates the few that count as they come."""
         return None
 
-    def finite(self) -> Array:
+    def finite(self, truncated: Array) -> Array:
         """They are whole numbers: [P]."""
         return np.ones(len(self._rows), np.bool_)
+
+    def first_not_finite(
+        self, learner: int, rewards: Array, truncated: Array, current: Array
+    ) -> Oddity:
+        """A reward: frames are whole numbers. Arguments as in `FlatObservations`."""
+        _, horizon, num_envs, _ = self._rows.shape
+        nothing = np.zeros((horizon + 1, num_envs, 0))
+        return first_not_finite(rewards[learner], nothing[1:], nothing)
 
     def renormalize(self) -> Tensor | None:
         """Frames are divided by 255, and no more."""

@@ -30,7 +30,12 @@ class MLPActorCritic:
     """Section 6.1: multilayer perceptrons for the policy's mean (or logits) and the value.
 
     A Gaussian's log standard deviations are parameters of their own, the same in every state.
+
+    Attributes:
+        stochastic: whether actions are more than their distribution's mode.
     """
+
+    stochastic = True
 
     def __init__(
         self,
@@ -100,6 +105,13 @@ class MLPActorCritic:
         return {
             name: np.ascontiguousarray(parameters[name][tuple(slice(n) for n in shape)])
             for name, shape in self.shapes.items()
+        }
+
+    def pad(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """What `trim` was given."""
+        return {
+            name: array if name == "log_std" else self._pad(name, array)
+            for name, array in parameters.items()
         }
 
     def distribution(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Distribution:

@@ -1,6 +1,7 @@
-"""From a game's frames to what its learner sees: what each switch may be.
+"""From a game's frames to what its learner sees: what each switch may be, and what goes with it.
 
-`conf/env/atari.yaml` has their values and sources, `repro.envs.atari` does what they say.
+`conf/env/atari.yaml` has their values and sources, `repro.envs.atari` does what they say. This
+module imports no torch.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig
+
+from repro.errors import ConfigError
 
 
 def _number(meaning: str) -> Any:
@@ -31,3 +34,56 @@ class AtariConfig:
     clip_rewards: bool = MISSING
     frame_stack: int = _number("above 0")
     stack_padding: str = field(default=MISSING, metadata={"choices": ("reset", "zero")})
+
+
+def check_game(node: DictConfig) -> None:
+    """Raise a ConfigError for Atari without a game: its id would be the first to be missed."""
+    env = node.get("env")
+    if env and env.get("backend") == "atari" and not env.get("game"):
+        raise ConfigError("env.game has no value: choose a game, such as env.game=pong.")
+
+
+def check(config: Any) -> None:
+    """Refuse networks and switches of frames where there are none, or others where there are.
+
+    Args:
+        config: a `repro.config.Config`, in whose parts everything has a valid value.
+
+    Raises:
+        ConfigError: the first.
+    """
+    env = config.env
+    if env.backend != "atari" and (env.game, env.atari) != (None, None):
+        raise ConfigError(f"env.game and env.atari are for env=atari, not for env={env.name}.")
+    if config.policy.convolutions is not None:
+        _check_networks(config.policy, config.algorithm)
+    if env.atari is None:
+        return
+    if config.algorithm.foreign:
+        raise ConfigError(
+            f"algorithm={config.algorithm.name} does not know env=atari yet: say algorithm=ppo or "
+            "a2c."
+        )
+    normalization = config.recipe.observation_normalization
+    if normalization != "none":
+        raise ConfigError(
+            f"recipe.observation_normalization={normalization} is for vectors: for frames say none."
+        )
+
+
+def _check_networks(policy: Any, algorithm: Any) -> None:
+    if any(len(each) != 3 or min(each) < 1 for each in policy.convolutions):
+        raise ConfigError(
+            f"policy.convolutions={policy.convolutions} must hold lists of three numbers of 1 or "
+            "more, [channels, kernel, stride]."
+        )
+    if not policy.shared:
+        raise ConfigError(
+            f"policy.shared=false, but policy={policy.name} has convolutions for the policy and "
+            "the value function together: say policy.shared=true."
+        )
+    if algorithm.separate_networks:
+        raise ConfigError(
+            f"policy={policy.name} shares its convolutions, but algorithm={algorithm.name} changes "
+            "the policy without its value function: say algorithm=ppo or a2c."
+        )

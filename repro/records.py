@@ -42,6 +42,7 @@ class Iteration:
         failed: learner -> one sentence, for learners that stopped being finite in this iteration.
         finished: learners for which this was the last iteration.
         seconds: wall time by phase (env, forward, update, other), of the whole pack.
+        remarks: learner -> one sentence on what its task does that it says it does not.
         tables: further tables of a learner by name, such as a probe's.
     """
 
@@ -53,4 +54,5 @@ class Iteration:
     failed: dict[int, str]
     finished: list[int]
     seconds: dict[str, float]
+    remarks: dict[int, str] = field(default_factory=dict)
     tables: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)

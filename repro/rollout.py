@@ -6,8 +6,9 @@ environment of P N members, so a step costs one call whatever P is.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,12 @@ from repro import gpu, native
 from repro.config import Config
 from repro.distributions import Categorical, Distribution
 from repro.envs.vector import VectorEnv
+from repro.errors import TaskError
 from repro.frames import Inputs
 from repro.native import Buffers, Networks
 from repro.normalize import RewardScaler
 from repro.observations import FlatObservations, FrameObservations
+from repro.oddities import bounds
 from repro.policies import Bound
 from repro.population import Streams
 from repro.records import Episodes
@@ -80,13 +83,15 @@ class Collector:
         self.bootstrap = config.recipe.time_limit == "bootstrap"
         self.seconds = {"env": 0.0, "forward": 0.0}
         self.steps = 0  # of one learner, all its actors together
+        self._declared = bounds(envs)
         self._action_box = _action_box(envs, device) if config.recipe.clip_actions else None
         self._seen = self._observations_of(config)
         gamma = np.array([c.algorithm.gamma for c in configs])
         self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
         self._allocate()
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
-        self._observations = self._by_learner(envs.reset(seed=seeds)[0])
+        with self._naming_learners():
+            self._observations = self._by_learner(envs.reset(seed=seeds)[0])
         self._seen.see(self._observations)
         self._returns = np.zeros((self.learners, self.num_envs))
         self._lengths = np.zeros((self.learners, self.num_envs), np.int64)
@@ -129,7 +134,15 @@ class Collector:
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
-        """Run the policies for T steps. The tensors returned are overwritten by the next call."""
+        """Run the policies for T steps. The tensors returned are overwritten by the next call.
+
+        Raises:
+            TaskError: a task raised; its index is the learner's.
+        """
+        with self._naming_learners():
+            return self._collect(iteration)
+
+    def _collect(self, iteration: int) -> Rollout:
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
         self._draw_noise()
@@ -253,9 +266,51 @@ class Collector:
         return self.networks.value(finals).view(self._values.shape)
 
     def _finite(self) -> Array:
-        finite = self._seen.finite() & np.isfinite(self._rewards).all((1, 2))
+        finite = self._seen.finite(self._truncated) & np.isfinite(self._rewards).all((1, 2))
         current = self._observations.reshape(self.learners, -1)
         return np.asarray(finite & np.isfinite(current).all(1))
+
+    def not_finite(self, learner: int) -> str:
+        """The first value of the last rollout that is no number, and which environment gave it."""
+        odd = self._seen.first_not_finite(
+            learner, self._rewards, self._truncated, self._observations
+        )
+        step = self.steps // self.num_envs - self.horizon + odd.step
+        when = f"in step {step}" if step else "at its reset"
+        place = self._environment(learner, odd.environment)
+        return f"{place} returned a value that is not finite {when}: its {odd.field}"
+
+    def outside(self) -> dict[int, str]:
+        """Learner -> a sentence on its task, where an observation is outside of what is declared.
+
+        Only the first such observation of a pack is told: bounds are a promise to whoever reads
+        them, and nothing here depends on them.
+        """
+        if self._declared is None or isinstance(self._seen, FrameObservations):
+            return {}
+        raw, (low, high) = self._seen.raw, self._declared
+        for p, t, n, d in np.argwhere((raw < low) | (raw > high))[:1]:
+            self._declared = None
+            value = f"observation[{d}] = {raw[p, t, n, d]:g}"
+            declared = f"[{low[d]:g}, {high[d]:g}], which its task declares"
+            return {int(p): f"{self._environment(p, n)} returned {value}, outside of {declared}"}
+        return {}
+
+    def _environment(self, learner: int, n: int) -> str:
+        """Which environment, and the seed that its first episode began from."""
+        seed = self.streams[learner].env_seeds(self.num_envs)[n]
+        return f"environment {n} of {self.num_envs} (seed {seed})"
+
+    @contextlib.contextmanager
+    def _naming_learners(self) -> Iterator[None]:
+        """A task's error becomes one that names the learner, its environment and the step."""
+        try:
+            yield
+        except TaskError as error:
+            learner, n = divmod(error.index, self.num_envs)
+            step = f"in step {self.steps // self.num_envs + 1}"
+            text = f"{self._environment(learner, n)}: {error}, {step}"
+            raise TaskError(text, learner) from error
 
     def renormalize(self, rollout: Rollout) -> None:
         """Take the rollout into the observations' statistics, and normalize it by the new ones.
@@ -310,7 +365,8 @@ class Collector:
                 self._lengths[learner] = state["episodes"]["length"]
         else:
             seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
-            self.envs.restart(self._rows(learner), seeds)
+            with self._naming_learners():
+                self.envs.restart(self._rows(learner), seeds)
             self._returns[learner], self._lengths[learner] = 0, 0
         self._observations = self._by_learner(self.envs.observations)
 

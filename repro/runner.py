@@ -12,7 +12,7 @@ from repro.algorithms import ALGORITHMS
 from repro.algorithms.learners import Learners
 from repro.algorithms.ppo import PPO
 from repro.config import Config
-from repro.errors import ConfigError, CorruptError
+from repro.errors import ConfigError, CorruptError, TaskError
 from repro.names import check_choice
 from repro.probes import interpolation
 from repro.records import Iteration
@@ -58,6 +58,11 @@ class Training:
         finally:
             self._algorithm.close()
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """The iteration under way, and a learner's environment steps so far."""
+        return self._algorithm.iteration, self._algorithm.steps
+
     def checkpoint(self, learner: int) -> dict[str, Any] | None:
         """All that a learner's coming iterations depend on; None where that cannot be told.
 
@@ -74,7 +79,7 @@ class Training:
         """
         try:
             self._algorithm.restore(learner, state)
-        except ConfigError:
+        except (ConfigError, TaskError):
             raise
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CorruptError(

@@ -140,23 +140,34 @@ class Saver:
         """
         begin = time.monotonic()
         for p, boundary in self._boundaries.items():
-            if self._saved.get(p) == boundary.iteration:
-                continue
-            try:
-                self._save(p, boundary, writers[p])
-                self._saved[p] = boundary.iteration
-            except (OSError, NumericalError) as error:
-                before = self._saved.get(p)
-                kept = f"the one of iteration {before} stays" if before else "there is none yet"
-                say(
-                    f"{self._configs[p].run_id}: the checkpoint of iteration {boundary.iteration} "
-                    f"could not be saved ({error}); {kept}.",
-                    sys.stderr,
-                )
-                if isinstance(error, OSError):
-                    break  # the others' disk is the same
+            if isinstance(self._attempt(p, boundary, writers[p]), OSError):
+                break  # the others' disk is the same
         self._last = time.monotonic()
         self._cost = self._last - begin
+
+    def save_one(self, p: int, writer: RunWriter) -> int | None:
+        """Save a learner that is about to fail; the iteration that it can go on from, if any."""
+        if p in self._boundaries:
+            self._attempt(p, self._boundaries[p], writer)
+        return self._saved.get(p)
+
+    def _attempt(self, p: int, boundary: _Boundary, writer: RunWriter) -> Exception | None:
+        """Save, or say why not."""
+        if self._saved.get(p) == boundary.iteration:
+            return None
+        try:
+            self._save(p, boundary, writer)
+        except (OSError, NumericalError) as error:
+            before = self._saved.get(p)
+            kept = f"the one of iteration {before} stays" if before else "there is none yet"
+            say(
+                f"{self._configs[p].run_id}: the checkpoint of iteration {boundary.iteration} "
+                f"could not be saved ({error}); {kept}.",
+                sys.stderr,
+            )
+            return error
+        self._saved[p] = boundary.iteration
+        return None
 
     def _save(self, p: int, boundary: _Boundary, writer: RunWriter) -> None:
         checkpoint.save(

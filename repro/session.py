@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import time
 import traceback
@@ -12,9 +13,18 @@ from typing import NamedTuple
 
 import torch
 
-from repro import checkpoint, locks, provenance, resume, sinks, store
+from repro import (
+    checkpoint,
+    failures,
+    locks,
+    provenance,
+    resume,
+    sinks,
+    stalls,
+    store,
+)
 from repro.config import Config
-from repro.errors import ConfigError, StorageError
+from repro.errors import ConfigError, StorageError, TaskError
 from repro.profile import Profile
 from repro.progress import say
 from repro.records import Iteration
@@ -60,7 +70,8 @@ def run_pack(
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
     A run that is DONE already is skipped; one that was not finished goes on from its newest
-    checkpoint. A learner that stops being finite ends as FAILED while the others go on. A run whose
+    checkpoint. A learner that stops being finite, or whose task raises, ends as FAILED while the
+    others go on. A run whose
     directory another process still owns after `patience` seconds is left to that process. A signal
     to leave saves all runs, marks them PREEMPTED and is raised.
 
@@ -88,17 +99,53 @@ def _run_owned(configs: Sequence[Config], report: Report | None) -> list[Outcome
         for config, directory in zip(configs, directories, strict=True)
     ]
     with Deferral() as signals:
-        starts, damaged = _starts([configs[i] for i in waiting], [directories[i] for i in waiting])
-        for i, error in damaged.items():
-            outcomes[waiting[i]] = outcomes[waiting[i]]._replace(status=CORRUPT, error=error)
-        for start in starts:
-            members = [waiting[i] for i in start.members]
-            places = [directories[i] for i in members]
-            pack = _Pack([configs[i] for i in members], places, start, signals)
-            so_far = _behind(report, outcomes, configs)
-            for i, outcome in zip(members, pack.train(so_far), strict=True):
-                outcomes[i] = outcome
+        while waiting:
+            chosen = [configs[i] for i in waiting]
+            starts, damaged = _starts(chosen, [directories[i] for i in waiting])
+            for i, error in damaged.items():
+                outcomes[waiting[i]] = outcomes[waiting[i]]._replace(status=CORRUPT, error=error)
+            left = []
+            for start in starts:
+                members = [waiting[i] for i in start.members]
+                so_far = _behind(report, outcomes, configs)
+                ended = _train([configs[i] for i in members], start, signals, so_far)
+                for position, i in enumerate(members):
+                    if position in ended:
+                        outcomes[i] = ended[position]
+                    else:
+                        left.append(i)
+            waiting = left
+            configs = [_once(config) for config in configs]
     return outcomes
+
+
+def _once(config: Config) -> Config:
+    """For the second time that a run is begun: `resume=never` has been done."""
+    return dataclasses.replace(config, resume="exact") if config.resume == "never" else config
+
+
+def _train(
+    configs: Sequence[Config], start: resume.Start, signals: Deferral, report: Report | None
+) -> dict[int, Outcome]:
+    """Train runs that are at one iteration.
+
+    Returns:
+        How they ended, by position; without those that are to be taken up again, since a task of
+        another one has raised.
+    """
+    places = [config.directory for config in configs]
+    with stalls.Watch(configs, places) as watch:
+        try:
+            pack = _Pack(configs, places, start, signals)
+        except TaskError as error:
+            culprit = configs[error.index]
+            text = f"{culprit.run_id} failed before its first step: {error}"
+            failures.mark(culprit, store.FAILED, text)
+            failures.explain(culprit, text, start.iteration, error)
+            ended = Outcome(culprit.run_id, places[error.index], store.FAILED, text)
+            return {error.index: ended}
+        watch.training = pack.training
+        return pack.train(report)
 
 
 def _behind(
@@ -149,6 +196,7 @@ class _Pack:
         self.flushed = time.monotonic()
         self.failed = 0
         self.open = dict(enumerate(self._writers(start)))
+        self.number = start.iteration
         self.first = self.step = start.iteration * configs[0].batch_size
         self.sinks: list[sinks.Sink] = []
         self.outcomes: dict[int, Outcome] = {}
@@ -179,7 +227,8 @@ class _Pack:
                 "choose another."
             ) from error
 
-    def train(self, report: Report | None) -> list[Outcome]:
+    def train(self, report: Report | None) -> dict[int, Outcome]:
+        """Until all have ended, or the task of one has raised: then the others are not in it."""
         self.saver.announce()
         try:
             for config, directory in zip(self.configs, self.directories, strict=True):
@@ -189,17 +238,20 @@ class _Pack:
                 if report is not None:
                     report(self._progress(record))
                 self.signals.check()
+        except TaskError as error:
+            self._leave_out(error)
+            return self.outcomes
         except BaseException as error:
             self._abandon(error)
             raise
         if self.configs[0].profile:
             steps = (self.step - self.first) * len(self.configs)
             say(self.profile.text(len(self.configs), max(1, steps)))
-        return [self.outcomes[p] for p in range(len(self.configs))]
+        return self.outcomes
 
     def _take(self, record: Iteration) -> None:
         self.profile.add(record.seconds)
-        self.step = record.step
+        self.number, self.step = record.number, record.step
         share = 1 / max(1, len(record.active))
         times = {f"time_{phase}": seconds * share for phase, seconds in record.seconds.items()}
         for p in record.active:
@@ -216,7 +268,10 @@ class _Pack:
             for name, columns in record.tables.get(p, {}).items():
                 path = self.directories[p] / f"{name}.parquet"
                 store.write_table(path, columns, store.TABLES[name])
+        for p, remark in record.remarks.items():
+            say(f"{self.configs[p].run_id}: {remark}.", sys.stderr)
         for p, error in record.failed.items():
+            self._explain(p, error)
             self._close(p, store.FAILED, error=error, failed_iteration=record.number)
         for p in record.finished:
             self._close(p, store.DONE)
@@ -265,6 +320,22 @@ class _Pack:
         except OSError as error:
             say(f"The tables cannot be written for now ({error}).", sys.stderr)
         self.flushed = time.monotonic()
+
+    def _explain(self, p: int, text: str, error: BaseException | None = None) -> None:
+        """Keep what it takes to see a failure again: the state before it, and a word on it."""
+        saved = self.saver.save_one(p, self.open[p])
+        failures.explain(self.configs[p], text, saved, error)
+
+    def _leave_out(self, error: TaskError) -> None:
+        """A task has raised: its run has failed, the others are saved to go on without it."""
+        self.saver.save(self.open)
+        culprit = self.configs[error.index].run_id
+        text = f"{culprit} failed in iteration {self.number + 1}: {error}"
+        self._explain(error.index, text, error)
+        self._close(error.index, store.FAILED, error=text)
+        for p in list(self.open):
+            self._close(p, store.PREEMPTED, error=f"it goes on without {culprit}")
+            del self.outcomes[p]
 
     def _abandon(self, error: BaseException) -> None:
         """An interruption or a bug: save all runs as they last were, and say what happened."""

@@ -6,6 +6,7 @@
     DIR/<run_id>/episodes.parquet  one row a finished training episode
     DIR/<run_id>/progress.parquet  one row an iteration
     DIR/<run_id>/parameters.npz    final parameters and normalizer
+    DIR/<run_id>/evaluations.parquet  one row an episode of `python -m repro.evaluate`
     DIR/<run_id>/checkpoints/      what an unfinished run goes on from (`repro.checkpoint`)
 
 Everything is written beside its place and renamed. Tables carry page checksums, which `read_*`
@@ -20,7 +21,7 @@ import json
 import os
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,6 +78,16 @@ PROGRESS: dict[str, tuple[str, str]] = {
     "time_update": ("float64", "seconds in advantages, losses, gradients and Adam"),
     "time_other": ("float64", "seconds elsewhere in the iteration"),
 }
+EVALUATIONS: dict[str, tuple[str, str]] = {
+    "evaluation": ("int64", "number of the evaluation among those of the run, from 1"),
+    "deterministic": ("bool", "the likeliest action each time; false: one drawn from the policy"),
+    "seed": ("int64", "of the evaluation: with `episode` it settles the start and the noise"),
+    "episode": ("int64", "from 1"),
+    "return": ("float64", "sum of the task's own rewards, as in EPISODES"),
+    "length": ("int64", "steps of the episode"),
+    "time_at": ("string", "when the evaluation ended, UTC"),
+    "versions": ("string", "JSON: what it ran on, as run.json's `versions`, and git_revision"),
+}
 INTERPOLATION: dict[str, tuple[str, str]] = {
     "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),
     "kl": ("float64", "E[KL(old, theta)]"),
@@ -87,6 +98,7 @@ INTERPOLATION: dict[str, tuple[str, str]] = {
 
 # Tables that a probe adds to a run directory, `<name>.parquet`.
 TABLES = {"interpolation": INTERPOLATION}
+EVALUATIONS_FILE = "evaluations.parquet"
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -158,8 +170,12 @@ def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, remedy: str = "run that configuration again") -> pd.DataFrame:
     """A table with its page checksums verified.
+
+    Args:
+        path: the file.
+        remedy: what to do when it is damaged.
 
     Raises:
         ValueError: naming the file, when it is damaged.
@@ -170,7 +186,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise CorruptError(f"{path} is damaged ({error}): run that configuration again.") from error
+        raise CorruptError(f"{path} is damaged ({error}): {remedy}.") from error
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -227,8 +243,10 @@ class RunWriter:
         """
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("episodes.parquet", "progress.parquet", "parameters.npz"):
+        for name in ("episodes.parquet", "progress.parquet", "parameters.npz", EVALUATIONS_FILE):
             (directory / name).unlink(missing_ok=True)
+        for litter in directory.glob("*.tmp-????????"):  # of a process killed while it wrote
+            litter.unlink()
         text = yaml.safe_dump(dict(config), sort_keys=False)
         write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
         self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
@@ -291,9 +309,12 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     path = directory / "config.yaml"
     try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CorruptError(f"{path} is damaged: run that configuration again.") from error
+    if not isinstance(values, dict):
+        raise CorruptError(f"{path} holds no configuration: run that configuration again.")
+    return values
 
 
 def read_parameters(directory: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -332,6 +353,40 @@ def verify_parameters(directory: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_evaluations(directory: Path) -> pd.DataFrame:
+    """Every evaluation so far, in the order in which they ended; no rows where there was none.
+
+    Raises:
+        ValueError: naming the file, when it is damaged.
+    """
+    path = directory / EVALUATIONS_FILE
+    if not path.exists():
+        return pd.DataFrame({name: [] for name in EVALUATIONS})
+    remedy = "move it away, and evaluate again"
+    frame = read_table(path, remedy)
+    if list(frame) != list(EVALUATIONS):
+        raise CorruptError(f"{path} has other columns than an evaluation: {remedy}.")
+    return frame
+
+
+def append_evaluation(directory: Path, columns: Mapping[str, Sequence[Any]]) -> int:
+    """Add an evaluation's rows to those that are there, atomically.
+
+    Args:
+        directory: of a run; the caller has its lock, or rows of another evaluation may be lost.
+        columns: those of EVALUATIONS but its number.
+
+    Returns:
+        Its number.
+    """
+    before = read_evaluations(directory)
+    number = 1 + max(before["evaluation"].astype(int), default=0)
+    rows = {"evaluation": [number] * len(columns["episode"]), **columns}
+    joined = {name: [*before[name], *rows[name]] for name in EVALUATIONS}
+    write_table(directory / EVALUATIONS_FILE, joined, EVALUATIONS)
+    return number
 
 
 def is_done(directory: Path) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro import locks, provenance, session, store
+from repro import failures, locks, session, store
 from repro.config import Config
 from repro.errors import ConfigError, CorruptError, StorageError
 from repro.heartbeats import Heartbeat
@@ -102,22 +102,12 @@ def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
         with locks.owning([directory]) as refused:
             if refused:
                 return Outcome(config.run_id, directory, session.LOCKED, refused[0])
-            _mark(config, directory, info, status, error)
-            if trace:
-                (directory / "error.log").write_text(trace, encoding="utf-8")
+            if info.get("stalled"):  # it had a last word
+                error = f"{info['error']}; {error}"
+            failures.mark(config, status, error, trace)
     except (OSError, ValueError) as damage:
         error = f"{error} (and {directory} could not be marked: {damage})"
     return Outcome(config.run_id, directory, status, error)
-
-
-def _mark(
-    config: Config, directory: Path, info: dict[str, object], status: str, error: str
-) -> None:
-    if info:
-        store.write_json(directory / "run.json", info | {"status": status, "error": error})
-    else:
-        writer = store.RunWriter(directory, config.as_dict(), provenance.identity(config))
-        writer.finish(status, error=error)
 
 
 def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:

@@ -69,8 +69,9 @@ def _serial(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
 
 
 def _loky(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
-    """A single worker needs no other process."""
-    return (loky.run if workers > 1 else _serial)(tasks, workers, settings)
+    """A single worker needs no other process, unless it may have to be ended."""
+    mortal = any(config.stall_timeout for task in tasks for config in task.pack.configs)
+    return (loky.run if workers > 1 or mortal else _serial)(tasks, workers, settings)
 
 
 def _cores(settings: Settings) -> int:

@@ -43,10 +43,12 @@ def environment(*paths: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
-def start(directory: Path, *arguments: str, path: tuple[Path, ...] = ()) -> subprocess.Popen[str]:
+def start(
+    directory: Path, *arguments: str, path: tuple[Path, ...] = (), module: str = "repro"
+) -> subprocess.Popen[str]:
     """A process of its own, and the head of its own group as a terminal would have it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "repro", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=directory,
         env=environment(*path),
         stdout=subprocess.PIPE,

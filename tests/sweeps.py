@@ -53,4 +53,5 @@ def assert_equal_results(here: Path, there: Path) -> None:
             assert one[kept].equals(other[kept]), (name, table)
         parameters, expected = store.read_parameters(ours), store.read_parameters(theirs)
         assert parameters.keys() == expected.keys()
+        assert store.read_run(ours)["digest"] == store.read_run(theirs)["digest"] is not None
         assert all(np.array_equal(parameters[key], expected[key]) for key in expected)

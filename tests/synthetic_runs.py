@@ -47,6 +47,15 @@ kl_fixed,1,0.71
 kl_fixed,3,0.72
 kl_fixed,10,0.69
 """
+# Figure 3 as `write_reference` makes it up: straight lines from 0 to these, in every task.
+PAPER_ENDS = {
+    "PPO(Clip)": 1000,
+    "VPG-adaptive": 800,
+    "A2C": 600,
+    "A2C+TR": 400,
+    "CEM": 200,
+    "TRPO": 100,
+}
 _PARAMETER = {"none": None, "kl_adaptive": "target_kl", "kl_fixed": "beta"}
 
 
@@ -55,9 +64,18 @@ def row_name(kind: str, value: float | None) -> str:
     return kind + ("" if value is None else f"_{value:g}")
 
 
+def of_algorithm(
+    name: str, task: str = "Hopper-v4", seed: int = 0, **changes: Any
+) -> dict[str, Any]:
+    """The identity of a run of any algorithm: PPO's with L_CLIP, the others' without objectives."""
+    if name.endswith("ppo"):
+        return identity(task, "clip", 0.2, seed, algorithm=name, **changes)
+    return identity(task, None, None, seed, algorithm=name, **changes)
+
+
 def identity(
     task: str = "Hopper-v4",
-    kind: str = "clip",
+    kind: str | None = "clip",
     value: float | None = 0.2,
     seed: int = 0,
     **changes: Any,
@@ -69,13 +87,14 @@ def identity(
     """
     config = make_config(task, kind, value, seed, changes)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-    label = row_name(kind, value)
+    algorithm = config["algorithm"]["name"]
+    label = row_name(kind, value) if kind else algorithm
     info = {
-        "run_id": f"{task}_ppo_{label}_s{seed}_{digest[:8]}",
+        "run_id": f"{task}_{algorithm}_{label}_s{seed}_{digest[:8]}",
         "config_hash": digest,
         "experiment": "table1",
         "budget": "paper",
-        "algorithm": "ppo",
+        "algorithm": algorithm,
         "env_id": task,
         "env_name": config["env"]["name"],
         "num_envs": config["env"]["num_envs"],
@@ -91,18 +110,18 @@ def identity(
 
 
 def make_config(
-    task: str, kind: str, value: float | None, seed: int, changes: Mapping[str, Any]
+    task: str, kind: str | None, value: float | None, seed: int, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The nested configuration behind `identity`, with as many keys as the tests look at."""
-    parameter = _PARAMETER.get(kind, "epsilon")
+    parameter = _PARAMETER.get(kind, "epsilon") if kind else None
     config: dict[str, Any] = {
         "env": {
             "name": task.partition("-")[0].lower(),
             "id": task,
             "num_envs": changes.get("num_envs", 1),
         },
-        "algorithm": {"name": "ppo", "learning_rate": 3e-4},
-        "objective": {"kind": kind} | ({parameter: value} if parameter else {}),
+        "algorithm": {"name": changes.get("algorithm", "ppo"), "learning_rate": 3e-4},
+        "objective": ({"kind": kind} if kind else {}) | ({parameter: value} if parameter else {}),
         "recipe": {"name": changes.get("recipe", "paper"), "clip_actions": False},
         "logger": {"name": "none"},
         "runs_dir": "runs",
@@ -140,7 +159,7 @@ def write_run(
         finish: further fields of run.json.
     """
     changes = dict(config_changes or {}) | {
-        key: info[key] for key in ("recipe", "num_envs", "total_timesteps")
+        key: info[key] for key in ("recipe", "num_envs", "total_timesteps", "algorithm")
     }
     config = make_config(
         info["env_id"], info["objective"], info["objective_value"], info["seed"], changes
@@ -181,10 +200,20 @@ def write_reference(directory: Path, random: Mapping[str, float] | None = None) 
         "\n".join(["x,kl,l_cpi,l_clipped_ratio,l_clip", *points]) + "\n"
     )
     curves = {
-        task.replace("-v4", "-v1"): {"PPO(Clip)": {"curve": np.linspace(0, 1000, 11).tolist()}}
+        task.replace("-v4", "-v1"): {
+            name: {"curve": np.linspace(0, end, 11).tolist()} for name, end in PAPER_ENDS.items()
+        }
         for task in TASKS
     }
     (directory / "paper_fig3_digitised.json").write_text(json.dumps(curves))
+    baselines = {
+        task.removesuffix("-v4"): {
+            "ppo2": [[0, 0.0], [400_000, 400.0], [1_000_000, 700.0]],
+            "trpo_mpi": [[0, 0.0], [1_000_000, 500.0]],
+        }
+        for task in TASKS
+    }
+    (directory / "baselines_mujoco1M_curves.json").write_text(json.dumps(baselines))
     return directory
 
 

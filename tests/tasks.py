@@ -6,6 +6,7 @@ FAULT_ONCE naming a file, only until that file is there.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Observation = NDArray[np.float32]
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
 FAULT_STEP = 70
 
 
@@ -33,7 +35,7 @@ class Walk(gymnasium.Env[Observation, np.int64]):
         self.left, self.where = int(self.np_random.integers(10, 20)), 0.0
         return self.observe(), {}
 
-    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> Step:
         self.steps += 1
         self.left -= 1
         self.where += float(self.np_random.normal()) + 0.1 * float(action)
@@ -70,9 +72,38 @@ class Raises(Walk):
         raise RuntimeError("the simulator broke")
 
 
+class AlwaysRaises(Walk):
+    """From the 70th step on, also when it is taken up again."""
+
+    def step(self, action: np.int64) -> Step:
+        if self.steps >= FAULT_STEP - 1 and self.seeded % 2 == int(os.environ["FAULT_PARITY"]):
+            raise RuntimeError("the simulator is broken")
+        return super().step(action)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Observation, Any]:
+        if seed is not None:
+            self.seeded = seed
+        return super().reset(seed=seed)
+
+
+class RaisesInReset(Walk):
+    """At its first reset with FAULT_STEP=0, else at the first after so many steps."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Observation, Any]:
+        if self.steps >= int(os.environ["FAULT_STEP"]) and not self.happened():
+            raise RuntimeError("no room for another episode")
+        return super().reset(seed=seed)
+
+
 class NotANumber(Walk):
     def fault(self, reward: float) -> float:
         self.where = float("nan")
+        return reward
+
+
+class Endless(Walk):
+    def fault(self, reward: float) -> float:
+        self.where = float("inf")
         return reward
 
 
@@ -81,19 +112,83 @@ class Priceless(Walk):
         return float("inf")
 
 
-class Misshapen(Walk):
-    def observe(self) -> Observation:
-        wrong = self.steps == FAULT_STEP
-        return np.zeros(3, np.float32) if wrong else super().observe()
+class Worthless(Walk):
+    def fault(self, reward: float) -> float:
+        return float("nan")
+
+
+class CutShort(Walk):
+    """A time limit ends the episode of the 70th step, whose last observation is no number."""
+
+    def step(self, action: np.int64) -> Step:
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self.steps == FAULT_STEP:
+            observation, terminated, truncated = observation * np.float32("nan"), False, True
+        return observation, reward, terminated, truncated, info
+
+
+class Twofold(Walk):
+    def fault(self, reward: float) -> float:
+        return np.array([1.0, 2.0])  # type: ignore[return-value]
+
+
+class Malformed(Walk):
+    wrong = False
+
+    def fault(self, reward: float) -> float:
+        self.wrong = True
+        return reward
+
+    def observe(self) -> Any:
+        good, self.wrong = not self.wrong, False
+        return super().observe() if good else self.nonsense()
+
+    def nonsense(self) -> Any:
+        raise NotImplementedError
+
+
+class Misshapen(Malformed):
+    def nonsense(self) -> Any:
+        return np.zeros(3, np.float32)
+
+
+class Wordy(Malformed):
+    def nonsense(self) -> Any:
+        return np.array(["left", "right"])
+
+
+class Outside(Walk):
+    """Its second entry is at most 2."""
+
+    observation_space = gymnasium.spaces.Box(
+        np.array([-np.inf, 0], np.float32), np.array([np.inf, 1.5], np.float32)
+    )
+
+
+class Hangs(Walk):
+    def fault(self, reward: float) -> float:
+        time.sleep(1000)
+        return reward
+
+
+class HangsHard(Walk):
+    """In C code that keeps the interpreter's lock: no other thread of the process runs."""
+
+    def fault(self, reward: float) -> float:
+        ctypes.PyDLL(None).sleep(1000)
+        return reward
 
 
 class Slow(Walk):
     """10 ms a step, and an interruption of Python in the middle of each."""
 
-    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64) -> Step:
         time.sleep(0.01)
         return super().step(action)
 
 
-for task in (Walk, Opaque, Raises, NotANumber, Priceless, Misshapen, Slow):
+TASKS: tuple[type[Walk], ...] = (Walk, Opaque, Raises, AlwaysRaises, RaisesInReset, NotANumber)
+TASKS += (Endless, Priceless, Worthless, CutShort, Twofold, Misshapen, Wordy, Outside)
+TASKS += (Hangs, HangsHard, Slow)
+for task in TASKS:
     gymnasium.register(f"{task.__name__}-v0", entry_point=task)

@@ -60,7 +60,7 @@ def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
-@pytest.mark.parametrize("command", ["table1", "curves"])
+@pytest.mark.parametrize("command", ["table1", "curves", "figure3"])
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -148,7 +148,7 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
 def test_commands_have_names_of_their_own() -> None:
     names = [command.name for command in COMMANDS]
     assert len(names) == len(set(names))
-    assert {"table1", "curves", "figure1", "figure2"} <= set(names)
+    assert {"table1", "curves", "figure1", "figure2", "figure3", "agreement"} <= set(names)
 
 
 def test_analysis_imports_nothing_of_repro_but_the_store() -> None:

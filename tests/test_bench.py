@@ -39,7 +39,7 @@ def test_the_file_holds_ratios_of_what_was_measured(
 def test_each_algorithm_meets_its_namesake(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     line = "--env half_cheetah --algorithm a2c,trpo --population 2 --rounds 1 --out"
-    further = ["policy.hidden_sizes=[8,8]", "algorithm.horizon=40", "recipe=sb3"]
+    further = ["policy.hidden_sizes=[8,8]", "algorithm.horizon=64", "recipe=sb3"]
     assert bench.main([*line.split(), str(out), *further]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [(r["algorithm"], r["contender"]) for r in rows] == [
@@ -51,16 +51,16 @@ def test_each_algorithm_meets_its_namesake(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", contenders.COMPARED)
 def test_the_namesake_has_all_that_both_have(algorithm: str) -> None:
-    line = "env=hopper env.num_envs=3 algorithm.horizon=96 policy.hidden_sizes=[8]"
+    line = "env=hopper env.num_envs=3 algorithm.horizon=64 policy.hidden_sizes=[8]"
     further = [*line.split(), "algorithm.gamma=0.8", *contenders.COMPARABLE.get(algorithm, [])]
     config = compose(f"algorithm={algorithm}", *further)
     theirs = contenders.counterpart(config)
-    assert theirs.algorithm.name == f"sb3_{algorithm}" and theirs.batch_size == 288
+    assert theirs.algorithm.name == f"sb3_{algorithm}" and theirs.batch_size == 192
     assert (theirs.env, theirs.policy) == (config.env, config.policy)
     for key in ("horizon", "gamma", "gae_lambda", "epochs", "minibatch_size"):
         assert getattr(theirs.algorithm, key, 0) == getattr(config.algorithm, key, 0)
     model = contenders.StableBaselines3(config).model
-    assert (model.n_steps, model.n_envs, model.gamma) == (96, 3, 0.8)
+    assert (model.n_steps, model.n_envs, model.gamma) == (64, 3, 0.8)
 
 
 def test_an_algorithm_without_a_namesake_is_refused() -> None:

@@ -64,6 +64,9 @@ WRONG = {
     "env=hopper =3": "=3",
     "env=hopper hydra.launcher.wokers=1": "did you mean hydra.launcher.workers?",
     "env=hopper hydra/launcher=foo": "it can be basic, population",
+    "-m env=range(3)": "env=range(3) holds numbers, but env can be",
+    "env=hopper hydra/launcher=0": "write one name",
+    "-m env=hopper hydra/launcher=[1,2]": "write one name",
     "env=hopper --foo": "--foo",
     "env=hopper --cfg foo": "foo",
     "env=hopper runs_dir=": "runs_dir has no value",
@@ -197,7 +200,7 @@ def test_a_bug_keeps_its_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     def bug(config: object) -> int:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(command, "_train", bug)
+    monkeypatch.setattr(command, "train", bug)
     with pytest.raises(ValueError, match="a bug"):
         cli("env=hopper")
 
@@ -227,7 +230,7 @@ def test_typing_errors_never_show_a_traceback(
     if typed.startswith("-"):
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "_train", lambda config: 0)
+        patch.setattr(command, "train", lambda config: 0)
         code = command.run([*(each for each in PLAIN if each != line), typed])
     printed = capsys.readouterr()
     assert code in (0, 2)
@@ -280,12 +283,14 @@ def test_a_run_that_stops_being_finite(cli: Cli) -> None:
     assert str(directory) in finished.err and "iteration 1" in finished.err
 
 
-def test_a_run_that_crashes(cli: Cli) -> None:
-    with pytest.raises(RuntimeError, match="the simulator broke"):
-        cli("env=gymnasium", "env.id=faulty:Raises-v0", "budget=smoke")
+def test_a_task_that_breaks(cli: Cli) -> None:
+    finished = cli("env=gymnasium", "env.id=faulty:Raises-v0", "budget=smoke")
     (directory,) = store.run_directories(Path("runs"))
+    assert finished.code == 1 and finished.err.count("\n") == 1
+    assert "failed with RuntimeError: the simulator broke, in step 41" in finished.err
+    assert finished.err.endswith(f"(see {directory / 'error.log'})\n")
     assert store.read_run(directory)["status"] == store.FAILED
-    assert "the simulator broke" in (directory / "error.log").read_text()
+    assert "in go_wrong" in (directory / "error.log").read_text()
 
 
 def test_sentences_for_what_hydra_says_otherwise() -> None:

@@ -1,7 +1,8 @@
-"""F8, F9 and F10: tasks that break and numbers that end concern one run, and no checkpoint."""
+"""F10: numbers that end concern one run and no checkpoint, and can be seen to end again."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from repro import archive, checkpoint, session, store
 from repro.algorithms.ppo import PPO
 from repro.config import Config
 from repro.records import Iteration
+from tests.cli import ROOT, Cli, finish, start
+from tests.faults import files
 from tests.tiny import assert_same, directory, result, tiny
 
 MEMBERS = (0, 1, 2)
@@ -28,64 +31,6 @@ def assert_finite(run: Path) -> int:
     for saved in checkpoint.load_whole(run, pytest.fail).values():
         archive.check_finite(archive.flatten(saved.state)[0])
     return len(checkpoint.iterations(run))
-
-
-@pytest.fixture
-def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[Config]]:
-    """The same runs where the fault never happens."""
-    marker = tmp_path / "happened"
-
-    def train(task: str) -> list[Config]:
-        monkeypatch.setenv("FAULT_ONCE", str(marker))
-        marker.touch()
-        configs = pack(tmp_path / "golden", task)
-        session.run_pack(configs)
-        marker.unlink()
-        return configs
-
-    return train
-
-
-def test_f8_a_task_that_breaks_once_is_taken_up_again(
-    tmp_path: Path, undisturbed: Callable[[str], list[Config]]
-) -> None:
-    golden = undisturbed("Raises")
-    configs = pack(tmp_path / "here", "Raises")
-    with pytest.raises(RuntimeError, match="the simulator broke"):
-        session.run_pack(configs)
-    for config in configs:
-        run = directory(config)
-        assert store.read_run(run)["status"] == store.FAILED
-        assert "the simulator broke" in (run / "error.log").read_text()
-        assert checkpoint.iterations(run)[0] == 2  # the whole iterations before step 70
-    session.run_pack(configs)
-    for ours, theirs in zip(configs, golden, strict=True):
-        assert_same(result(directory(ours)), result(directory(theirs)))
-
-
-@pytest.mark.parametrize("task", ["NotANumber", "Priceless"])
-def test_f9_a_task_that_returns_no_number_ends_its_run_alone(
-    tmp_path: Path, undisturbed: Callable[[str], list[Config]], task: str
-) -> None:
-    golden = undisturbed(task)
-    configs = pack(tmp_path / "here", task)
-    outcomes = session.run_pack(configs)
-    assert [outcome.status for outcome in outcomes] == [store.FAILED, store.DONE, store.DONE]
-    info = store.read_run(directory(configs[0]))
-    assert info["failed_iteration"] == 3 and "its task returned a value" in info["error"]
-    assert assert_finite(directory(configs[0])) == 2
-    for ours, theirs in list(zip(configs, golden, strict=True))[1:]:
-        assert_same(result(directory(ours)), result(directory(theirs)))
-
-
-def test_f9_observations_of_another_shape_stop_the_pack(tmp_path: Path) -> None:
-    configs = pack(tmp_path, "Misshapen")
-    with pytest.raises(ValueError, match="shape"):
-        session.run_pack(configs)
-    for config in configs:
-        assert store.read_run(directory(config))["status"] == store.FAILED
-        assert checkpoint.iterations(directory(config))[0] == 2
-        assert_finite(directory(config))
 
 
 def spoil_mean(ppo: PPO) -> None:
@@ -121,9 +66,36 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
     run = directory(configs[1])
     assert store.read_run(run)["failed_iteration"] == 3
     assert assert_finite(run) == 2
+    log = (run / "error.log").read_text().splitlines()
+    assert log[0] == f"{outcomes[1].error}." and "failed in iteration 3" in log[0]
+    assert "goes on from the checkpoint of iteration 2" in log[1]
+    assert log[2] == f"  python -m repro.again {run}"
     session.run_pack(configs)  # from the last checkpoint, and without the fault
     for ours, theirs in zip(configs, golden, strict=True):
         assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> None:
+    """From the iteration before it, however rarely checkpoints are due."""
+    line = "recipe=ppo2 algorithm.learning_rate=1e22 checkpoint.every_seconds=1000"
+    config = tiny(tmp_path, f"env=gymnasium env.id=tests.tasks:Priceless-v0 {line}")
+    (outcome,) = session.run_pack([config])
+    failed = store.read_run(directory(config))["failed_iteration"]
+    assert outcome.status == store.FAILED
+    before = files(directory(config))
+    copy = Path("copies") / config.run_id
+    shutil.copytree(directory(config), copy)
+    again = finish(start(cli.directory, str(copy), module="repro.again", path=(ROOT,)))
+    assert again.code == 4, again.err
+    assert again.err == f"{outcome.error} (see {copy / 'error.log'})\n"
+    assert (f"goes on from iteration {failed - 1}" in again.out) == (failed > 1)
+    assert store.read_run(copy)["failed_iteration"] == failed
+    assert files(directory(config)) == before
+    nothing = finish(start(cli.directory, "copies", module="repro.again"))
+    assert nothing.code == 2 and "give a run's directory" in nothing.err
+    renamed = copy.rename("copies/renamed")
+    wrong = finish(start(cli.directory, str(renamed), module="repro.again"))
+    assert wrong.code == 2 and f"holds the run {config.run_id}" in wrong.err
 
 
 def test_f10_a_state_that_is_not_finite_is_told_and_not_saved(

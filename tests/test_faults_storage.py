@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
-from repro import checkpoint, resume, saving, session, store
+from repro import checkpoint, envs, provenance, resume, saving, session, store
 from repro.signals import Deferral
-from tests.cli import finish, start
+from tests.cli import Cli, finish, start
 from tests.conftest import compose_config
 from tests.faults import assert_is_small, report, small
 from tests.test_faults_signals import leave_by, the_run, wait_for
@@ -124,6 +125,74 @@ def test_f21_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert_same(result(the_run(where)), undisturbed(tmp_path, LINE))
 
 
+def test_f21_a_locale_without_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place whose name it cannot spell will do; such an argument Hydra cannot read."""
+    odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    for name, value in odd.items():
+        monkeypatch.setenv(name, value)
+    where = tmp_path / "größer"
+    where.mkdir()
+    finished = finish(start(where, "env=reacher", "budget=smoke"))
+    assert finished.code == 0 and not finished.err
+    assert store.read_run(the_run(where))["status"] == store.DONE
+    finished = finish(start(where, "env=reacher", "runs_dir=läufe"))
+    assert finished.code == 2 and "cannot be read" in finished.err
+    assert finished.err.count("\n") == 1 and os.listdir(where) == ["runs"]
+
+
+def test_f21_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Order is that of iterations, never that of times, and of waits that of a steady clock."""
+    config = tiny(tmp_path, "env=hopper")
+    with pytest.raises(KeyboardInterrupt):
+        session.run_pack([config], _interrupt_at(96))
+    folder = directory(config) / "checkpoints"
+    for path, year in zip(sorted(folder.rglob("*")), itertools.count(2100, -10), strict=False):
+        seconds = (year - 1970) * 365 * 86400
+        os.utime(path, (seconds, seconds))
+    jumps = itertools.cycle([2e9, 0.0, 1e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    monkeypatch.setattr(provenance, "now", lambda: "1970-01-01T00:00:00+00:00")
+    (outcome,) = session.run_pack([config])
+    info = store.read_run(outcome.directory)
+    assert [each["iteration"] for each in info["resumed"]] == [3] and info["time_wall_s"] > 0
+    monkeypatch.undo()
+    (alone,) = session.run_pack([tiny(tmp_path / "alone", "env=hopper")])
+    assert_same(result(outcome.directory), result(alone.directory))
+
+
+def _interrupt_at(steps: int) -> session.Report:
+    def report(progress: session.PackProgress) -> None:
+        if progress.steps >= steps:
+            raise KeyboardInterrupt
+
+    return report
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A place that can be read and not written to, by root neither."""
+    place = tmp_path / "read only"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(place)]
+    mounted = os.geteuid() == 0 and not subprocess.run(command, capture_output=True).returncode
+    if os.geteuid() == 0 and not mounted:
+        pytest.skip("mounting a file system is not permitted here")
+    if not mounted:
+        place.chmod(0o555)
+    yield place
+    if mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.parametrize("also", [(), ("-m", "seed=0,1")])
+def test_f21_a_place_that_cannot_be_written_to(
+    cli: Cli, read_only: Path, also: tuple[str, ...]
+) -> None:
+    finished = cli(*also, "env=reacher", f"runs_dir={read_only}/runs")
+    assert finished.code == 2 and finished.err.count("\n") == 1
+    assert f"runs_dir={read_only}/runs cannot be written to" in finished.err
+
+
 def test_f25_nothing_leaks(tmp_path: Path) -> None:
     process = psutil.Process()
 
@@ -139,8 +208,28 @@ def test_f25_nothing_leaks(tmp_path: Path) -> None:
     for number in range(40, 240):
         cycle(number)
     grown = process.memory_info().rss - memory
-    assert process.num_fds() <= descriptors
+    opened = process.num_fds() - descriptors
+    assert opened <= 0
     assert grown < 20 << 20, f"{grown / 2**20:.1f} MiB in 200 cycles"
+    figures = {"mebibytes_grown": round(grown / 2**20, 1), "descriptors_more": opened}
+    report("f25_leaks", {"200 saves and loads, 10 runs": figures})
+
+
+@pytest.mark.parametrize(
+    ("env_id", "backend"), [("Hopper-v4", "mujoco"), ("CartPole-v1", "gymnasium")]
+)
+def test_f25_resets_leak_nothing(env_id: str, backend: str) -> None:
+    process, env = psutil.Process(), envs.make(env_id, backend, 4)
+    for number in range(1200):
+        if number == 200:
+            descriptors, memory = process.num_fds(), process.memory_info().rss
+        env.reset(seed=number)
+    grown = process.memory_info().rss - memory
+    opened = process.num_fds() - descriptors
+    env.close()
+    assert opened <= 0 and grown < 4 << 20
+    figures = {"mebibytes_grown": round(grown / 2**20, 1), "descriptors_more": opened}
+    report("f25_leaks", {f"1000 resets of {env_id}": figures})
 
 
 # -- F26: what saving costs -----------------------------------------------------------------------
@@ -185,6 +274,22 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
             "bytes_a_run": size,
         },
     )
+
+
+def test_f26_a_save_of_one_run_takes_under_200_ms(tmp_path: Path) -> None:
+    """Of the paper's networks, with the tables of a million steps."""
+    state = session.Training([compose_config("env=walker2d")])
+    rows = {name: np.ones(10_000) for name in store.EPISODES}
+    progress = {name: np.ones(488) for name in store.PROGRESS}
+    tables = {"episodes": rows, "progress": progress}
+    seconds = []
+    for iteration in range(1, 8):
+        begin = time.monotonic()
+        taken = checkpoint.Checkpoint(iteration, {}, state.checkpoint(0), tables)
+        checkpoint.save(tmp_path, taken)
+        seconds.append(time.monotonic() - begin)
+    assert min(seconds) < 0.2
+    report("f26_cost", {"one_run_save_seconds": round(min(seconds), 3)})
 
 
 def test_f26_saves_are_put_off_where_they_cost_more(

@@ -168,7 +168,8 @@ def test_a_failed_run_is_tried_again_only_when_asked(
     again = cli(*line)
     assert again.code == 1 and again.err == "1 of 2 runs failed.\n"
     assert again.out.splitlines()[0] == "2 runs, 1 of them done before, 1 failed before"
-    assert "before: RuntimeError: the simulator broke (see " in again.out
+    assert "before: failed in iteration 2: environment 0 of 1" in again.out
+    assert "failed with RuntimeError: the simulator broke, in step 41 (see " in again.out
     assert again.out.splitlines()[-1].endswith("tried again with retry_failed=true.")
     assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.parquet")}
     assert cli(*line, "retry_failed=true").code == 0

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.mujoco import mujoco_env
 
 from repro import archive, checkpoint, provenance, resume, session, store
 from repro.config import Config
@@ -204,7 +205,9 @@ def test_f22_tables_that_are_damaged_or_ahead_do_not_matter(tmp_path: Path) -> N
     later = directory(config) / "progress.parquet"
     later.write_bytes(later.read_bytes()[:100])
     (directory(config) / "episodes.parquet").unlink()
+    (directory(config) / "progress.parquet.tmp-0123abcd").write_bytes(b"PAR1 half of")
     session.run_pack([config])
+    assert not list(directory(config).glob("*.tmp-*"))
     assert_same(result(directory(config)), whole(tmp_path, "env=hopper"))
 
 
@@ -261,6 +264,45 @@ def test_f18_another_simulator_goes_on_with_new_episodes(
     session.run_pack([config])
     run = store.read_run(directory(config))
     assert run["approximate"] is True and not run["resumed"][0]["exact"]
+
+
+def test_f18_another_thread_count_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(tmp_path, "env=hopper")
+    interrupt([config], 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(ConfigError, match="threads was 1 and is 2"):
+        session.run_pack([config])
+
+
+def test_f18_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(tmp_path, "env=hopper")
+    interrupt([config], 2)
+    before = resume.code()
+    monkeypatch.setattr(resume, "code", lambda: "another")
+    with pytest.raises(ConfigError, match=f"code was {before} and is another"):
+        session.run_pack([config])
+
+
+def test_f18_another_model_of_the_task_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same version: somebody has edited the XML."""
+    config = tiny(tmp_path, "env=hopper")
+    interrupt([config], 2)
+    assets = Path(mujoco_env.__file__).parent / "assets"
+    edited = shutil.copytree(assets, tmp_path / "assets")
+    xml = edited / "hopper.xml"
+    text = xml.read_text()
+    assert 'friction="0.9"' in text
+    xml.write_text(text.replace('friction="0.9"', 'friction="0.8"'))
+    monkeypatch.setattr(mujoco_env, "expand_model_path", lambda name: str(edited / name))
+    with pytest.raises(ConfigError, match="model"):
+        session.run_pack([config])
+    session.run_pack([tiny(tmp_path, "env=hopper resume=approximate")])
+    run = store.read_run(directory(config))
+    assert run["approximate"] is True and run["status"] == store.DONE
 
 
 @pytest.mark.parametrize(

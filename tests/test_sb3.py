@@ -308,7 +308,7 @@ def test_sigterm_in_the_middle_of_a_rollout(tmp_path: Path) -> None:
         (
             f"{CARTPOLE} algorithm.learning_rate=1e37",
             4,
-            "iteration 1: its policy's outputs stop",
+            "iteration 1: its parameters stopped being",
         ),
     ],
 )
@@ -324,6 +324,15 @@ def test_what_stops_being_finite_has_failed(
     assert info["failed_iteration"] == len(tables(run)[1]) + 1
     for name, array in store.read_parameters(run).items():
         assert np.isfinite(array).all(), name
+
+
+def test_finite_parameters_may_be_too_large() -> None:
+    run = sb3.StableBaselines3(small("sb3_ppo", CARTPOLE), CPU)
+    with torch.no_grad():
+        run.model.policy.action_net.weight.fill_(3e38)
+    (record,) = run.train()
+    assert record.failed[0].endswith("in iteration 1: its policy's outputs stopped being finite")
+    assert not record.active and not record.finished
 
 
 def test_a_task_that_breaks_is_no_matter_of_numbers(cli: Cli) -> None:

@@ -58,10 +58,11 @@ class CEM(Learners):
         self._generations = self.search.generations.copy()
         return {"minibatches": generations}
 
-    def make_policy(self, envs: VectorEnv) -> CandidatePolicy:
+    @classmethod
+    def make_policy(cls, config: Config, envs: VectorEnv) -> CandidatePolicy:
         """Networks that take no chances."""
         spaces = (envs.single_observation_space, envs.single_action_space)
-        return CandidatePolicy(*spaces, self.config.policy)
+        return CandidatePolicy(*spaces, config.policy)
 
     def make_collector(self, envs: VectorEnv) -> CandidateCollector:
         """What runs a candidate in each environment."""
@@ -145,6 +146,8 @@ class Search:
 
 class CandidatePolicy(MLPActorCritic):
     """An actor for each environment; a Gaussian of no width, or the most likely of the actions."""
+
+    stochastic = False
 
     def _shapes(self, config: Any) -> dict[str, tuple[int, ...]]:
         shapes = super()._shapes(config)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ class Learners(ABC):
         """
         self.configs, self.config, self.device = list(configs), configs[0], device
         self.recipe = self.config.recipe
-        self.policy = self.make_policy(envs)
+        self.policy = self.make_policy(self.config, envs)
         self.streams = [Streams(config.seed) for config in configs]
         self._initial = [self.policy.initialize(each.init, self.recipe) for each in self.streams]
         self.parts: list[StackedParameters] = []
@@ -107,11 +107,11 @@ class Learners(ABC):
     def update(self, rollout: Rollout) -> Metrics:
         """New parameters from a rollout; columns of `store.PROGRESS`, [P] each."""
 
-    def make_policy(self, envs: VectorEnv) -> MLPActorCritic:
-        """The networks."""
-        sees_frames = self.config.policy.convolutions is not None
-        kind = CNNActorCritic if sees_frames else MLPActorCritic
-        return kind(envs.single_observation_space, envs.single_action_space, self.config.policy)
+    @classmethod
+    def make_policy(cls, config: Config, envs: VectorEnv) -> MLPActorCritic:
+        """The networks, of which a trained run's parameters are enough to act."""
+        kind = CNNActorCritic if config.policy.convolutions is not None else MLPActorCritic
+        return kind(envs.single_observation_space, envs.single_action_space, config.policy)
 
     def make_networks(self) -> Bound | Networks:
         """The policy over `views`, of which it sees what `stack` adds later."""
@@ -151,11 +151,11 @@ class Learners(ABC):
         taking_part = list(self.active)
         self.before = [part.flat.clone() for part in self.parts]
         rollout = self.collector.collect(self.iteration)
-        failed = self._fail(rollout.finite, "its task returned a value that is not finite")
+        failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
         unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
         metrics = unknown | self.update(rollout)
-        failed |= self._fail(self._finite(), "its parameters stopped being finite")
+        failed |= self._fail(self._finite(), lambda p: "its parameters stopped being finite")
         updated = time.perf_counter()
         seconds = self.collector.seconds | {"update": updated - collected}
         seconds["other"] = updated - start - sum(seconds.values())
@@ -168,7 +168,13 @@ class Learners(ABC):
             failed=failed,
             finished=self._finish(rollout),
             seconds=seconds,
+            remarks=self.collector.outside(),
         )
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of one learner so far, all its actors together."""
+        return self.collector.steps
 
     @property
     def progress(self) -> list[float]:
@@ -192,10 +198,10 @@ class Learners(ABC):
         finite = [torch.isfinite(part.flat).all(1) for part in self.parts]
         return torch.stack(finite).all(0).cpu().numpy()
 
-    def _fail(self, finite: Array, reason: str) -> dict[int, str]:
+    def _fail(self, finite: Array, reason: Callable[[int], str]) -> dict[int, str]:
         """Freeze active learners that are not finite at their last good parameters."""
         failed = {
-            p: f"{self.configs[p].run_id} failed in iteration {self.iteration}: {reason}"
+            p: f"{self.configs[p].run_id} failed in iteration {self.iteration}: {reason(p)}"
             for p in self.active
             if not finite[p]
         }

@@ -55,6 +55,11 @@ class StableBaselines3:
         self.model.policy.register_forward_hook(lambda *_: self._forward.stop())
         self.iteration = 0
 
+    @property
+    def steps(self) -> int:
+        """Environment steps so far, all actors together."""
+        return int(self.model.num_timesteps)
+
     def train(self) -> Iterator[Iteration]:
         """Iterate until the run has finished or failed."""
         total = self.config.updates * self.config.batch_size

@@ -116,5 +116,6 @@ def _how_it_died(error: Exception, retries: int) -> str:
     again = f", also when tried again ({retries} times)" if retries else ""
     codes = re.search(r"exit codes of the workers are \{(.+?)\}", str(error))
     if isinstance(error, BrokenProcessPool) and codes:
-        return f"its process died of {codes[1]}{again}; SIGKILL is most often a lack of memory"
+        hint = "; SIGKILL is most often a lack of memory" if "SIGKILL" in codes[1] else ""
+        return f"its process died of {codes[1]}{again}{hint}"
     return f"its process failed with {type(error).__name__}: {error}"

@@ -42,7 +42,9 @@ def make(
         from repro.envs.gymnasium import GymnasiumVectorEnv
 
         return GymnasiumVectorEnv(env_id, num_envs)
-    if backend == "atari" and preprocessing is not None:
+    if backend == "atari":
+        if preprocessing is None:
+            raise ConfigError(f"{env_id} is a game of Atari, for which this is not written yet")
         try:
             from repro.envs.atari import AtariVectorEnv
         except ModuleNotFoundError as error:

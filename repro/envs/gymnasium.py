@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.envs import plain_state
+from repro.envs import blame, plain_state
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -28,7 +28,7 @@ from repro.envs.vector import (
     VectorEnv,
     spread_seeds,
 )
-from repro.errors import ConfigError
+from repro.errors import ConfigError, TaskError
 
 
 class GymnasiumVectorEnv(VectorEnv):
@@ -77,21 +77,43 @@ class GymnasiumVectorEnv(VectorEnv):
     def reset(
         self, *, seed: Seeds = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
-        """Start an episode in every environment; `options` reach each of them."""
+        """Start an episode in every environment; `options` reach each of them.
+
+        Raises:
+            TaskError: one of them raised.
+        """
         seeds = spread_seeds(seed, self.num_envs)
-        observations, infos = self._envs.reset(seed=seeds, options=options)
+        try:
+            observations, infos = self._envs.reset(seed=seeds, options=options)
+        except Exception as error:
+            raise blame.task_error(error, self._envs) from error
         self.observations[:] = observations
         return self.observations, infos
 
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[FloatArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
-        """Take one step in every environment, and start a new episode where one ended."""
-        observations, rewards, terminated, truncated, infos = self._envs.step(actions)
+        """Take one step in every environment, and start a new episode where one ended.
+
+        Raises:
+            TaskError: one of them raised, or returned an observation that does not fit.
+        """
+        try:
+            observations, rewards, terminated, truncated, infos = self._envs.step(actions)
+        except gymnasium.error.ResetNeeded:
+            raise
+        except Exception as error:
+            raise blame.task_error(error, self._envs, actions) from error
         self.observations[:] = observations
         if "final_obs" in infos:
             for i in np.flatnonzero(infos["_final_obs"]):
-                self._final_observations[i] = infos["final_obs"][i]
+                try:
+                    self._final_observations[i] = infos["final_obs"][i]
+                except (TypeError, ValueError) as error:
+                    text = (
+                        f"its step ended an episode with an observation that does not fit: {error}"
+                    )
+                    raise TaskError(text, int(i)) from error
             infos["final_obs"] = self._final_observations
         return self.observations, rewards, terminated, truncated, infos
 
@@ -128,10 +150,17 @@ class GymnasiumVectorEnv(VectorEnv):
         self.observations[rows] = state["observations"]
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
-        """Start new episodes in some environments."""
-        envs = self._envs.envs[rows]
-        for env, observation, seed in zip(envs, self.observations[rows], seeds, strict=True):
-            observation[...] = env.reset(seed=seed)[0]
+        """Start new episodes in some environments.
+
+        Raises:
+            TaskError: one of them raised.
+        """
+        indices = range(self.num_envs)[rows]
+        for index, seed in zip(indices, seeds, strict=True):
+            try:
+                self.observations[index] = self._envs.envs[index].reset(seed=seed)[0]
+            except Exception as error:
+                raise blame.task_error(error, self._envs, rows=[index]) from error
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments."""

@@ -55,6 +55,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
 
         Raises:
             ConfigError: if the number of seeds is not N, or an option is not supported.
+            TaskError: naming the environment that raised.
         """
         raise NotImplementedError
 
@@ -75,6 +76,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset.
+            TaskError: naming the environment that raised, or returned what is no step.
         """
         raise NotImplementedError
 

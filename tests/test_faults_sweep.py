@@ -14,6 +14,7 @@ from repro import cli_errors, locks, session, status, store
 from repro.compose import compose
 from repro.config import Config
 from tests.cli import finish, start
+from tests.faults import report
 from tests.sweeps import assert_equal_results
 
 LENGTH = ("total_timesteps=8192", "algorithm.horizon=256", "algorithm.epochs=2")
@@ -77,7 +78,7 @@ def kill_and_start_again(directory: Path, kills: int, seed: int) -> int:
             hits += process.poll() is None
             process.kill()
             process.communicate()
-            psutil.wait_procs(family, timeout=2)
+            psutil.wait_procs(family, timeout=10)
             assert not any(each.is_running() for each in family), "nobody outlives the driver"
         else:
             end = finish(process)
@@ -116,6 +117,9 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, golden: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_a_driver_killed_many_times_loses_nothing(tmp_path: Path, golden: Path, seed: int) -> None:
-    assert kill_and_start_again(tmp_path, kills=5, seed=seed)
+    kills = kill_and_start_again(tmp_path, kills=5, seed=seed)
+    assert kills
     assert_equal_results(tmp_path / "runs", golden)
     assert not (tmp_path / "runs" / ".progress").exists()
+    runs = len(ENVS) * len(SEEDS)
+    report("f14_drivers", {f"seed {seed}": {"drivers_killed": kills, "runs": runs, "equal": runs}})

@@ -1,0 +1,137 @@
+"""`python -m repro.watch RUN_DIR`: a video of a finished run's policy.
+
+It shows episodes 1, 2, ... of `python -m repro.evaluate` with the same seed: same starts, same
+noise. They are played in Gymnasium's own environment, which can draw itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from repro import envs, filming
+from repro.commands import Parser, at_least, finish
+from repro.finished import FinishedRun, open_run
+from repro.progress import say
+
+if TYPE_CHECKING:
+    from repro.actors import Policy
+
+LARGEST = 4097  # pixels, exclusive
+HELP = """\
+Write an mp4 of whole episodes of a finished run: those that python -m repro.evaluate plays with
+the same seed. MuJoCo draws off-screen by EGL or OSMesa, the first that works, or as MUJOCO_GL says.
+"""
+
+
+class Watched(NamedTuple):
+    """One episode of the video."""
+
+    total: float
+    length: int
+
+
+def main() -> None:
+    """The command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code."""
+    return finish(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = Parser(prog="python -m repro.watch", description=HELP)
+    parser.add_argument("directory", metavar="RUN_DIR", type=Path)
+    parser.add_argument("--out", type=Path, metavar="FILE.mp4", help="default RUN_DIR/video.mp4")
+    parser.add_argument("--episodes", type=at_least(1), default=1, help="default 1")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="default 0")
+    parser.add_argument("--deterministic", action="store_true", help="actions without noise")
+    parser.add_argument("--width", type=at_least(16, LARGEST), help="pixels; default the task's")
+    parser.add_argument("--height", type=at_least(16, LARGEST), help="likewise")
+    options = parser.parse_args(arguments)
+    finished = open_run(options.directory)
+    out = options.out or options.directory / "video.mp4"
+    filming.check_out(out)
+    env = filming.make(finished.config.env.id, options.width, options.height)
+    pace = filming.pace(env)
+
+    def look(step: int) -> None:
+        if step % pace.every == 0:
+            film.add(filming.picture(env))
+
+    try:
+        with filming.Film(out, pace.fps) as film:
+            settings = options.episodes, options.seed, options.deterministic
+            episodes = watch(finished, env, *settings, look)
+    finally:
+        env.close()
+    for number, episode in enumerate(episodes, 1):
+        say(f"episode {number}: return {episode.total:,.2f} in {episode.length} steps")
+    say(f"done: {out}")
+
+
+def watch(
+    run: FinishedRun,
+    env: gymnasium.Env[Any, Any],
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    look: Callable[[int], None],
+) -> list[Watched]:
+    """Play episodes 1 to E of a seed in one environment.
+
+    Args:
+        run: whose policy.
+        env: its task.
+        episodes: E.
+        seed: as that of an evaluation.
+        deterministic: the likeliest action each time.
+        look: called with 0 at each start, and after each step with its number in the episode.
+    """
+    import torch  # only now: what is refused is refused in a moment
+
+    from repro import actors
+
+    torch.set_num_threads(1)
+    task = run.config.env
+    vector = envs.make(task.id, task.backend, 1)  # whose spaces the policy was made for
+    try:
+        policy = actors.policy_of(run, vector)
+    finally:
+        vector.close()
+    return [_episode(policy, env, seed, k, deterministic, look) for k in range(1, episodes + 1)]
+
+
+def _episode(
+    policy: Policy,
+    env: gymnasium.Env[Any, Any],
+    seed: int,
+    number: int,
+    deterministic: bool,
+    look: Callable[[int], None],
+) -> Watched:
+    from repro import trials
+
+    start = trials.start(seed, number)
+    noise = None if deterministic else [start.noise]
+    observation, _ = env.reset(seed=start.env_seed)
+    look(0)
+    total, length, over = 0.0, 0, False
+    while not over:
+        (action,) = policy.act(np.asarray(observation, np.float64)[None], noise)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total, length = total + float(reward), length + 1
+        look(length)
+        over = terminated or truncated
+    return Watched(total, length)
+
+
+if __name__ == "__main__":
+    main()
