@@ -173,7 +173,7 @@ def _scores(options: argparse.Namespace) -> str:
         f"({RANDOM_POLICIES[options.random]}) and 1 {best[options.best]} here in each task, so it "
         "depends on which algorithms are here; the mean weights tasks equally. Its interval "
         "resamples runs within each task and holds the scale fixed (at 3 seeds in 7 tasks it "
-        "covers about 91 %)."
+        "covers about 91 %; of few runs far apart it may leave the IQM itself out)."
     )
 
 

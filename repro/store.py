@@ -1,4 +1,4 @@
-"""Run directories and their tables: the one place that names columns, units and files.
+"""Run directories and their tables: what lies where, how it is written and read.
 
     DIR/sweep.json                 the expected grid, written before a sweep starts
     DIR/<run_id>/config.yaml       the composed configuration
@@ -9,186 +9,80 @@
     DIR/<run_id>/evaluations.parquet  one row an episode of `python -m repro.evaluate`
     DIR/<run_id>/checkpoints/      what an unfinished run goes on from (`repro.checkpoint`)
 
-Everything is written beside its place and renamed. Tables carry page checksums, which `read_*`
-verifies: a flipped bit is an error, not a number. Nothing is ever pickled.
+Columns and units are in `repro.schema`. Everything is written beside its place and renamed. Tables
+carry page checksums, which `read_*` verifies: a flipped bit is an error, not a number. Nothing is
+ever pickled.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import os
-import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from repro.errors import CorruptError
+from repro.files import (
+    read_json,
+    read_table,
+    table_bytes,
+    write_atomically,
+    write_json,
+    write_table,
+)
+from repro.schema import (
+    DONE,
+    EPISODES,
+    EVALUATIONS,
+    EVALUATIONS_FILE,
+    FAILED,
+    INTERPOLATION,
+    LOCK,
+    PREEMPTED,
+    PROGRESS,
+    RUNNING,
+    SCHEMA_VERSION,
+    TABLES,
+)
 
-SCHEMA_VERSION = 1
-LOCK = "lock"  # the file in a run directory that says whose it is
-RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
-
-# name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
-# configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to
-# `clip_fraction`: means over the whole rollout after the last epoch, not over the minibatches.
-# Null is what an algorithm does not have.
-EPISODES: dict[str, tuple[str, str]] = {
-    "iteration": ("int64", "iteration in which the episode ended, from 1"),
-    "step": ("int64", "environment steps of the run, all its actors together, at the end"),
-    "actor": ("int32", "which of the N actors"),
-    "return": ("float64", "sum of the task's own rewards: neither scaled, clipped nor discounted"),
-    "length": ("int64", "steps of the episode"),
-}
-PROGRESS: dict[str, tuple[str, str]] = {
-    "iteration": ("int64", "one collection of T steps and its update, from 1"),
-    "step": ("int64", "environment steps so far, all actors together"),
-    "episodes": ("int64", "episodes that ended in this iteration"),
-    "return_mean": ("float64", "mean return of those episodes; null where there were none"),
-    "surrogate": ("float64", "PPO's objective, KL penalty included; TRPO's L_CPI; L_PG elsewhere"),
-    "value_loss": ("float64", "L_VF before c1, by its plain definition (V - V_targ)^2"),
-    "entropy": ("float64", "S, in nats"),
-    "kl": ("float64", "forward KL(old, new), in nats"),
-    "clip_fraction": ("float64", "share of samples whose ratio is outside the clip range"),
-    "gradient_norm": (
-        "float64",
-        "2-norm of the first minibatch's gradient before clipping: joint, or the policy's alone "
-        "where it takes a step of its own",
-    ),
-    "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), at collection"),
-    "std": ("float64", "mean standard deviation of the actions; null for discrete actions"),
-    "beta": ("float64", "coefficient of the KL penalty during this update"),
-    "epsilon": ("float64", "clip range during this update; null where nothing is clipped"),
-    "learning_rate": ("float64", "the policy's step size during this update (Adam, RMSProp)"),
-    "minibatches": (
-        "int64",
-        "steps of the policy: fewer than planned after an early stop; TRPO: 0 where the line "
-        "search found none; CEM: generations that ended",
-    ),
-    "time_env": ("float64", "seconds in the simulators; all times: a pack's, over its runs"),
-    "time_forward": ("float64", "seconds in the policy's forward passes during collection"),
-    "time_update": ("float64", "seconds in advantages, losses, gradients and Adam"),
-    "time_other": ("float64", "seconds elsewhere in the iteration"),
-}
-EVALUATIONS: dict[str, tuple[str, str]] = {
-    "evaluation": ("int64", "number of the evaluation among those of the run, from 1"),
-    "deterministic": ("bool", "the likeliest action each time; false: one drawn from the policy"),
-    "seed": ("int64", "of the evaluation: with `episode` it settles the start and the noise"),
-    "episode": ("int64", "from 1"),
-    "return": ("float64", "sum of the task's own rewards, as in EPISODES"),
-    "length": ("int64", "steps of the episode"),
-    "time_at": ("string", "when the evaluation ended, UTC"),
-    "versions": ("string", "JSON: what it ran on, as run.json's `versions`, and git_revision"),
-}
-INTERPOLATION: dict[str, tuple[str, str]] = {
-    "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),
-    "kl": ("float64", "E[KL(old, theta)]"),
-    "l_cpi": ("float64", "E[r A], equation 6"),
-    "l_clipped_ratio": ("float64", "E[clip(r) A]"),
-    "l_clip": ("float64", "E[min(r A, clip(r) A)], equation 7"),
-}
-
-# Tables that a probe adds to a run directory, `<name>.parquet`.
-TABLES = {"interpolation": INTERPOLATION}
-EVALUATIONS_FILE = "evaluations.parquet"
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it: readers see old or new, whole."""
-    beside = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Indented JSON, atomically."""
-    text = json.dumps(values, indent=2, default=str) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        ValueError: naming the file, when it holds anything else.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{path} is damaged ({error}): remove it and run again.") from error
-    if not isinstance(values, dict):
-        raise CorruptError(f"{path} holds no JSON object: remove it and run again.")
-    return values
-
-
-def write_table(
-    path: Path, columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]]
-) -> None:
-    """Arrays by column name -> parquet with page checksums, atomically. NaN becomes null."""
-    content = table_bytes(columns, schema)
-    write_atomically(path, lambda file: file.write(content))
-
-
-def table_bytes(
-    columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]], compact: bool = False
-) -> bytes:
-    """What `write_table` writes; `compact` spends time on the encoding that makes it smallest."""
-    types = {name: pa.type_for_alias(kind) for name, (kind, _) in schema.items()}
-    arrays = [pa.array(columns[name], type=kind, from_pandas=True) for name, kind in types.items()]
-    table = pa.Table.from_arrays(arrays, names=list(schema))
-    buffer = io.BytesIO()
-    options = _compact(types) if compact else {}
-    pq.write_table(table, buffer, write_page_checksum=True, compression="zstd", **options)
-    return buffer.getvalue()
-
-
-def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
-    """Parquet's options for long columns of numbers: a third smaller than by a dictionary."""
-    whole = {
-        name: "DELTA_BINARY_PACKED" for name, kind in types.items() if pa.types.is_integer(kind)
-    }
-    real = {name: "BYTE_STREAM_SPLIT" for name, kind in types.items() if pa.types.is_floating(kind)}
-    return {
-        "column_encoding": whole | real,
-        "use_dictionary": [name for name in types if name not in whole | real],
-        "compression_level": 12,
-    }
-
-
-def read_table(path: Path, remedy: str = "run that configuration again") -> pd.DataFrame:
-    """A table with its page checksums verified.
-
-    Args:
-        path: the file.
-        remedy: what to do when it is damaged.
-
-    Raises:
-        ValueError: naming the file, when it is damaged.
-        FileNotFoundError: when it is not there.
-    """
-    try:
-        table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptError(f"{path} is damaged ({error}): {remedy}.") from error
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+__all__ = [
+    "DONE",
+    "EPISODES",
+    "EVALUATIONS",
+    "EVALUATIONS_FILE",
+    "FAILED",
+    "INTERPOLATION",
+    "LOCK",
+    "PREEMPTED",
+    "PROGRESS",
+    "RUNNING",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "Rows",
+    "RunWriter",
+    "append_evaluation",
+    "is_done",
+    "read_config",
+    "read_evaluations",
+    "read_json",
+    "read_parameters",
+    "read_run",
+    "read_sweep",
+    "read_table",
+    "run_directories",
+    "set_aside",
+    "table_bytes",
+    "verify_parameters",
+    "write_atomically",
+    "write_json",
+    "write_sweep",
+    "write_table",
+]
 
 
 class Rows:
