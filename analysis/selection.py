@@ -28,6 +28,7 @@ PLACEMENT = (
     "checkpoint",
     "resume",
     "retry_failed",
+    "stall_timeout",
 )
 _IDENTITY = ("total_timesteps", "algorithm", "recipe", "num_envs", "env_id")
 # The same facts under the names they have in config.yaml.

@@ -65,6 +65,11 @@ RECIPE: dict[str, Only] = {
     ),
     "advantage_std": Only(("unbiased",), "takes torch's std", _standardizes),
     "advantage_epsilon": Only((1e-8,), "has its epsilon written down", _standardizes),
+    "value_clip_schedule": Only(
+        ("constant", None),
+        "is given one clip_range_vf here",
+        lambda recipe: recipe.value_clip is not None,
+    ),
     "value_clip_pessimistic": Only(
         (False,),
         "takes the clipped loss alone (ppo.py)",

@@ -35,6 +35,7 @@ PPO_UPDATE = (
     "learning_rate_schedule",
     "epsilon_schedule",
     "value_clip",
+    "value_clip_schedule",
     "value_clip_pessimistic",
     "max_grad_norm",
     "early_stop_kl",

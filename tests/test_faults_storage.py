@@ -256,7 +256,7 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
         pack.saver.save(pack.open)
         saved = (time.process_time() - remembered, time.monotonic() - wall)
         seconds.append((remembered - begin, *saved))
-    pack.training._envs.close()
+    pack.training._algorithm.close()
     remember, busy, save = (min(each) for each in zip(*seconds, strict=True))
     settings = configs[0].checkpoint
     # Processor time: what a crowded disk adds, the test below shows to be met by fewer saves.
@@ -315,6 +315,6 @@ def test_f26_saves_are_put_off_where_they_cost_more(
         if pack.saver.due():
             pack.saver.save(pack.open)
             saved.append(now)
-    pack.training._envs.close()
+    pack.training._algorithm.close()
     assert saved[0] == 1063 and len(saved) == 4
     assert all(later - earlier >= 3 / 0.02 for earlier, later in itertools.pairwise(saved))

@@ -125,10 +125,7 @@ def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
     """Not always the first: the last learner's second environment."""
     configs = pack(tmp_path, "Raises", "env.num_envs=2 algorithm.horizon=16")
     training = session.Training(configs)
-    envs = (
-        training._envs.envs.envs if hasattr(training._envs, "envs") else training._envs._envs.envs
-    )
-    for env in (*envs[:5],):
+    for env in training._algorithm.collector.envs._envs.envs[:5]:
         env.unwrapped.steps = -1000
     with pytest.raises(
         session.TaskError, match=r"environment 1 of 2 \(seed \d+\): its step"
