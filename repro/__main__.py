@@ -98,8 +98,11 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     options = _parse(arguments)
     cli_errors.check_overrides(options.overrides, options.config_dir)
-    codes = [train(_checked(node, options.overrides)) for node in _compose(arguments)]
-    return max(codes, default=0)
+    try:
+        nodes = _compose(arguments)
+    except AssertionError as error:
+        raise cli_errors.below_null(options.overrides) or error from None
+    return max((train(_checked(node, options.overrides)) for node in nodes), default=0)
 
 
 def _checked(node: DictConfig, overrides: Sequence[str]) -> Config:

@@ -100,6 +100,16 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
                 _check_experiment(str(name), config_dir)
 
 
+def below_null(overrides: Sequence[str]) -> ConfigError | None:
+    """What to say where OmegaConf only asserts: a key was set below `env.atari`, and it is null."""
+    for override in parse(overrides):
+        if str(override.key_or_group).startswith("env.atari."):
+            return ConfigError(
+                f"{override.input_line} is a key of env=atari alone: say that, or leave it out."
+            )
+    return None
+
+
 def check_use(overrides: Sequence[str], config: Config) -> None:
     """Refuse what was asked for by name and has no meaning for the algorithm.
 

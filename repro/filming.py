@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 import os
 import subprocess
@@ -50,6 +51,8 @@ def choose_gl() -> str:
     Raises:
         ConfigError: nothing works.
     """
+    # It tells whoever listens that it does without an accelerator, which nobody here needs.
+    logging.getLogger("OpenGL.acceleratesupport").disabled = True
     asked = os.environ.get(GL)
     for name in [asked] if asked else OFF_SCREEN:
         if _draws(name):

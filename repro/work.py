@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import threading
@@ -57,17 +56,11 @@ def train(task: Task) -> list[Outcome]:
         return settle(task.pack, store.FAILED, f"{type(error).__name__}: {error}", trace)
 
 
-def train_as_worker(task: Task, driver: int | None = None) -> list[Outcome]:
+def train_as_worker(task: Task) -> list[Outcome]:
     """Train one pack in a process that is there for nothing else.
 
     SIGTERM ends it as it would end a run alone: with what there is written down.
-
-    Args:
-        task: the pack.
-        driver: the process that started this one, and without which it ends.
     """
-    if driver is not None:
-        _end_with(driver)
     os.chdir(task.folder)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -129,9 +122,11 @@ def _outcome(config: Config, status: str, error: str | None) -> Outcome:
     return Outcome(config.run_id, config.directory, status, error)
 
 
-@functools.cache
-def _end_with(driver: int) -> None:
-    """Watch, once in a process: whoever takes over from a killed driver wants its directories."""
+def end_with(driver: int) -> None:
+    """End this process when the one that started it ends, with a task or while it waits for one.
+
+    Whoever takes over from a killed driver wants its directories.
+    """
 
     def watch() -> None:
         while os.getppid() == driver:

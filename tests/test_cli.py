@@ -30,6 +30,7 @@ WRONG = {
     "env=hopper enf=hopper": "did you mean env?",
     "env=hopper foo/bar=1": "foo/bar is not a key",
     "env=hoper": "did you mean hopper?",
+    "env=reacher env.atari.frame_skip=2": "a key of env=atari alone",
     "env=hopper objective=clp": "did you mean clip?",
     "env=hopper objective=table1/clp_0.1": "did you mean table1/clip_0.1?",
     "env=hopper recipe=ppo3": "did you mean ppo2?",

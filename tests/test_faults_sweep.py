@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -112,6 +115,24 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, golden: Path) -> None:
     assert_equal_results(tmp_path / "runs", golden)
     assert not (tmp_path / "runs" / ".progress").exists(), "nor do the killed leave anything"
     assert len(store.read_sweep(tmp_path / "runs")) == len(ENVS) * len(SEEDS)
+
+
+def test_a_worker_without_a_task_does_not_outlive_its_driver() -> None:
+    """It holds both ends of the pipe that brings its tasks: no end of file would tell it."""
+    driver = (
+        "import os, signal\n"
+        "from repro.backends import loky\n"
+        "print(loky.executor().submit(os.getpid).result(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", driver], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(worker)
 
 
 @pytest.mark.faults

@@ -12,7 +12,7 @@ from repro import cli_errors, packs
 from repro.config import Config
 from tests.conftest import Compose
 
-ENVS = [name for name in cli_errors.groups()["env"] if name != "gymnasium"]
+ENVS = [name for name in cli_errors.groups()["env"] if name not in ("gymnasium", "atari")]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoo
 from repro import store
 from repro.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings
 from repro.session import Outcome
-from repro.work import Task, settle, train_as_worker
+from repro.work import Task, end_with, settle, train_as_worker
 
 
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
@@ -89,9 +89,14 @@ class _Process:
             if self._stopped:
                 raise RuntimeError("stopped")
             if self._executor is None:
-                self._executor = ProcessPoolExecutor(max_workers=1, env=ONE_THREAD)
-            self.training = self._executor.submit(train_as_worker, task, os.getpid())
+                self._executor = executor()
+            self.training = self._executor.submit(train_as_worker, task)
             return self.training
+
+
+def executor() -> ProcessPoolExecutor:
+    """A process that waits for tasks, no longer than this one lives."""
+    return ProcessPoolExecutor(1, env=ONE_THREAD, initializer=end_with, initargs=(os.getpid(),))
 
 
 def _stop(processes: Sequence[_Process]) -> None:
