@@ -11,7 +11,7 @@ from repro.config import Config
 # A pack of P runs takes about as long as P + 1 shares: what is paid once an iteration, whatever P,
 # is worth about one run's simulation.
 FIXED_SHARES = 1.0
-# How long a step takes in a pack, in microseconds (results/speed/tasks_avx2.json): only ratios matter.
+# How long a step takes in a pack, in microseconds (speed/tasks_avx2.json): only ratios matter.
 STEP_TIMES = {
     "HalfCheetah": 67,
     "Hopper": 149,
