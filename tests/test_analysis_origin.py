@@ -59,7 +59,7 @@ def test_times_add_up(runs_dir: Path, tmp_path: Path) -> None:
 def test_sb3_would_take_its_own_time_for_the_same_steps(runs_dir: Path, tmp_path: Path) -> None:
     values = _origin(runs_dir, tmp_path / "out")
     microseconds = sb3_speed(BENCH)["hopper"]
-    assert 500 < microseconds < 5000
+    assert 100 < microseconds < 5000
     assert values["sb3_core_hours"] == pytest.approx(2 * 999_424 * microseconds / 3.6e9)
 
 
