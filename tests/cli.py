@@ -58,6 +58,6 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 120) -> Finished:
+def finish(process: subprocess.Popen[str], timeout: float = 300) -> Finished:
     out, err = process.communicate(timeout=timeout)
     return Finished(process.returncode, out, err)

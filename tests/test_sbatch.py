@@ -64,13 +64,13 @@ def test_a_command_that_ends_at_the_very_signal_is_queued_again_too(tmp_path: Pa
         while not (where / "begun").exists():
             time.sleep(0.01)
         job.send_signal(signal.SIGTERM)
-        job.communicate(timeout=10)
+        job.communicate(timeout=60)
         assert (where / "scontrol.txt").read_text() == "requeue 4711\n"
 
 
 def test_what_is_done_or_broken_is_not_queued_again(tmp_path: Path) -> None:
     for code in (0, 2, 1, 137):
-        start(tmp_path, f"exit {code}").communicate(timeout=10)
+        start(tmp_path, f"exit {code}").communicate(timeout=60)
         assert not (tmp_path / "scontrol.txt").exists()
 
 
@@ -81,18 +81,18 @@ def statuses(where: Path) -> list[str]:
 @pytest.mark.parametrize("signals", [1, 3])
 def test_a_job_that_is_preempted_is_queued_again(tmp_path: Path, signals: int) -> None:
     job = start(tmp_path)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while statuses(tmp_path).count(store.RUNNING) < 1 or len(statuses(tmp_path)) < 2:
         assert job.poll() is None and time.monotonic() < end
         time.sleep(0.05)
     for _ in range(signals):
         job.send_signal(signal.SIGTERM)
         time.sleep(0.2)
-    out, _ = job.communicate(timeout=60)
+    out, _ = job.communicate(timeout=300)
     assert "Interrupted: the same command again continues." in out
     assert store.PREEMPTED in statuses(tmp_path) and store.RUNNING not in statuses(tmp_path)
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 4711\n"
     if signals == 1:  # what SLURM would do now
-        out, _ = start(tmp_path).communicate(timeout=60)
+        out, _ = start(tmp_path).communicate(timeout=300)
         assert "2 runs" in out and statuses(tmp_path) == [store.DONE] * 2
         assert (tmp_path / "scontrol.txt").read_text() == "requeue 4711\n", "once"
