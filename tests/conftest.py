@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ from repro.envs import make
 from tests.cli import Cli
 
 torch.set_num_threads(1)
+# A shell starts what it puts in the background deaf to Ctrl-C, and nohup to the terminal's end.
+# Both are inherited, and respected; the tests are of processes that listen.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 Compose = Callable[..., Config]
 Learners = Callable[[Sequence[Config]], Any]
