@@ -64,7 +64,7 @@ class Monitor:
     def __enter__(self) -> Self:
         """Clear away what drivers that were killed have left, and begin."""
         for parent in self._parents:
-            _remove_orphans(parent)
+            remove_orphans(parent)
         self._owned.enter_context(locks.owning(self._folders))
         self._thread.start()
         return self
@@ -113,7 +113,8 @@ def _parent(pack: Pack) -> Path:
     return Path(pack.configs[0].runs_dir) / FOLDER
 
 
-def _remove_orphans(parent: Path) -> None:
+def remove_orphans(parent: Path) -> None:
+    """Clear away what drivers that were killed have left in a `FOLDER`."""
     for folder in parent.iterdir() if parent.is_dir() else ():
         if locks.owner(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)

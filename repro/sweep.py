@@ -106,6 +106,7 @@ def _only_writer(runs_dir: Path) -> Iterator[None]:
     with locks.owning([folder], GRID_PATIENCE) as refused:
         if refused:
             raise ConfigError(f"runs_dir={runs_dir}: {refused[0]}")
+        heartbeats.remove_orphans(folder.parent)  # also where all runs are done
         yield
     with contextlib.suppress(OSError):  # another sweep may still use it
         folder.parent.rmdir()

@@ -39,15 +39,28 @@ def results(where: Path) -> dict[str, dict[str, Any]]:
     return {run.name: result(run) for run in store.run_directories(where / "runs")}
 
 
-def killed(where: Path, line: tuple[str, ...], after: float) -> bool:
-    """Whether a command was still at work after so many seconds, when it was killed."""
+def killed(where: Path, line: tuple[str, ...], after: float, saved: bool = False) -> bool:
+    """Whether a command was still at work after so many seconds, when it was killed.
+
+    Args:
+        where: its directory.
+        line: the command.
+        after: seconds from its start, or from when it has saved something.
+        saved: wait until it has.
+    """
     process = start(where, *line)
+    while saved and process.poll() is None and not any_saved(where):
+        time.sleep(0.01)
     time.sleep(after)
     running = process.poll() is None
     if running:
         os.killpg(process.pid, signal.SIGKILL)
     finish(process)
     return running
+
+
+def any_saved(where: Path) -> bool:
+    return any(map(checkpoint.iterations, store.run_directories(where / "runs")))
 
 
 def iterations(where: Path) -> dict[str, int]:
@@ -69,13 +82,20 @@ def rounds(tmp_path: Path, line: tuple[str, ...], kills: int, seconds: float) ->
         where = tmp_path / f"round {number}"
         where.mkdir()
         before: dict[str, int] = {}
-        while done < kills and killed(where, line, rng.uniform(0, seconds)):
+        while done < kills and killed(where, line, *moment(rng, kills, done, seconds)):
             done += 1
             now = iterations(where)
             assert all(now[run] >= before[run] for run in before), "progress is never lost"
             before = now
         trained(where, line)
         yield where
+
+
+def moment(rng: np.random.Generator, kills: int, done: int, seconds: float) -> tuple[float, bool]:
+    """When to kill: at any time; with few kills, every other one while it trains."""
+    if kills < 25 and done % 2 == 0:
+        return rng.uniform(0, 0.2), True
+    return rng.uniform(0, seconds), False
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.faults)])
