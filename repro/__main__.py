@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from repro import cli_errors, signals
 from repro.compose import register_schema
-from repro.config import CONF_DIR, Config, from_omegaconf
+from repro.config import CONF_DIR, Config
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -30,6 +30,7 @@ from repro.errors import (
 )
 from repro.launcher import RunsFailedError
 from repro.progress import ProgressBar, say
+from repro.validation import from_omegaconf
 
 HELP = """\
 Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.

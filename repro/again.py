@@ -13,8 +13,9 @@ from pathlib import Path
 
 from repro import signals, store
 from repro.__main__ import guarded, train
-from repro.config import Config, from_dict
+from repro.config import Config
 from repro.errors import ConfigError
+from repro.validation import from_dict
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
 from repro.cli_errors import check_use
-from repro.config import CONF_DIR, Config, from_omegaconf
+from repro.config import CONF_DIR, Config
+from repro.validation import from_omegaconf
 
 SCHEMA = "schema"  # the first entry of conf/config.yaml's defaults
 

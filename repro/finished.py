@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro import archive, cli_errors, store
-from repro.config import Config, from_dict, hash_of
+from repro.config import Config, hash_of
 from repro.errors import ConfigError, CorruptError
+from repro.validation import from_dict
 
 PARAMETERS = "parameters.npz"
 AGAIN = "run that configuration again"

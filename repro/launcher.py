@@ -24,7 +24,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from repro import cli_errors
-from repro.config import from_omegaconf
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -35,6 +34,7 @@ from repro.errors import (
 )
 from repro.names import check_choice
 from repro.preprocessing import check_game
+from repro.validation import from_omegaconf
 
 if TYPE_CHECKING:  # it loads torch: not before the configuration has passed
     from repro.sweep import End

@@ -13,8 +13,9 @@ import pytest
 from ale_py import roms
 
 from repro import cli_errors, population
-from repro.config import BATCHABLE, CONF_DIR, NOT_HASHED, Config, from_dict
+from repro.config import BATCHABLE, CONF_DIR, NOT_HASHED, Config
 from repro.errors import ConfigError
+from repro.validation import from_dict
 from tests.conftest import Compose
 from tests.sweeps import composed
 

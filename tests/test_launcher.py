@@ -29,9 +29,10 @@ from hydra.core.utils import JobStatus
 from repro import heartbeats, launcher, packs, store, work, workers
 from repro.backends import Backend, Ended, Settings
 from repro.compose import register_schema
-from repro.config import CONF_DIR, Config, from_omegaconf
+from repro.config import CONF_DIR, Config
 from repro.progress import ProgressBar
 from repro.session import SKIPPED, Outcome, PackProgress
+from repro.validation import from_omegaconf
 from repro.work import Task
 from tests.cli import Cli, finish, start
 from tests.conftest import Compose

@@ -11,9 +11,10 @@ from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Independent, Normal, kl_divergence
 
 from repro import objectives
-from repro.config import CONF_DIR, objective_kinds
+from repro.config import CONF_DIR
 from repro.distributions import Categorical, DiagonalGaussian
 from repro.errors import ConfigError
+from repro.validation import objective_kinds
 from tests.conftest import Compose
 
 CPU = torch.device("cpu")

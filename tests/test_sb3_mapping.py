@@ -18,9 +18,10 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from repro import counterparts
 from repro.algorithms import sb3_mapping
 from repro.compose import compose
-from repro.config import CONF_DIR, Config, RecipeConfig, from_dict
+from repro.config import CONF_DIR, Config, RecipeConfig
 from repro.errors import ConfigError
 from repro.settings import SETTINGS, keys
+from repro.validation import from_dict
 from tests.cli import Cli
 
 PPO, A2C, TRPO = ("sb3_ppo", "sb3_a2c", "sb3_trpo")

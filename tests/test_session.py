@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from repro import session, store
-from repro.config import Config, from_dict
+from repro.config import Config
 from repro.errors import ConfigError
+from repro.validation import from_dict
 from tests.conftest import Compose, compose_config
 
 TINY = (

@@ -18,8 +18,9 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from repro import store
 from repro.algorithms import sb3_mapping
-from repro.config import Config, from_dict
+from repro.config import Config
 from repro.errors import ConfigError, CorruptError
+from repro.validation import from_dict
 
 Array = np.ndarray[Any, Any]
 
