@@ -30,6 +30,7 @@ from repro.oddities import bounds
 from repro.policies import Bound
 from repro.population import Streams
 from repro.records import Episodes
+from repro.tally import Tally
 
 Array = np.ndarray[Any, Any]
 
@@ -93,8 +94,7 @@ class Collector:
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
         self._seen.see(self._observations)
-        self._returns = np.zeros((self.learners, self.num_envs))
-        self._lengths = np.zeros((self.learners, self.num_envs), np.int64)
+        self._tally = Tally((self.learners, self.num_envs), envs.keeps_scores)
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -193,8 +193,7 @@ class Collector:
         rewards, self._terminated[:, t], self._truncated[:, t] = (
             self._by_learner(x) for x in (rewards, terminated, truncated)
         )
-        self._returns += rewards
-        self._lengths += 1
+        self._tally.add(rewards)
         self._rewards[:, t] = self._reward_scaler.apply(
             rewards, self._terminated[:, t], self._truncated[:, t]
         )
@@ -203,31 +202,11 @@ class Collector:
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = self._terminated[:, t] | self._truncated[:, t]
-        told, returns, lengths = ends, self._returns, self._lengths
-        if self.envs.keeps_scores:
-            told, returns, lengths = self._scores(infos)
-        for p, n in np.argwhere(told):
-            episode = episodes[p]
-            episode.iteration.append(iteration)
-            episode.step.append(self.steps)
-            episode.actor.append(int(n))
-            episode.returns.append(float(returns[p, n]))
-            episode.length.append(int(lengths[p, n]))
-        self._returns[ends] = 0
-        self._lengths[ends] = 0
+        self._tally.record_ends(ends, infos, iteration, self.steps, episodes)
         finals = self._by_learner(infos["final_obs"]) if self.bootstrap else None
         self._seen.keep_ends(t, ends, finals)
         if finals is not None and self._seen.values_while_acting and self._truncated[:, t].any():
             self._final_values[:, t] = self.networks.value(self._seen.encode(finals))
-
-    def _scores(self, infos: dict[str, Any]) -> tuple[Array, Array, Array]:
-        """Which episodes ended by the environments' own account, their returns, their lengths."""
-        if "_episode" not in infos:
-            nothing = np.zeros((self.learners, self.num_envs))
-            return nothing.astype(np.bool_), nothing, nothing
-        told = (infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])
-        ended, returns, lengths = (self._by_learner(each) for each in told)
-        return ended, returns, lengths
 
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
@@ -342,13 +321,7 @@ class Collector:
         envs = self.envs.state(self._rows(learner))
         if envs is None:
             return state
-        if self.envs.keeps_scores:
-            return state | {"envs": envs}
-        episodes = {
-            "return": self._returns[learner].copy(),
-            "length": self._lengths[learner].copy(),
-        }
-        return state | {"envs": envs, "episodes": episodes}
+        return state | {"envs": envs} | self._tally.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned.
@@ -360,14 +333,12 @@ class Collector:
         self._reward_scaler.restore(learner, state.get("rewards", {}))
         if "envs" in state:
             self.envs.set_state(state["envs"], self._rows(learner))
-            if not self.envs.keeps_scores:
-                self._returns[learner] = state["episodes"]["return"]
-                self._lengths[learner] = state["episodes"]["length"]
+            self._tally.restore(learner, state)
         else:
             seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
             with self._naming_learners():
                 self.envs.restart(self._rows(learner), seeds)
-            self._returns[learner], self._lengths[learner] = 0, 0
+            self._tally.restart(learner)
         self._observations = self._by_learner(self.envs.observations)
 
     def _rows(self, learner: int) -> slice:
