@@ -13,23 +13,8 @@ from typing import Any
 
 from analysis.errors import AnalysisError
 from analysis.load import Run, Sweep, load_sweep
+from repro import store
 
-# Where a run is put and watched; no part of what it computes, so no part of its hash. `budget` and
-# `experiment` name choices that show in other keys.
-PLACEMENT = (
-    "runs_dir",
-    "logger",
-    "device",
-    "engine",
-    "budget",
-    "experiment",
-    "progress",
-    "profile",
-    "checkpoint",
-    "resume",
-    "retry_failed",
-    "stall_timeout",
-)
 _IDENTITY = ("total_timesteps", "algorithm", "recipe", "num_envs", "env_id")
 # The same facts under the names they have in config.yaml.
 _IDENTITY_IN_CONFIG = ("algorithm.name", "recipe.name", "env.num_envs", "env.id")
@@ -154,7 +139,7 @@ def facts(run: Run) -> dict[str, str]:
     """What the result of `run` depends on, as far as it is known, its seed apart: key -> value."""
     known = {key: show(run.info[key]) for key in _IDENTITY}
     for key, value in _flat(run.config or {}):
-        placed = under(key, (*PLACEMENT, "seed"))
+        placed = under(key, (*store.PLACEMENT, "seed"))
         if not placed and key not in (*_IDENTITY, *_IDENTITY_IN_CONFIG):
             known[key] = show(value)
     return known

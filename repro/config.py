@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from repro.preprocessing import AtariConfig
+from repro.schema import PLACEMENT
 
 CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 
@@ -35,21 +36,6 @@ BATCHABLE = (
 )
 # Left out of a configuration where they are null: runs without them keep the ids they always had.
 OPTIONAL = ("env.game", "env.atari", "policy.convolutions", "recipe.value_clip_schedule")
-# Where a run is put and watched; no part of what it computes.
-NOT_HASHED = (
-    "runs_dir",
-    "logger",
-    "device",
-    "engine",
-    "budget",
-    "experiment",
-    "progress",
-    "profile",
-    "checkpoint",
-    "resume",
-    "retry_failed",
-    "stall_timeout",
-)
 
 
 @dataclass
@@ -200,13 +186,13 @@ class Config:
 
     def hashed(self) -> dict[str, Any]:
         """What `hash` is of."""
-        return _without(self.as_dict(), NOT_HASHED)
+        return _without(self.as_dict(), PLACEMENT)
 
     @property
     def pack_key(self) -> str:
         """Equal for two runs that may train in one pack (their objectives allowing)."""
         return (
-            _digest(_without(self.as_dict(), (*BATCHABLE, *NOT_HASHED))) + self.device + self.engine
+            _digest(_without(self.as_dict(), (*BATCHABLE, *PLACEMENT))) + self.device + self.engine
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -217,7 +203,7 @@ class Config:
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """`Config.hash` of what a run's `config.yaml` holds, whatever keys there were then."""
-    return _digest(_without(dict(values), NOT_HASHED))
+    return _digest(_without(dict(values), PLACEMENT))
 
 
 def get(config: Config, key: str) -> Any:

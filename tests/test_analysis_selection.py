@@ -9,9 +9,8 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.load import Sweep, frame, load_sweep
-from analysis.selection import PLACEMENT, check_table, parse_condition, select
+from analysis.selection import check_table, parse_condition, select
 from repro import store
-from repro.config import NOT_HASHED
 from tests.synthetic_runs import identity, write_run
 
 
@@ -189,7 +188,3 @@ def test_bad_conditions(tmp_path: Path, condition: str, message: str) -> None:
     _write(tmp_path, identity())
     with pytest.raises(AnalysisError, match=message):
         _chosen(tmp_path, condition)
-
-
-def test_what_no_hash_is_of_makes_no_runs_unequal() -> None:
-    assert set(PLACEMENT) == set(NOT_HASHED)

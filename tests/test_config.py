@@ -13,8 +13,9 @@ import pytest
 from ale_py import roms
 
 from repro import cli_errors, population
-from repro.config import BATCHABLE, CONF_DIR, NOT_HASHED, Config
+from repro.config import BATCHABLE, CONF_DIR, Config
 from repro.errors import ConfigError
+from repro.schema import PLACEMENT
 from repro.validation import from_dict
 from tests.conftest import Compose
 from tests.sweeps import composed
@@ -162,7 +163,7 @@ def test_table1_is_231_runs_in_7_groups_of_33(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_where_a_run_lies_is_not_what_it_is(config: Compose, key: str, value: object) -> None:
     here = config("env=hopper")
-    assert key.split(".")[0] in NOT_HASHED
+    assert key.split(".")[0] in PLACEMENT
     assert with_value(here, key, value).run_id == here.run_id
 
 
@@ -190,7 +191,7 @@ def test_every_key_is_hashed_or_said_not_to_be(config: Compose) -> None:
     here = config("env=hopper")
     for field in dataclasses.fields(Config):
         changed = with_value(here, field.name, _other(getattr(here, field.name)))
-        assert (changed.hash == here.hash) == (field.name in NOT_HASHED), field.name
+        assert (changed.hash == here.hash) == (field.name in PLACEMENT), field.name
 
 
 def _other(value: object) -> object:
