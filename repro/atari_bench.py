@@ -90,6 +90,8 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
         from stable_baselines3.common.env_util import make_atari_env
         from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import VecFrameStack
+
+        from repro.algorithms.sb3_networks import network_keywords
     except ModuleNotFoundError as error:
         raise ConfigError(
             "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
@@ -104,7 +106,7 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
         n_steps=config.algorithm.horizon,
         batch_size=config.algorithm.minibatch_size,
         n_epochs=config.algorithm.epochs,
-        policy_kwargs=_network(config),
+        policy_kwargs=network_keywords(config.policy),
         device="cpu",
         seed=0,
     )
@@ -117,33 +119,6 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
 
     sample()
     return sample
-
-
-def _network(config: Config) -> dict[str, Any]:
-    """SB3's own NatureCNN, or one of its kind with other layers."""
-    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
-
-    (units,) = config.policy.hidden_sizes
-    if config.policy.name == "cnn_nature":
-        return {"features_extractor_class": NatureCNN}
-
-    class Extractor(BaseFeaturesExtractor):
-        def __init__(self, space: Any) -> None:
-            super().__init__(space, units)
-            layers: list[torch.nn.Module] = []
-            channels = space.shape[0]
-            for outputs, kernel, stride in config.policy.convolutions or ():
-                layers += [torch.nn.Conv2d(channels, outputs, kernel, stride), torch.nn.ReLU()]
-                channels = outputs
-            self.convolutions = torch.nn.Sequential(*layers, torch.nn.Flatten())
-            features = self.convolutions(torch.zeros(1, *space.shape)).shape[1]
-            self.dense = torch.nn.Sequential(torch.nn.Linear(features, units), torch.nn.ReLU())
-
-        def forward(self, observations: Tensor) -> Tensor:
-            features: Tensor = self.dense(self.convolutions(observations))
-            return features
-
-    return {"features_extractor_class": Extractor}
 
 
 def emulator(config: Config) -> Callable[[], Sample]:

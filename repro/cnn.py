@@ -43,16 +43,8 @@ class CNNActorCritic(MLPActorCritic):
         Raises:
             ConfigError: observations that are no frames, or too small for the convolutions.
         """
-        space = observation_space
-        is_frames = isinstance(space, gymnasium.spaces.Box) and len(space.shape or ()) == 3
-        if not is_frames or space.dtype != np.uint8:
-            raise ConfigError(
-                f"policy={config.name} takes frames (uint8 [stack, height, width]), not {space}: "
-                "say policy=mlp, or choose another task."
-            )
-        assert config.convolutions is not None and space.shape is not None
-        self._strides = [stride for _, _, stride in config.convolutions]
-        self._convolutions, features = _convolution_shapes(space.shape, config)
+        self._strides = [stride for _, _, stride in config.convolutions or ()]
+        self._convolutions, features = convolution_shapes(observation_space, config)
         flat = gymnasium.spaces.Box(-np.inf, np.inf, (features,))
         super().__init__(flat, action_space, config)
 
@@ -125,11 +117,26 @@ def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tenso
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
-def _convolution_shapes(
-    frames: tuple[int, ...], config: PolicyConfig
+def convolution_shapes(
+    space: gymnasium.Space[object], config: PolicyConfig
 ) -> tuple[list[tuple[int, int, int, int]], int]:
-    """Shapes of the weights, and the number of features that come out."""
-    channels, height, width = frames
+    """Shapes of the weights, and the number of features that come out.
+
+    Args:
+        space: of observations.
+        config: with convolutions.
+
+    Raises:
+        ConfigError: observations that are no frames, or too small for the convolutions.
+    """
+    is_frames = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 3
+    if not is_frames or space.dtype != np.uint8:
+        raise ConfigError(
+            f"policy={config.name} takes frames (uint8 [stack, height, width]), not {space}: "
+            "say policy=mlp, or choose another task."
+        )
+    assert space.shape is not None
+    channels, height, width = space.shape
     shapes = []
     for outputs, kernel, stride in config.convolutions or ():
         if kernel > min(height, width):

@@ -113,7 +113,9 @@ def check(config: Any) -> None:
             _check(config, f"recipe.{name}", value, only)
     if own.takes_objective:
         _check(config, "objective.kind", config.objective["kind"], Only(("clip",), "has L_CLIP"))
-    _check(config, "policy.shared", config.policy.shared, Only((False,), "shares no layers"))
+    if config.policy.convolutions is None:
+        _check(config, "policy.shared", config.policy.shared, Only((False,), "shares no layers"))
+    _check_frames(config)
     _check(config, "engine", config.engine, Only(("auto", "torch"), "runs in torch"))
     if config.seed >= SEEDS:
         raise ConfigError(f"seed={config.seed} must be below {SEEDS} for algorithm={own.name}.")
@@ -146,6 +148,17 @@ def _check_sizes(config: Any) -> None:
         raise ConfigError(
             f"{key}=1: Stable-Baselines3 (algorithm={own.name}) standardizes advantages only over "
             "2 or more: raise it."
+        )
+
+
+def _check_frames(config: Any) -> None:
+    """It looks at a shape to see which of its dimensions is that of the channels."""
+    atari = config.env.atari
+    if atari is not None and atari.frame_stack > atari.screen_size:
+        raise ConfigError(
+            f"env.atari.frame_stack={atari.frame_stack} has no counterpart for algorithm="
+            f"{config.algorithm.name}: Stable-Baselines3 takes the smallest dimension for the "
+            f"frames (preprocessing.py); say env.atari.frame_stack={atari.screen_size} or less."
         )
 
 

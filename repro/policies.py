@@ -48,12 +48,12 @@ class MLPActorCritic:
         Raises:
             ConfigError: spaces other than flat Box observations, Box or Discrete actions.
         """
-        self.observation_size = _flat_size(observation_space, "observations")
+        self.observation_size = flat_size(observation_space, "observations")
         self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
         if isinstance(action_space, gymnasium.spaces.Discrete):
             self.action_size = int(action_space.n)
         else:
-            self.action_size = _flat_size(action_space, "actions")
+            self.action_size = flat_size(action_space, "actions")
         self.activation = config.activation
         self.depth = len(config.hidden_sizes)
         self.shared = config.shared
@@ -207,7 +207,12 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) ->
     return np.asarray(gain * (q if shape[0] >= shape[1] else q.T), np.float32)
 
 
-def _flat_size(space: gymnasium.Space[object], what: str) -> int:
+def flat_size(space: gymnasium.Space[object], what: str) -> int:
+    """D of a flat Box.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         return math.prod(space.shape)
     raise ConfigError(

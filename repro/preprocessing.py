@@ -59,11 +59,6 @@ def check(config: Any) -> None:
         _check_networks(config.policy, config.algorithm)
     if env.atari is None:
         return
-    if config.algorithm.foreign:
-        raise ConfigError(
-            f"algorithm={config.algorithm.name} does not know env=atari yet: say algorithm=ppo or "
-            "a2c."
-        )
     normalization = config.recipe.observation_normalization
     if normalization != "none":
         raise ConfigError(

@@ -52,15 +52,17 @@ class Scores(gymnasium.Wrapper):
         return observation, reward, terminated, truncated, info
 
 
-def gymnasium_game(game: str, config: AtariConfig) -> gymnasium.Env:
-    """One game through the wrappers in Baselines' order."""
+def gymnasium_game(
+    game: str, config: AtariConfig, record: Callable[[gymnasium.Env], gymnasium.Env] = Scores
+) -> gymnasium.Env:
+    """One game through the wrappers in Baselines' order; `record` sees what the game itself pays."""
     env: gymnasium.Env = ale_py.AtariEnv(
         game,
         frameskip=1,
         repeat_action_probability=0.0,
         max_num_frames_per_episode=config.max_game_frames,
     )
-    env = Scores(env)
+    env = record(env)
     if config.sticky_actions:
         env = sb3.StickyActionEnv(env, config.sticky_actions)
     env = AtariPreprocessing(env, noop_max=config.noop_max, frame_skip=config.frame_skip)

@@ -13,6 +13,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from repro.algorithms.learners import Learners
+from repro.algorithms.sb3_networks import network_keywords
 from repro.config import Config
 from repro.envs.atari_gymnasium import AtariGame
 from repro.frames import FrameStacks
@@ -48,11 +49,15 @@ def to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 def _cnn_to_sb3(parameters: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """Ours flatten an image pixel by pixel, torch's do channel by channel."""
     features: dict[str, np.ndarray] = {}
-    for layer in range(3):
+    layers = sum(name.startswith("conv.") and name.endswith("weight") for name in parameters)
+    for layer in range(layers):
         features[f"cnn.{2 * layer}.weight"] = parameters[f"conv.{layer}.weight"]
         features[f"cnn.{2 * layer}.bias"] = parameters[f"conv.{layer}.bias"]
-    dense = parameters["shared.0.weight"].reshape(7, 7, 64, -1)
-    features["linear.0.weight"] = dense.transpose(3, 2, 0, 1).reshape(dense.shape[-1], -1)
+    flat, units = parameters["shared.0.weight"].shape
+    channels = len(parameters[f"conv.{layers - 1}.bias"])
+    side = round((flat / channels) ** 0.5)
+    dense = parameters["shared.0.weight"].reshape(side, side, channels, units)
+    features["linear.0.weight"] = dense.transpose(3, 2, 0, 1).reshape(units, flat)
     features["linear.0.bias"] = parameters["shared.0.bias"][0]
     state = {f"{name}.{key}": value for name in EXTRACTORS for key, value in features.items()}
     for ours, theirs in (("policy", "action_net"), ("value", "value_net")):
@@ -73,6 +78,9 @@ def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPo
     """A model of one kind with the parameters of the pack's first learner."""
     config = pack.config
     env = DummyVecEnv([lambda: _task(config)] * config.env.num_envs)
+    keywords = settings.pop("policy_kwargs", {})
+    if config.policy.convolutions is not None:
+        keywords |= network_keywords(config.policy)
     model = kind(
         "MlpPolicy" if config.env.game is None else "CnnPolicy",
         env,
@@ -80,6 +88,7 @@ def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPo
         gamma=config.algorithm.gamma,
         gae_lambda=config.algorithm.gae_lambda,
         device="cpu",
+        policy_kwargs=keywords,
         **settings,
     )
     model.policy.load_state_dict(to_sb3(pack.weights(0)))

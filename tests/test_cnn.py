@@ -28,10 +28,11 @@ def assert_moved_alike(ours: dict, theirs: dict, start: dict) -> None:
     assert min(moved.values()) > 1e-4, f"an update that moves nothing proves nothing: {moved}"
 
 
+@pytest.mark.parametrize("network", ["cnn_a3c", "cnn_nature"])
 def test_one_ppo_update_equals_stable_baselines3s(
-    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch
+    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
-    own = config("recipe=sb3", "env.game=breakout", "policy=cnn_nature", *SMALL, *SMALL_PPO)
+    own = config("recipe=sb3", "env.game=breakout", f"policy={network}", *SMALL, *SMALL_PPO)
     ppo = learners([own])
     ppo.iterate()
     before = to_sb3(ppo.weights(0))
@@ -58,10 +59,11 @@ def test_one_ppo_update_equals_stable_baselines3s(
     assert record.metrics["epsilon"][0] == pytest.approx(0.1 * (1 - done))
 
 
+@pytest.mark.parametrize("network", ["cnn_a3c", "cnn_nature"])
 def test_a2c_updates_equal_stable_baselines3s(
-    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch
+    config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
-    words = "algorithm=a2c env=atari env.game=breakout recipe=sb3 policy=cnn_nature"
+    words = f"algorithm=a2c env=atari env.game=breakout recipe=sb3 policy={network}"
     rate = "algorithm.learning_rate=0.02 algorithm.learning_rate_schedule=constant env.num_envs=4"
     a2c = learners([config(*f"{words} {rate}".split())])
     own = a2c.settings

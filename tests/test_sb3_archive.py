@@ -44,7 +44,7 @@ def test_it_acts_as_the_model_did(
     monkeypatch.setattr(sb3_mapping, "make_model", keep)
     (outcome,) = session.run_pack([small("sb3_a2c", task, f"runs_dir={tmp_path}")])
     policy = sb3_archive.load(outcome.directory)
-    env = sb3_mapping.make_env(policy.config.env.id)
+    env = sb3_mapping.make_env(policy.config.env)
     env.reset(seed=0)
     observations = np.stack([env.step(env.action_space.sample())[0] for _ in range(5)])
     normalizer = models[0].get_vec_normalize_env()

@@ -180,7 +180,9 @@ def normalizer_state(normalize: VecNormalize | None) -> dict[str, Any]:
 class Recorder(VecEnvWrapper):
     """Below any normalizer: counts steps, keeps what episodes returned, and takes the time.
 
-    A `Monitor` adds up an environment's rewards in float64, before they become float32.
+    Where an episode that counts has ended, its `infos` say so: a `Monitor`'s, which adds up rewards in
+    float64 before they become float32, or those of a game, which knows lives and clipped rewards
+    from games and scores.
 
     Attributes:
         episodes: that ended in this iteration.
@@ -189,10 +191,10 @@ class Recorder(VecEnvWrapper):
     """
 
     def __init__(self, envs: DummyVecEnv) -> None:
-        """Listen to environments that have `Monitor`s."""
+        """Listen to environments that have `Monitor`s, or none of which has one."""
         super().__init__(envs)
         self.monitors = [env for env in envs.envs if isinstance(env, Monitor)]
-        assert len(self.monitors) == self.num_envs
+        assert len(self.monitors) in (0, self.num_envs)
         self.steps, self.iteration = 0, 0
         self.episodes, self.clock, self.finite = Episodes(), Stopwatch(), True
 
@@ -214,17 +216,24 @@ class Recorder(VecEnvWrapper):
         self.steps += self.num_envs
         seen = np.asarray(observations)
         self.finite &= bool(np.isfinite(rewards).all() and np.isfinite(seen).all())
-        for actor in np.flatnonzero(ends):
-            self._add(int(actor))
+        for actor, info in enumerate(infos):
+            if "episode" in info:
+                self._add(actor, *self._result(actor, info["episode"]))
         return observations, rewards, ends, infos
 
-    def _add(self, actor: int) -> None:
+    def _result(self, actor: int, told: Mapping[str, float]) -> tuple[float, int]:
+        """Return and length; what a `Monitor` tells is rounded, what it keeps is not."""
+        if not self.monitors:
+            return float(told["r"]), int(told["l"])
         monitor = self.monitors[actor]
+        return float(monitor.episode_returns[-1]), int(monitor.episode_lengths[-1])
+
+    def _add(self, actor: int, total: float, length: int) -> None:
         self.episodes.iteration.append(self.iteration)
         self.episodes.step.append(self.steps)
         self.episodes.actor.append(actor)
-        self.episodes.returns.append(float(monitor.episode_returns[-1]))
-        self.episodes.length.append(int(monitor.episode_lengths[-1]))
+        self.episodes.returns.append(total)
+        self.episodes.length.append(length)
 
 
 class Stopwatch:

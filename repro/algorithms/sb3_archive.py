@@ -43,7 +43,7 @@ class Policy:
         self._mean, self._variance = (
             state.get(f"observations.{name}") for name in ("mean", "variance")
         )
-        env = sb3_mapping.make_env(config.env.id)
+        env = sb3_mapping.make_env(config.env)
         self.policy = ActorCriticPolicy(
             env.observation_space,
             env.action_space,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import gymnasium
 import torch
 from gymnasium.spaces import Box, Space
 from sb3_contrib import TRPO
@@ -24,10 +25,10 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
-from repro.config import Config, RecipeConfig
+from repro.algorithms.sb3_networks import check_space, network_keywords, policy_name
+from repro.config import Config, EnvConfig, RecipeConfig
 from repro.envs.gymnasium import make_one
 
-ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 RMSPROPS: dict[str, type[torch.optim.Optimizer]] = {
     "tensorflow": RMSpropTFLike,
     "torch": torch.optim.RMSprop,
@@ -36,19 +37,31 @@ Schedule = Callable[[float], float]
 
 
 def make_envs(config: Config) -> DummyVecEnv:
-    """The task as Gymnasium registers it, N times, each under a `Monitor`."""
-    return DummyVecEnv([partial(make_env, config.env.id)] * config.env.num_envs)
+    """The task, N times.
+
+    Raises:
+        ConfigError: it is not to be had, or the networks do not take what it shows.
+    """
+    envs = DummyVecEnv([partial(make_env, config.env)] * config.env.num_envs)
+    check_space(config.policy, envs.observation_space)
+    return envs
 
 
-def make_env(env_id: str) -> Monitor[Any, Any]:
-    """One environment of the task.
+def make_env(task: EnvConfig) -> gymnasium.Env[Any, Any]:
+    """One environment: a task as Gymnasium registers it under a `Monitor`, or a game of Atari.
+
+    A game tells its whole scores itself, where a `Monitor` would: below lives and clipped rewards.
 
     Raises:
         ConfigError: it is not to be had.
     """
+    if task.atari is not None:
+        from repro.envs.atari_gymnasium import AtariGame  # it needs packages of its own
+
+        return AtariGame(task.id, task.atari)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a v5
-        return Monitor(make_one(env_id))
+        return Monitor(make_one(task.id))
 
 
 def normalized(config: Config, envs: VecEnv) -> VecEnv:
@@ -83,7 +96,7 @@ def make_model(config: Config, envs: VecEnv, device: torch.device | str) -> OnPo
     """
     kind, keywords = KINDS[config.algorithm.name]
     model: OnPolicyAlgorithm = kind(
-        "MlpPolicy",
+        policy_name(config.policy),
         envs,
         n_steps=config.algorithm.horizon,
         gamma=config.algorithm.gamma,
@@ -99,15 +112,12 @@ def make_model(config: Config, envs: VecEnv, device: torch.device | str) -> OnPo
 
 def policy_keywords(config: Config) -> dict[str, Any]:
     """The networks, their initialization, and the optimizer, which in SB3 is the policy's."""
-    sizes = list(config.policy.hidden_sizes)
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam
     keywords = {"eps": config.recipe.adam_epsilon}
     if config.algorithm.name == "sb3_a2c":
         optimizer = RMSPROPS[config.algorithm.rmsprop]
         keywords = {"alpha": config.algorithm.rms_decay, "eps": config.algorithm.rms_epsilon}
-    return {
-        "net_arch": {"pi": sizes, "vf": sizes},
-        "activation_fn": ACTIVATIONS[config.policy.activation],
+    return network_keywords(config.policy) | {
         "log_std_init": config.recipe.initial_log_std,
         "optimizer_class": optimizer,
         "optimizer_kwargs": keywords,

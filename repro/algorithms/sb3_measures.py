@@ -69,8 +69,8 @@ class Measures:
         """What is wrong with the distributions of finite parameters that have become too large."""
         policy = self.model.policy
         for seen in (self.model.rollout_buffer.observations, self.model._last_obs):
-            rows = np.asarray(seen)
-            observations, _ = policy.obs_to_tensor(rows.reshape(-1, rows.shape[-1]))
+            rows = np.asarray(seen).reshape(-1, *self.model.observation_space.shape)
+            observations, _ = policy.obs_to_tensor(rows)
             latent, _ = policy.mlp_extractor(policy.extract_features(observations))
             if not torch.isfinite(policy.action_net(latent)).all():
                 return "its policy's outputs stopped being finite"
