@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import atari_figure, curves, render
+from analysis.algorithms import is_sb3
 from analysis.atari_reference import (
     PAPER_ALGORITHMS,
     PAPER_WINS,
@@ -46,6 +47,7 @@ NAMES = {"a2c": "A2C", "ppo": "PPO"}  # ours -> the paper's, in Table 6's order
 OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
 METRICS = {"overall": "all of training", "final": "last 100 episodes"}
 PAIR = ("PPO", "A2C")
+SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
 
 
 def runs_table(runs: Sequence[Run], episodes: int) -> pd.DataFrame:
@@ -78,12 +80,23 @@ def _line(run: Run, episodes: int) -> dict[str, Any]:
 
 
 def check(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in more than game, algorithm and seed."""
+    """Refuse runs that differ in more than game, algorithm and seed.
+
+    All share the budget, the network and what makes a game; ours share the recipe and how stacks
+    begin, and so do Stable-Baselines3's.
+    """
     own = ("env_id", "env.id", "env.game")
     check_equal(runs, lambda run: run.info["algorithm"], lambda key: not under(key, own))
-    check_equal(runs, lambda run: None, lambda key: key in ("recipe", "total_timesteps"))
-    check_equal(runs, lambda run: None, lambda key: under(key, ("env.atari", "policy")))
+    of_recipe = ("recipe", "env.atari.stack_padding")
+    check_equal(runs, _is_sb3, lambda key: key in of_recipe)
+    check_equal(runs, lambda run: None, lambda key: key == "total_timesteps")
+    shared = ("env.atari", "policy")
+    check_equal(runs, lambda run: None, lambda key: under(key, shared) and key not in of_recipe)
     check_one_per_seed(runs, lambda run: (run.task, run.info["algorithm"]))
+
+
+def _is_sb3(run: Run) -> bool:
+    return is_sb3(str(run.info["algorithm"]))
 
 
 def table6_of(
@@ -175,10 +188,10 @@ def _cell(line: Mapping[Any, Any]) -> list[str]:
 
 def _wins_text(table: pd.DataFrame, paper: Mapping[str, Mapping[str, float]]) -> list[str]:
     lines = []
-    algorithms = sorted(set(table["algorithm"]))
-    for column, metric in METRICS.items():
-        ours = wins(by_game(table, column), algorithms)
-        lines.append(f"These runs, {metric}: {_counts(ours)}, of {sum(ours.values())} games.")
+    for who, lineup in _lineups(table).items():
+        for column, metric in METRICS.items():
+            ours = wins(by_game(table, column), lineup)
+            lines.append(f"{who}, {metric}: {_counts(ours)}, of {sum(ours.values())} games.")
     for metric, printed in PAPER_WINS.items():
         lines.append(f"The paper's Table 2, {metric}: {_counts(printed)}.")
     recount = wins(paper, PAPER_ALGORITHMS)
@@ -190,22 +203,48 @@ def _wins_text(table: pd.DataFrame, paper: Mapping[str, Mapping[str, float]]) ->
     return lines
 
 
+def _lineups(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Who is compared: ours, SB3's among themselves, and each of the paper's two in both."""
+    names = sorted(set(table["algorithm"]))
+    lineups = {
+        "These runs": [name for name in names if not name.endswith(SB3)],
+        "SB3's runs": [name for name in names if name.endswith(SB3)],
+    }
+    for name in PAIR:
+        if {name, name + SB3} <= set(names):
+            lineups[f"{name} and SB3's"] = [name, name + SB3]
+    return {who: lineup for who, lineup in lineups.items() if lineup}
+
+
 def _counts(won: Mapping[str, int]) -> str:
     return ", ".join(f"{'ties' if name == TIE else name} {count}" for name, count in won.items())
 
 
 def _agreement_text(table: pd.DataFrame, paper: Mapping[str, Mapping[str, float]]) -> list[str]:
+    theirs = table["algorithm"].str.endswith(SB3)
+    lines = [] if theirs.all() else _agreement(table[~theirs], paper, "")
+    if theirs.any():
+        alone = table[theirs]
+        named = alone.assign(algorithm=alone["algorithm"].str.removesuffix(SB3))
+        lines += _agreement(named, paper, SB3)
+    return lines
+
+
+def _agreement(
+    table: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], suffix: str
+) -> list[str]:
+    """Algorithms of the table have the paper's names; `suffix` says whose they are."""
     ours = by_game(table, "final")
     agreed = order_agreement(ours, paper, PAIR)
     lines = [
-        f"{PAIR[0]} against {PAIR[1]}: in the paper's order in {agreed.same} of {agreed.games} "
-        "games (ties and games without both do not count)."
+        f"{PAIR[0]}{suffix} against {PAIR[1]}{suffix}: in the paper's order in {agreed.same} of "
+        f"{agreed.games} games (ties and games without both do not count)."
     ]
     for name in PAIR:
         games = [game for game, found in ours.items() if name in found and game in paper]
         rho = rank_correlation([ours[g][name] for g in games], [paper[g][name] for g in games])
         lines.append(
-            f"{name}: Spearman's rank correlation with Table 6 over {len(games)} games: "
+            f"{name}{suffix}: Spearman's rank correlation with Table 6 over {len(games)} games: "
             f"{render.score(rho)}."
         )
     return lines
@@ -225,10 +264,11 @@ def _human_text(
         rng = stream(options.seed, "iqm", algorithm)
         interval = iqm_interval(list(strata.values()), options.replicates, rng)
         text = f"{algorithm}: IQM {render.score(iqm(values))}{_between(interval)}"
+        name = algorithm.removesuffix(SB3)
         told = [
-            float(_scaled(np.array([paper[game][algorithm]]), scale, game)[0])
+            float(_scaled(np.array([paper[game][name]]), scale, game)[0])
             for game in strata
-            if algorithm in paper.get(game, {})
+            if name in paper.get(game, {})
         ]
         if told:
             text += f"; the paper's means of the same games: {render.score(iqm(np.array(told)))}"
@@ -263,10 +303,16 @@ def _notes(runs: tuple[Run, ...], options: argparse.Namespace) -> list[str]:
         f"Score of a run: mean unclipped score of its last {options.episodes} whole games; mean "
         f"over seeds with a 95 % bootstrap interval ({options.replicates} replicates, seed "
         f"{options.seed}), none for a single run. The paper gives no spread.",
-        f"Recipe {info['recipe']}, {int(info['total_timesteps']):,} steps, {frames:,} frames where "
+        f"{_recipes(runs)}, {int(info['total_timesteps']):,} steps, {frames:,} frames where "
         "4 are skipped; the paper's runs have 40,000,000 frames.",
         *provenance(runs),
     ]
+
+
+def _recipes(runs: Sequence[Run]) -> str:
+    found = {_is_sb3(run): str(run.info["recipe"]) for run in runs}
+    whose = {False: "Recipe", True: "SB3's recipe"}
+    return ", ".join(f"{whose[theirs]} {recipe}" for theirs, recipe in sorted(found.items()))
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,12 +17,14 @@ from torch import Tensor
 
 from repro import counterparts
 from repro.algorithms import ALGORITHMS
-from repro.envs.vector import FloatArray, VectorEnv
+from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError, CorruptError
 from repro.finished import AGAIN, PARAMETERS, FinishedRun, read_parameters
 from repro.normalize import ObservationNormalizer
+from repro.policies import MLPActorCritic
 
 Noise = Sequence[np.random.Generator]  # a row's own stream each
+Observations = NDArray[Any]
 Actions = NDArray[Any]
 
 
@@ -35,11 +37,11 @@ class Policy(Protocol):
 
     stochastic: bool
 
-    def act(self, observations: FloatArray, noise: Noise | None) -> Actions:
+    def act(self, observations: Observations, noise: Noise | None) -> Actions:
         """Actions for N environments, as `VectorEnv.step` takes them.
 
         Args:
-            observations: [N, D], as the task gives them.
+            observations: float64 [N, D] or frames, uint8 [N, S, H, W], as the task gives them.
             noise: [N]; or None for the likeliest actions.
 
         Returns:
@@ -51,8 +53,8 @@ class Policy(Protocol):
 class Predictor(Protocol):
     """Another library's policy, which draws its noise from torch's own generator."""
 
-    def predict(self, observations: FloatArray, deterministic: bool) -> Actions:
-        """Actions [N, ...] from observations [N, D], as the task gives and takes them."""
+    def predict(self, observations: Observations, deterministic: bool) -> Actions:
+        """Actions [N, ...] from observations [N, ...], as the task gives and takes them."""
         ...
 
 
@@ -69,7 +71,8 @@ def policy_of(run: FinishedRun, envs: VectorEnv) -> Policy:
     """
     name = run.config.algorithm.name
     if name in ALGORITHMS:
-        return NetworkPolicy(run, envs)
+        frames = run.config.policy.convolutions is not None
+        return FramesPolicy(run, envs) if frames else NetworkPolicy(run, envs)
     try:
         from repro.algorithms import sb3_archive
     except ModuleNotFoundError as error:
@@ -99,9 +102,7 @@ class NetworkPolicy:
         moments: dict[str, tuple[int, ...]] = {"mean": (size,), "variance": (size,), "count": (1,)}
         wanted = shapes | {f"observations.{name}": shape for name, shape in moments.items()}
         _check_shapes(run, saved, wanted)
-        trimmed = {name: np.asarray(saved[name], np.float32) for name in shapes}
-        padded = self._networks.pad(trimmed)
-        self._parameters = {name: torch.from_numpy(array) for name, array in padded.items()}
+        self._parameters = _tensors(self._networks, saved)
         self._copies: dict[str, Tensor] = {}
         self._normalizer = ObservationNormalizer(1, size, config.recipe)
         self._normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
@@ -111,7 +112,7 @@ class NetworkPolicy:
             self._box = torch.as_tensor(space.low), torch.as_tensor(space.high)
 
     @torch.no_grad()
-    def act(self, observations: FloatArray, noise: Noise | None) -> Actions:
+    def act(self, observations: Observations, noise: Noise | None) -> Actions:
         """As `Policy`."""
         inputs = np.empty((1, *observations.shape), np.float32)
         self._normalizer.apply(observations[None], out=inputs)
@@ -141,6 +142,40 @@ class NetworkPolicy:
         return torch.from_numpy(np.stack(drawn))
 
 
+class FramesPolicy:
+    """Our own networks of frames.
+
+    Convolutions work learner by learner anyway, so each stack of frames passes by itself.
+    """
+
+    def __init__(self, run: FinishedRun, envs: VectorEnv) -> None:
+        """Load `parameters.npz`.
+
+        Raises:
+            CorruptError: it does not fit the configuration.
+        """
+        saved = read_parameters(run)
+        self._networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, envs)
+        self.stochastic = self._networks.stochastic
+        _check_shapes(run, saved, self._networks.shapes)
+        tensors = _tensors(self._networks, saved)
+        self._parameters = {name: tensor[None] for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def act(self, observations: Observations, noise: Noise | None) -> Actions:
+        """As `Policy`."""
+        stacks = torch.from_numpy(observations)[:, None, None]
+        streams = noise or [None] * len(stacks)
+        return np.array([self._action(*each) for each in zip(stacks, streams, strict=True)])
+
+    def _action(self, stack: Tensor, stream: np.random.Generator | None) -> int:
+        """From [1, 1, S, H, W]."""
+        distribution = self._networks.distribution(self._parameters, stack)
+        if stream is None:
+            return int(distribution.mode())
+        return int(distribution.sample(torch.tensor([[stream.random(dtype=np.float32)]])))
+
+
 class RowByRow:
     """A `Predictor`, made to keep the promise that a row's bits depend on no other row."""
 
@@ -150,7 +185,7 @@ class RowByRow:
         """Ask it for one row at a time; torch's generator is seeded before each."""
         self._predictor = predictor
 
-    def act(self, observations: FloatArray, noise: Noise | None) -> Actions:
+    def act(self, observations: Observations, noise: Noise | None) -> Actions:
         """As `Policy`."""
         rows = []
         for i, observation in enumerate(observations):
@@ -158,6 +193,12 @@ class RowByRow:
                 torch.manual_seed(int(noise[i].integers(1 << 63)))
             rows.append(self._predictor.predict(observation[None], deterministic=noise is None)[0])
         return np.stack(rows)
+
+
+def _tensors(networks: MLPActorCritic, saved: Mapping[str, Any]) -> dict[str, Tensor]:
+    """One learner's parameters, padded."""
+    trimmed = {name: np.asarray(saved[name], np.float32) for name in networks.shapes}
+    return {name: torch.from_numpy(array) for name, array in networks.pad(trimmed).items()}
 
 
 def _check_shapes(

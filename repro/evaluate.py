@@ -1,8 +1,9 @@
 """`python -m repro.evaluate RUN_DIR`: whole episodes of finished runs, added to their tables.
 
 The policy and the statistics of its observations are those that training ended with, and stay as
-they are. Evaluation is on the CPU, one thread; the same seed gives the same bits, however many
-environments run at once. `repro.trials` says what an episode depends on.
+they are. On Atari an episode is a whole game, and its return the score, not clipped. Evaluation is
+on the CPU, one thread; the same seed gives the same bits, however many environments run at once.
+`repro.trials` says what an episode depends on.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def evaluate(
 
     torch.set_num_threads(1)
     task = run.config.env
-    vector = envs.make(task.id, task.backend, min(num_envs, episodes))
+    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
     try:
         policy = actors.policy_of(run, vector)
         deterministic = deterministic or not policy.stochastic

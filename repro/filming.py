@@ -127,6 +127,13 @@ def picture(env: gymnasium.Env[Any, Any]) -> Picture:
     return drawn
 
 
+def scaled(drawn: Picture, width: int, height: int) -> Picture:
+    """A picture in another size, [height, width, 3], each pixel that of the nearest place."""
+    rows = np.arange(height) * drawn.shape[0] // height
+    columns = np.arange(width) * drawn.shape[1] // width
+    return drawn[rows[:, None], columns]
+
+
 def pace(env: gymnasium.Env[Any, Any]) -> Pace:
     """At which the task moves as fast as its own clock says."""
     fps = float(env.metadata.get("render_fps") or DEFAULT_FPS)

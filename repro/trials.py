@@ -34,7 +34,7 @@ class Start(NamedTuple):
 
 
 class Trials(NamedTuple):
-    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each."""
+    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each; of Atari, whole games'."""
 
     returns: FloatArray
     lengths: NDArray[np.int64]
@@ -68,12 +68,18 @@ def play(
     trials = Trials(np.zeros(episodes), np.zeros(episodes, np.int64))
     while (running := under_way <= episodes).any():
         noise = None if deterministic else [each.noise for each in starts]
-        _, rewards, terminated, truncated, _ = envs.step(policy.act(envs.observations, noise))
+        _, rewards, terminated, truncated, infos = envs.step(policy.act(envs.observations, noise))
         rows = under_way[running] - 1
         trials.returns[rows] += rewards[running]
         trials.lengths[rows] += 1
         _check_finite(rewards, envs.observations, under_way, running)
-        for i in np.flatnonzero(running & (terminated | truncated)):
+        over = terminated | truncated
+        if envs.keeps_scores:  # its episodes are games, its returns their scores
+            over = infos.get("_episode", np.zeros(n, np.bool_))
+        for i in np.flatnonzero(running & over):
+            if envs.keeps_scores:
+                trials.returns[under_way[i] - 1] = infos["episode"]["r"][i]
+                trials.lengths[under_way[i] - 1] = infos["episode"]["l"][i]
             under_way[i] += n
             if under_way[i] <= episodes:
                 starts[i] = start(seed, int(under_way[i]))
@@ -82,9 +88,10 @@ def play(
 
 
 def _check_finite(
-    rewards: FloatArray, observations: FloatArray, under_way: NDArray[Any], running: NDArray[Any]
+    rewards: FloatArray, observations: NDArray[Any], under_way: NDArray[Any], running: NDArray[Any]
 ) -> None:
-    broken = running & ~(np.isfinite(rewards) & np.isfinite(observations).all(1))
+    flat = observations.reshape(len(observations), -1)
+    broken = running & ~(np.isfinite(rewards) & np.isfinite(flat).all(1))
     if broken.any():
         number = under_way[broken].min()
         raise NumericalError(f"episode {number}: the task returned a value that is not finite.")

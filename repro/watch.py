@@ -1,11 +1,13 @@
 """`python -m repro.watch RUN_DIR`: a video of a finished run's policy.
 
 It shows episodes 1, 2, ... of `python -m repro.evaluate` with the same seed: same starts, same
-noise. They are played in Gymnasium's own environment, which can draw itself.
+noise. They are played in Gymnasium's own environment, which can draw itself; games of Atari in
+ours, whose emulator has every frame in color.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from repro.actors import Policy
 
 LARGEST = 4097  # pixels, exclusive
+ENLARGED = 2  # pictures of a game's 160 x 210 pixels
 HELP = """\
 Write an mp4 of whole episodes of a finished run: those that python -m repro.evaluate plays with
 the same seed. MuJoCo draws off-screen by EGL or OSMesa, the first that works, or as MUJOCO_GL says.
+Of Atari it shows whole games, each frame as it was on the screen.
 """
 
 
@@ -59,7 +63,15 @@ def _run(arguments: Sequence[str]) -> None:
     finished = open_run(options.directory)
     out = options.out or options.directory / "video.mp4"
     filming.check_out(out)
-    env = filming.make(finished.config.env.id, options.width, options.height)
+    film = _film_task if finished.config.env.atari is None else _film_games
+    episodes = film(finished, out, options)
+    for number, episode in enumerate(episodes, 1):
+        say(f"episode {number}: return {episode.total:,.2f} in {episode.length} steps")
+    say(f"done: {out}")
+
+
+def _film_task(run: FinishedRun, out: Path, options: argparse.Namespace) -> list[Watched]:
+    env = filming.make(run.config.env.id, options.width, options.height)
     pace = filming.pace(env)
 
     def look(step: int) -> None:
@@ -69,12 +81,36 @@ def _run(arguments: Sequence[str]) -> None:
     try:
         with filming.Film(out, pace.fps) as film:
             settings = options.episodes, options.seed, options.deterministic
-            episodes = watch(finished, env, *settings, look)
+            return watch(run, env, *settings, look)
     finally:
         env.close()
-    for number, episode in enumerate(episodes, 1):
-        say(f"episode {number}: return {episode.total:,.2f} in {episode.length} steps")
-    say(f"done: {out}")
+
+
+def _film_games(run: FinishedRun, out: Path, options: argparse.Namespace) -> list[Watched]:
+    """Every frame: many games draw what moves on every other one only."""
+    import torch
+
+    from repro import actors, trials
+    from repro.envs.atari import FRAMES_PER_SECOND, AtariVectorEnv
+
+    torch.set_num_threads(1)
+    task = run.config.env
+    vector = envs.make(task.id, task.backend, 1, task.atari)
+    assert isinstance(vector, AtariVectorEnv)
+
+    def look(screen: filming.Picture) -> None:
+        height, width = (ENLARGED * pixels for pixels in screen.shape[:2])
+        film.add(filming.scaled(screen, options.width or width, options.height or height))
+
+    try:
+        policy = actors.policy_of(run, vector)
+        with filming.Film(out, FRAMES_PER_SECOND) as film:
+            vector.show(look)
+            settings = options.episodes, options.seed, options.deterministic
+            played = trials.play(policy, vector, *settings)
+    finally:
+        vector.close()
+    return [Watched(float(total), int(length)) for total, length in zip(*played, strict=True)]
 
 
 def watch(

@@ -55,7 +55,7 @@ class Scores(gymnasium.Wrapper):
 def gymnasium_game(
     game: str, config: AtariConfig, record: Callable[[gymnasium.Env], gymnasium.Env] = Scores
 ) -> gymnasium.Env:
-    """One game through the wrappers in Baselines' order; `record` sees what the game itself pays."""
+    """One game through the wrappers in Baselines' order; `record` sees what the game pays."""
     env: gymnasium.Env = ale_py.AtariEnv(
         game,
         frameskip=1,

@@ -92,12 +92,14 @@ SCORES = {  # game -> algorithm -> last scores of its seeds
 
 def atari_run(runs_dir: Path, game: str, algorithm: str, seed: int, score: float) -> dict[str, Any]:
     """100 games that end at `score`, after as many of 0."""
-    kind, value = ("clip", 0.1) if algorithm == "ppo" else ("none", None)
-    changes = {"algorithm": algorithm, "recipe": "paper", "total_timesteps": 1000, "num_envs": 8}
+    kind, value = ("clip", 0.1) if algorithm.endswith("ppo") else ("none", None)
+    recipe, padding = ("sb3", "zero") if algorithm.startswith("sb3_") else ("paper", "reset")
+    changes = {"algorithm": algorithm, "recipe": recipe, "total_timesteps": 1000, "num_envs": 8}
     info = identity(game, kind, value, seed, **changes, **{"env.name": "atari"})
     info |= {"run_id": f"{game}_{algorithm}_s{seed}", "objective_label": algorithm}
     returns = [0.0] * 100 + [score] * 100
-    write_run(runs_dir, info, returns, config_changes={"env.name": "atari"})
+    atari = {"env.name": "atari", "env.atari": {"frame_skip": 4, "stack_padding": padding}}
+    write_run(runs_dir, info, returns, config_changes=atari)
     return info
 
 
@@ -142,6 +144,47 @@ def test_the_command_writes_table_6_and_2(
     main(["atari", "--runs", str(runs), "--out", str(again)])
     for name in ("atari.md", "atari.csv", "atari_curves.csv", "atari.png"):
         assert (again / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_sb3s_stand_beside_ours(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under a recipe of their own, which has stacks begin in another way."""
+    theirs = tmp_path / "theirs"
+    infos = [
+        atari_run(theirs, game, f"sb3_{algorithm}", 0, scores[0] - 1)
+        for game, algorithms in SCORES.items()
+        for algorithm, scores in algorithms.items()
+    ]
+    store.write_sweep(theirs, infos)
+    out = tmp_path / "out"
+    assert main(["atari", "--runs", str(runs), str(theirs), "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    table = pd.read_csv(out / "atari.csv").set_index(["game", "algorithm"])
+    assert table.loc[("qbert", "PPO of SB3"), "mean"] == 8999
+    assert "| Game | A2C | runs | A2C of SB3 | runs | PPO | runs | PPO of SB3 | runs |" in text
+    assert "These runs, last 100 episodes: A2C 1, PPO 2, ties 0, of 3 games." in text
+    assert "SB3's runs, last 100 episodes: A2C of SB3 1, PPO of SB3 2, ties 0, of 3 games." in text
+    # Breakout, where its first seed is the best of ours, goes to theirs by 299 to 280.
+    assert "PPO and SB3's, last 100 episodes: PPO 2, PPO of SB3 1, ties 0, of 3 games." in text
+    assert "PPO of SB3 against A2C of SB3: in the paper's order in 3 of 3 games" in text
+    assert "PPO of SB3: IQM" in text and "Recipe paper, SB3's recipe sb3, 1,000 steps" in text
+    alone = tmp_path / "alone"
+    assert main(["atari", "--runs", str(theirs), "--out", str(alone)]) == 0
+    text = capsys.readouterr().out
+    assert "These runs" not in text and "PPO against A2C" not in text
+
+
+def test_sb3s_of_other_games_settings_are_refused(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs"
+    info = identity("pong", "clip", 0.1, 0, algorithm="sb3_ppo", recipe="sb3", total_timesteps=1000)
+    atari = {"env.name": "atari", "env.atari": {"frame_skip": 2, "stack_padding": "zero"}}
+    write_run(theirs, info, [1.0], config_changes=atari)
+    store.write_sweep(theirs, [info])
+    assert main(["atari", "--runs", str(runs), str(theirs), "--out", str(tmp_path / "out")]) == 2
+    assert "env.atari.frame_skip differs" in capsys.readouterr().err
 
 
 def test_runs_that_cannot_share_a_table_are_refused(

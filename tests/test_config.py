@@ -7,9 +7,11 @@ import dataclasses
 import itertools
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+import yaml
 from ale_py import roms
 
 from repro import cli_errors, population
@@ -122,15 +124,40 @@ def test_runs_of_other_tasks_keep_the_ids_that_they_had(config: Compose) -> None
         assert config(*line.split()).run_id == expected
 
 
-def test_atari_is_the_papers_49_games_in_packs_of_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = composed(monkeypatch, "+experiment=atari")
-    assert len({config.run_id for config in configs}) == len(configs) == 294
-    assert [len(group) for group in population.group(configs)] == [3] * 98
+# Experiment -> how many runs a pack may have.
+ATARI = {"atari": 3, "atari_sb3": 1}
+
+
+@pytest.mark.parametrize("name", ATARI)
+def test_atari_is_the_papers_49_games_in_packs_of_seeds(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    text = (CONF_DIR / "experiment" / f"{name}.yaml").read_text()
+    games = yaml.safe_load(text)["hydra"]["sweeper"]["params"]["env.game"].replace(" ", "")
+    assert_papers(games.split(","))
+    configs = composed(monkeypatch, f"+experiment={name}", "env.game=pong,zaxxon")
+    assert_runs(configs, 2 * 6, ATARI[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ATARI)
+def test_all_runs_of_atari_compose(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    configs = composed(monkeypatch, f"+experiment={name}")
+    assert_papers({config.env.id for config in configs})
+    assert_runs(configs, 294, ATARI[name])
+
+
+def assert_papers(games: Collection[str]) -> None:
     table6 = CONF_DIR.parent / "results" / "reference" / "paper_table6.json"
     paper = json.loads(table6.read_text())
     snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in paper}
-    assert {config.env.id for config in configs} == snake and len(snake) == 49
+    assert set(games) == snake and len(games) == 49
     assert snake <= set(roms.get_all_rom_ids())
+
+
+def assert_runs(configs: list[Config], count: int, pack: int) -> None:
+    assert len({config.run_id for config in configs}) == len(configs) == count
+    assert [len(group) for group in population.group(configs)] == [pack] * (count // pack)
     assert {config.total_timesteps for config in configs} == {10_000_000}
 
 

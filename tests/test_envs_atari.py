@@ -47,6 +47,27 @@ def test_every_switch_is_the_wrappers(changes: dict[str, Any]) -> None:
     assert ends
 
 
+@pytest.mark.parametrize("game", ["atlantis", "bank_heist"])
+def test_a_game_that_goes_on_without_a_life_is_still_the_last_lifes_episode(game: str) -> None:
+    """Baselines' EpisodicLifeEnv says so of Qbert; in today's emulator these two do it."""
+    env = AtariVectorEnv(game, 1, settings())
+    env.reset(seed=0)
+    rng, ended, without = np.random.default_rng(0), False, 0
+    while not ended:
+        action = rng.integers(env.single_action_space.n, size=1)
+        _, _, terminated, _, infos = env.step(action)
+        ended = "_episode" in infos
+        if env._games[0]._ale.lives() == 0:
+            assert not terminated[0]
+            without += 1
+    assert terminated[0] and without > 5
+
+
+def test_such_a_game_is_the_wrappers() -> None:
+    ends, finished, _ = compare("bank_heist", settings(), 800)
+    assert ends >= finished > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("game", ["breakout", "seaquest", "pong"])
 @pytest.mark.parametrize("changes", [PLAIN, {}])

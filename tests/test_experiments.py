@@ -20,9 +20,13 @@ RUNS = {
     "table1_pilot": 27,
     "sb3": 63,
     "atari": 12,
+    "atari_sb3": 2,
 }
-# Of the 49 games two here; tests/test_config.py counts them all.
-SHORTENED = {"atari": ["env.game=venture,zaxxon"]}
+# Of the 49 games one or two here; tests/test_config.py counts them all.
+SHORTENED = {
+    "atari": ["env.game=venture,zaxxon"],
+    "atari_sb3": ["env.game=zaxxon", "seed=0"],
+}
 
 
 def test_none_is_forgotten() -> None:

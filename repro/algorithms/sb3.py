@@ -180,9 +180,9 @@ def normalizer_state(normalize: VecNormalize | None) -> dict[str, Any]:
 class Recorder(VecEnvWrapper):
     """Below any normalizer: counts steps, keeps what episodes returned, and takes the time.
 
-    Where an episode that counts has ended, its `infos` say so: a `Monitor`'s, which adds up rewards in
-    float64 before they become float32, or those of a game, which knows lives and clipped rewards
-    from games and scores.
+    Where an episode that counts has ended, its `infos` say so: a `Monitor`'s, which adds up rewards
+    in float64 before they become float32, or those of a game, which tells games and scores from
+    lives and clipped rewards.
 
     Attributes:
         episodes: that ended in this iteration.

@@ -84,4 +84,3 @@ class FramesExtractor(BaseFeaturesExtractor):
         """Frames divided by 255, float32 [M, S, H, W], to features [M, F]."""
         features: Tensor = self.linear(self.cnn(observations))
         return features
-

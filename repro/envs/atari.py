@@ -12,7 +12,7 @@ starts, frames skipped with the maximum of the last two, a life as an episode, f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ale_py
@@ -33,6 +33,7 @@ from repro.preprocessing import AtariConfig
 
 FrameArray = NDArray[np.uint8]
 NOOP, FIRE, AFTER_FIRE = 0, 1, 2  # places in the game's own set of actions
+FRAMES_PER_SECOND = 60.0  # of the console, as it was sold where television was NTSC
 VERSIONS = f"ale-py {ale_py.__version__}, opencv {cv2.__version__}"
 
 cv2.setNumThreads(1)  # a frame is small, and runs are spread over the cores
@@ -162,6 +163,16 @@ class AtariVectorEnv(VectorEnv):
         for i, seed in zip(range(self.num_envs)[rows], seeds, strict=True):
             self._begin(i, seed)
 
+    def show(self, look: Callable[[FrameArray], None]) -> None:
+        """Let somebody see every frame of the first environment's games, as a player would.
+
+        A game that begins by itself where another has ended is shown from the next step on.
+
+        Args:
+            look: called with each frame, uint8 [210, 160, 3] (its size is the game's), RGB.
+        """
+        self._games[0].look = look
+
     def _begin(self, i: int, seed: int | None) -> None:
         if seed is not None:
             self._games[i].seed(seed)
@@ -204,6 +215,7 @@ class _Game:
         score: of the game under way, unclipped; rewards of no-op and fire steps count.
         length: of the game under way, in steps of the learner.
         finished: (score, length) of a game that has ended and was not told yet.
+        look: who sees every frame, in color.
     """
 
     def __init__(self, name: str, settings: AtariConfig) -> None:
@@ -221,6 +233,7 @@ class _Game:
         self.lives, self.over, self.score, self.length = 0, False, 0.0, 0
         self.last = NOOP
         self.finished: tuple[float, int] | None = None
+        self.look: Callable[[FrameArray], None] | None = None
 
     def seed(self, seed: int | None) -> None:
         """Generators of the emulator and of the no-op starts, as Gymnasium's `AtariEnv` has them.
@@ -314,13 +327,16 @@ class _Game:
             self.last = action
         reward = float(self._ale.act(self.actions[self.last]))
         self.score += reward
+        if self.look is not None and self.finished is None:
+            self.look(self._ale.getScreenRGB())
         return reward
 
     def _ends(self) -> tuple[bool, bool]:
         """Termination (the game's, or a life's), and truncation."""
         terminated = self._ale.game_over(with_truncation=False)
         lives = self._ale.lives()
-        # Qbert has 0 lives for some frames before its end (Baselines' EpisodicLifeEnv).
+        # Games go on for some frames without a life: Qbert, says Baselines' EpisodicLifeEnv, and in
+        # today's emulator Atlantis and Bank Heist.
         lost = self._settings.episodic_life and 0 < lives < self.lives
         self.lives = lives
         return terminated or lost, self._ale.game_truncated()
