@@ -165,7 +165,8 @@ class FramesPolicy:
     def act(self, observations: Observations, noise: Noise | None) -> Actions:
         """As `Policy`."""
         stacks = torch.from_numpy(observations)[:, None, None]
-        streams = noise or [None] * len(stacks)
+        silent: list[np.random.Generator | None] = [None] * len(stacks)
+        streams = silent if noise is None else noise
         return np.array([self._action(*each) for each in zip(stacks, streams, strict=True)])
 
     def _action(self, stack: Tensor, stream: np.random.Generator | None) -> int:

@@ -131,7 +131,7 @@ def scaled(drawn: Picture, width: int, height: int) -> Picture:
     """A picture in another size, [height, width, 3], each pixel that of the nearest place."""
     rows = np.arange(height) * drawn.shape[0] // height
     columns = np.arange(width) * drawn.shape[1] // width
-    return drawn[rows[:, None], columns]
+    return np.asarray(drawn[rows[:, None], columns], np.uint8)
 
 
 def pace(env: gymnasium.Env[Any, Any]) -> Pace:

@@ -17,13 +17,13 @@ from tests.atari_oracles import gymnasium_game, scores
 from tests.finished_runs import finish
 from tests.test_watch import decode, show
 
-SHORT = "env=atari env.atari.max_game_frames=800 total_timesteps=64"
-OURS = f"{SHORT} env.game=qbert"
+# Nearly random policies, which do not get stuck; total_timesteps and limit make it short.
+SHORT = "env=atari total_timesteps=64 algorithm.learning_rate=1e-5"
+OURS = f"{SHORT} env.game=qbert env.atari.max_game_frames=800"
 RUNS = {
     "ppo": OURS,
-    "a2c": f"{SHORT} env.game=breakout algorithm=a2c policy=cnn_nature",
-    "sb3_ppo": f"{SHORT} env.game=qbert algorithm=sb3_ppo policy=cnn_nature",
-    "sb3_a2c": f"{SHORT} env.game=breakout algorithm=sb3_a2c",
+    "sb3_ppo": f"{OURS} algorithm=sb3_ppo policy=cnn_nature",
+    "sb3_a2c": f"{SHORT} env.game=breakout algorithm=sb3_a2c env.atari.max_game_frames=900",
 }
 
 
@@ -113,17 +113,16 @@ def test_episodes_are_whole_games_and_the_same_however_many_run_at_once(
 @pytest.mark.parametrize("name", ["ppo", "sb3_ppo"])
 def test_without_noise(runs_dir: Path, name: str) -> None:
     run = finish(runs_dir, RUNS[name])
-    done = evaluate.evaluate(run, 2, 1, deterministic=True)
+    done = evaluate.evaluate(run, 1, 1, deterministic=True)
     game = play(run, 1, 1, deterministic=True)
     assert (done.returns[0], done.lengths[0]) == (game.score, game.length)
 
 
-@pytest.mark.parametrize("name", ["a2c", "sb3_a2c"])
 def test_a_film_is_of_every_frame_of_the_same_games(
-    runs_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+    runs_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    run = finish(runs_dir, RUNS[name])
+    run = finish(runs_dir, RUNS["sb3_a2c"])
     out = tmp_path / "game.mp4"
     code, said, wrong = show(capsys, run.directory, "--episodes", 2, "--seed", 5, "--out", out)
     assert (code, wrong) == (0, "")
@@ -147,12 +146,15 @@ def test_a_film_is_of_every_frame_of_the_same_games(
         assert np.abs(shown - pictures[last - 60]).mean() > np.abs(shown - pictures[last]).mean()
 
 
-def test_a_film_has_the_size_that_is_asked_for(
+def test_a_film_of_ours_in_the_size_that_is_asked_for(
     runs_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    run = finish(runs_dir, f"{OURS} env.atari.max_game_frames=100")
+    run = finish(runs_dir, f"{SHORT} env.game=qbert env.atari.max_game_frames=100")
     out = tmp_path / "game.mp4"
     size = ("--width", 120, "--height", 64)
-    assert show(capsys, run.directory, "--out", out, *size)[0] == 0
-    assert decode(out)[0]["size"] == (120, 64)
+    code, said, _ = show(capsys, run.directory, "--out", out, *size)
+    (length,) = evaluate.evaluate(run, 1).lengths
+    assert code == 0 and f" in {length} steps" in said
+    facts, pictures = decode(out)
+    assert facts["size"] == (120, 64) and len(pictures) == 100

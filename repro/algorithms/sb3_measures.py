@@ -67,9 +67,10 @@ class Measures:
     @torch.no_grad()
     def what_torch_refuses(self) -> str | None:
         """What is wrong with the distributions of finite parameters that have become too large."""
-        policy = self.model.policy
+        policy, shape = self.model.policy, self.model.observation_space.shape
+        assert shape is not None
         for seen in (self.model.rollout_buffer.observations, self.model._last_obs):
-            rows = np.asarray(seen).reshape(-1, *self.model.observation_space.shape)
+            rows = np.asarray(seen).reshape(-1, *shape)
             observations, _ = policy.obs_to_tensor(rows)
             latent, _ = policy.mlp_extractor(policy.extract_features(observations))
             if not torch.isfinite(policy.action_net(latent)).all():
