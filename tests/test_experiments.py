@@ -18,6 +18,7 @@ RUNS = {
     "figure3": 126,
     "clip_or_not": 12,
     "table1_pilot": 27,
+    "table1_recipes": 99,
     "sb3": 63,
     "atari": 12,
     "atari_sb3": 2,
