@@ -22,6 +22,7 @@ from analysis import (
     remake,
     speed,
     table1,
+    updates,
 )
 from analysis.command import Command, write_output
 from analysis.errors import AnalysisError
@@ -32,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     curves.COMMAND,
     pilot.COMMAND,
     reading.COMMAND,
+    updates.COMMAND,
     origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,

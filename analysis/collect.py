@@ -98,7 +98,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress-rows",
         type=integer_from(2),
-        default=50,
+        default=collected.KEPT,
         help="iterations of each run to keep: the first, the last and evenly spaced ones",
     )
 

@@ -76,6 +76,7 @@ RUNS: dict[str, tuple[str, str]] = {
 _NUMBER = {"run": RUNS["run"]}
 EPISODES = _NUMBER | {name: store.EPISODES[name] for name in ("step", "return", "length")}
 PROGRESS = _NUMBER | store.PROGRESS
+KEPT = 50  # iterations of a run, unless told otherwise
 _ENDED = (store.DONE, store.FAILED)
 
 
@@ -126,6 +127,19 @@ class Collected:
         """
         line = self._times.iloc[number]
         return {name: float(line[name]) for name in TIMES}
+
+    def progress(self, number: int) -> pd.DataFrame:
+        """The iterations that were kept of one run, with the columns of `store.PROGRESS`.
+
+        Raises:
+            ValueError: naming the file, when it is damaged.
+        """
+        table = self._progress
+        return table[table["run"] == number]
+
+    @functools.cached_property
+    def _progress(self) -> pd.DataFrame:
+        return read(self.directory, "progress.parquet")
 
     @functools.cached_property
     def _times(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.collected import TIMES, Collected, Entry, has_tables, is_collected
+from analysis.collected import KEPT, TIMES, Collected, Entry, has_tables, is_collected, thinned
 from analysis.errors import AnalysisError
 from analysis.scoring import run_return
 from analysis.stats import FloatArray
@@ -257,6 +257,21 @@ def read_times(run: Run) -> dict[str, float]:
         return {name: float(table[name].sum()) for name in TIMES}
     tables, number = run.collected
     return _read(run.directory / "runs.parquet", lambda path: tables.times(number))
+
+
+def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of the iterations of a finished run that `collect` keeps, collected or not.
+
+    Raises:
+        AnalysisError: for a damaged table.
+    """
+    assert run.directory is not None
+    path = run.directory / "progress.parquet"
+    if run.collected is None:
+        table = read_columns(path, columns)
+        return table.iloc[thinned(len(table), KEPT)]
+    tables, number = run.collected
+    return _read(path, lambda path: tables.progress(number)[list(columns)])
 
 
 def frame(runs: Iterable[Run], episodes: int) -> pd.DataFrame:
