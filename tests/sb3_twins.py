@@ -8,8 +8,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from stable_baselines3 import A2C
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from repro.algorithms.learners import Learners
@@ -94,6 +96,24 @@ def twin(kind: type[OnPolicyAlgorithm], pack: Learners, **settings: Any) -> OnPo
     model.policy.load_state_dict(to_sb3(pack.weights(0)))
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model
+
+
+def a2c_twin(pack: Learners) -> OnPolicyAlgorithm:
+    """A2C with the settings and parameters of the pack's first learner, at a constant step size."""
+    own = pack.config.algorithm
+    return twin(
+        A2C,
+        pack,
+        learning_rate=own.learning_rate,
+        ent_coef=own.entropy_coef,
+        vf_coef=own.value_coef,
+        max_grad_norm=own.max_grad_norm,
+        use_rms_prop=False,
+        policy_kwargs={
+            "optimizer_class": RMSpropTFLike,
+            "optimizer_kwargs": {"alpha": own.rms_decay, "eps": own.rms_epsilon},
+        },
+    )
 
 
 def _task(config: Config) -> gymnasium.Env:

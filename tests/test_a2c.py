@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
-from stable_baselines3 import A2C as SB3A2C
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from repro.algorithms.a2c_tr import A2CTrustRegion, flatten, project
 from repro.population import RMSProp
 from tests.conftest import Compose, Learners
-from tests.sb3_twins import share_rollouts, to_sb3, twin
+from tests.sb3_twins import a2c_twin, share_rollouts, to_sb3
 
 CARTPOLE = "env=gymnasium env.id=CartPole-v1"
 
@@ -31,20 +30,7 @@ def test_updates_equal_stable_baselines3(
 ) -> None:
     rate = "algorithm.learning_rate_schedule=constant algorithm.learning_rate=5e-3"
     a2c = learners([config(*f"algorithm=a2c recipe=sb3 {rate} {task}".split())])
-    own = a2c.settings
-    model = twin(
-        SB3A2C,
-        a2c,
-        learning_rate=own.learning_rate,
-        ent_coef=own.entropy_coef,
-        vf_coef=own.value_coef,
-        max_grad_norm=own.max_grad_norm,
-        use_rms_prop=False,
-        policy_kwargs={
-            "optimizer_class": RMSpropTFLike,
-            "optimizer_kwargs": {"alpha": own.rms_decay, "eps": own.rms_epsilon},
-        },
-    )
+    model = a2c_twin(a2c)
     share_rollouts(model, a2c, monkeypatch)
     start = to_sb3(a2c.weights(0))
     for _ in range(12):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C as SB3A2C
 from stable_baselines3 import PPO as SB3PPO
-from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from repro.config import Config
 from repro.frames import FrameStacks
 from tests import bits
 from tests.bits import assert_equal_bits
 from tests.conftest import Compose, Learners, compose_config
-from tests.sb3_twins import sb3_orders, share_rollouts, to_sb3, twin
+from tests.sb3_twins import a2c_twin, sb3_orders, share_rollouts, to_sb3, twin
 
 SMALL = ["env=atari", "env.num_envs=4", "algorithm.horizon=16", "total_timesteps=6400"]
 SMALL_PPO = ["algorithm.minibatch_size=32", "algorithm.epochs=2"]
@@ -24,7 +22,8 @@ TINY = ["env.atari.screen_size=44", "policy.hidden_sizes=[48]"]
 def assert_moved_alike(ours: dict, theirs: dict, start: dict) -> None:
     for name, value in ours.items():
         np.testing.assert_allclose(value, theirs[name], atol=2e-5, rtol=0, err_msg=name)
-    moved = {name: float((ours[name] - start[name]).abs().max()) for name in ours}
+    weights = [name for name in ours if name.endswith("weight")]  # a bias may come back to 0
+    moved = {name: float((ours[name] - start[name]).abs().max()) for name in weights}
     assert min(moved.values()) > 1e-4, f"an update that moves nothing proves nothing: {moved}"
 
 
@@ -64,22 +63,9 @@ def test_a2c_updates_equal_stable_baselines3s(
     config: Compose, learners: Learners, monkeypatch: pytest.MonkeyPatch, network: str
 ) -> None:
     words = f"algorithm=a2c env=atari env.game=breakout recipe=sb3 policy={network}"
-    rate = "algorithm.learning_rate=0.02 algorithm.learning_rate_schedule=constant env.num_envs=4"
+    rate = "algorithm.learning_rate=0.03 algorithm.learning_rate_schedule=constant env.num_envs=4"
     a2c = learners([config(*f"{words} {rate}".split())])
-    own = a2c.settings
-    model = twin(
-        SB3A2C,
-        a2c,
-        learning_rate=own.learning_rate,
-        ent_coef=own.entropy_coef,
-        vf_coef=own.value_coef,
-        max_grad_norm=own.max_grad_norm,
-        use_rms_prop=False,
-        policy_kwargs={
-            "optimizer_class": RMSpropTFLike,
-            "optimizer_kwargs": {"alpha": own.rms_decay, "eps": own.rms_epsilon},
-        },
-    )
+    model = a2c_twin(a2c)
     start = to_sb3(a2c.weights(0))
     share_rollouts(model, a2c, monkeypatch)
     for _ in range(6):
