@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from analysis import agreement, curves, figure3, origin, pilot, reading, table1
+from analysis import agreement, atari, curves, figure3, origin, pilot, reading, table1, updates
 from analysis.collected import is_collected
 from analysis.command import DEFAULT_REFERENCE, Command, Output
 from analysis.errors import AnalysisError
@@ -24,6 +24,8 @@ COMMANDS: tuple[Command, ...] = (
     origin.COMMAND,
     figure3.COMMAND,
     agreement.COMMAND,
+    updates.COMMAND,
+    atari.COMMAND,
 )
 
 
