@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from analysis.pilot import Pilot
 
 Line = Mapping[Hashable, Any]
-_DODGE = 0.2  # between the settings of one variant
+_DODGE = 0.2  # between the settings of one variant, where there is room
+_ROOM = 0.85  # of a variant's strip
+_FEW = 4  # settings whose base values can be told apart
 
 
 def figure(pilot: Pilot) -> bytes:
-    """Scores at the left, then returns; faint lines carry the base's values down."""
+    """Scores at the left, then returns; faint lines carry the base's values down.
+
+    One task has no panel of scores, which would show its returns again.
+    """
     rows = pilot.runs[["row", "objective", "value"]].drop_duplicates("row")
     kinds = {str(r): (str(k), float(v)) for r, k, v in rows.itertuples(index=False)}
     order = [row for row in pilot.returns["row"].drop_duplicates() if row in kinds]
@@ -39,13 +44,17 @@ def figure(pilot: Pilot) -> bytes:
     tasks = sorted(set(pilot.returns["task"]))
     variants = [variant.name for variant in pilot.variants]
     with styled():
-        drawing = new_figure(2.6 + 2.5 * (1 + len(tasks)), 2.0 + 0.62 * len(variants))
-        grid = drawing.subplots(1, 1 + len(tasks), sharey=True, squeeze=False).ravel().tolist()
-        scores = pilot.scores[pilot.scores["quantity"].isin(order)]
-        scores = scores.rename(columns={"quantity": "row", "score": "value"})
-        _panel(grid[0], scores, variants, colors, "All tasks")
-        grid[0].set_xlabel("average normalized score")
-        for axes, task in zip(grid[1:], tasks, strict=True):
+        panels = len(tasks) + (len(tasks) > 1)
+        strip = max(0.62, 0.14 * len(order))
+        width = 2.6 + (2.5 * panels if panels > 1 else 5.0)
+        drawing = new_figure(width, 2.0 + strip * len(variants))
+        grid = drawing.subplots(1, panels, sharey=True, squeeze=False).ravel().tolist()
+        if len(tasks) > 1:
+            scores = pilot.scores[pilot.scores["quantity"].isin(order)]
+            scores = scores.rename(columns={"quantity": "row", "score": "value"})
+            _panel(grid[0], scores, variants, colors, "All tasks")
+            grid[0].set_xlabel("average normalized score")
+        for axes, task in zip(grid[-len(tasks) :], tasks, strict=True):
             cells = pilot.returns[pilot.returns["task"] == task]
             _panel(axes, cells.rename(columns={"return": "value"}), variants, colors, task)
             axes.set_xlabel("return")
@@ -67,14 +76,15 @@ def _panel(
     title: str,
 ) -> None:
     lines = {(line["variant"], line["row"]): line for line in cells.to_dict("records")}
+    dodge = min(_DODGE, _ROOM / len(colors))
     for place, variant in enumerate(variants):
         for number, (row, color) in enumerate(colors.items()):
-            height = place + _DODGE * (number - (len(colors) - 1) / 2)
+            height = place + dodge * (number - (len(colors) - 1) / 2)
             if (variant, row) in lines:
                 _point(axes, lines[variant, row], height, color)
         if place:
             axes.axhline(place - 0.5, color="#CFCFCF", linewidth=0.8)
-    for row, color in colors.items():
+    for row, color in colors.items() if len(colors) <= _FEW else ():
         value = float(lines[variants[0], row]["value"]) if (variants[0], row) in lines else np.nan
         axes.axvline(value, color=color, linewidth=1, linestyle=(0, (1, 2.5)), alpha=0.9)
     axes.grid(visible=False, axis="y")
@@ -104,9 +114,12 @@ def _legend(
     base = line(
         [], [], color=MUTED, linewidth=1, linestyle=(0, (1, 2.5)), label="value of the base"
     )
+    if len(order) <= _FEW:
+        handles.append(base)
+    columns = int(drawing.get_figwidth() / 2.4)
     drawing.legend(
-        handles=[*handles, base],
+        handles=handles,
         loc="outside lower center",
-        ncols=len(handles) + 1,
+        ncols=min(len(handles), columns),
         labelcolor=INK,
     )

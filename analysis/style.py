@@ -129,8 +129,14 @@ def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str =
     axes.set_title(title, pad=17)
     text = f"{count} of {expected} runs" + (f", {remark}" if remark else "")
     alarm = count != expected or bool(remark)
-    axes.text(
-        0, 1.025, text, transform=axes.transAxes, fontsize=8.5, color=ALARM if alarm else MUTED
+    axes.annotate(
+        text,
+        (0, 1),
+        (0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",  # whatever the panel's height
+        fontsize=8.5,
+        color=ALARM if alarm else MUTED,
     )
 
 
