@@ -1,4 +1,4 @@
-"""Environments that go wrong after 40 steps: `env=gymnasium env.id=faulty:Raises-v0`."""
+"""Environments that go wrong after 40 steps: `env=gymnasium env.id=faulty:FaultyRaises-v0`."""
 
 from __future__ import annotations
 
@@ -47,4 +47,4 @@ class Faulty(gymnasium.Env[Observation, np.int64]):
 
 
 for fault in ("raises", "dies", "dawdles"):
-    gymnasium.register(f"{fault.title()}-v0", entry_point=Faulty, kwargs={"fault": fault})
+    gymnasium.register(f"Faulty{fault.title()}-v0", entry_point=Faulty, kwargs={"fault": fault})

@@ -285,7 +285,7 @@ def test_a_run_that_stops_being_finite(cli: Cli) -> None:
 
 
 def test_a_task_that_breaks(cli: Cli) -> None:
-    finished = cli("env=gymnasium", "env.id=faulty:Raises-v0", "budget=smoke")
+    finished = cli("env=gymnasium", "env.id=faulty:FaultyRaises-v0", "budget=smoke")
     (directory,) = store.run_directories(Path("runs"))
     assert finished.code == 1 and finished.err.count("\n") == 1
     assert "failed with RuntimeError: the simulator broke, in step 41" in finished.err

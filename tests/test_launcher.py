@@ -112,7 +112,7 @@ def test_the_grid_is_written_before_the_first_run(
 
 @pytest.mark.parametrize("width", [SERIAL, PARALLEL])
 def test_an_error_stays_in_its_pack(cli: Cli, width: str) -> None:
-    ids = "env.id=CartPole-v1,faulty:Raises-v0,Acrobot-v1"
+    ids = "env.id=CartPole-v1,faulty:FaultyRaises-v0,Acrobot-v1"
     done = cli("-m", "env=gymnasium", ids, "seed=0,1", "budget=smoke", width)
     assert done.code == 1 and done.err == "2 of 6 runs failed.\n"
     assert len(statuses()) == 6
@@ -128,7 +128,7 @@ def test_an_error_stays_in_its_pack(cli: Cli, width: str) -> None:
 
 
 def test_a_process_that_dies_takes_no_other_along(cli: Cli) -> None:
-    ids = "env.id=faulty:Dies-v0,CartPole-v1,Acrobot-v1,MountainCar-v0"
+    ids = "env.id=faulty:FaultyDies-v0,CartPole-v1,Acrobot-v1,MountainCar-v0"
     retries = "hydra.launcher.retries=0"
     done = cli("-m", "env=gymnasium", ids, "budget=smoke", PARALLEL, retries)
     assert done.code == 1
@@ -151,7 +151,7 @@ def test_numbers_that_are_not_finite_have_their_own_exit_code(cli: Cli) -> None:
 
 
 def test_an_error_outranks_numbers(cli: Cli) -> None:
-    ids = "env.id=CartPole-v1,faulty:Raises-v0"
+    ids = "env.id=CartPole-v1,faulty:FaultyRaises-v0"
     rates = "algorithm.learning_rate=3e-4,1e30"
     done = cli("-m", "env=gymnasium", ids, rates, "budget=smoke", SERIAL)
     assert done.code == 1 and done.err == "3 of 4 runs failed.\n"
@@ -162,7 +162,13 @@ def test_a_failed_run_is_tried_again_only_when_asked(
 ) -> None:
     import faulty
 
-    line = ("-m", "env=gymnasium", "env.id=faulty:Raises-v0,CartPole-v1", "budget=smoke", SERIAL)
+    line = (
+        "-m",
+        "env=gymnasium",
+        "env.id=faulty:FaultyRaises-v0,CartPole-v1",
+        "budget=smoke",
+        SERIAL,
+    )
     assert cli(*line).code == 1
     monkeypatch.setattr(faulty.Faulty, "go_wrong", lambda self: None)
     before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.parquet")}
@@ -197,13 +203,21 @@ def test_a_process_that_dies_once_is_replaced(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FAULTY_ONCE", str(tmp_path / "died"))
-    done = cli("-m", "env=gymnasium", "env.id=faulty:Dies-v0,CartPole-v1", "budget=smoke", PARALLEL)
+    done = cli(
+        "-m", "env=gymnasium", "env.id=faulty:FaultyDies-v0,CartPole-v1", "budget=smoke", PARALLEL
+    )
     assert done.code == 0 and (tmp_path / "died").exists()
     assert set(statuses().values()) == {store.DONE}
 
 
 def test_retries_are_counted(cli: Cli) -> None:
-    line = ("-m", "env=gymnasium", "env.id=faulty:Dies-v0,CartPole-v1", "budget=smoke", PARALLEL)
+    line = (
+        "-m",
+        "env=gymnasium",
+        "env.id=faulty:FaultyDies-v0,CartPole-v1",
+        "budget=smoke",
+        PARALLEL,
+    )
     once = cli(*line, "hydra.launcher.retries=1")
     assert once.code == 1 and "SIGKILL(-9), also when tried again (1 times);" in once.out
     wrong = cli(*line, "hydra.launcher.retries=-1")
@@ -397,7 +411,13 @@ def read_status(config: Config) -> str:
     return str(store.read_run(Path(config.runs_dir) / config.run_id)["status"])
 
 
-LONG = ("-m", "env=gymnasium", "env.id=faulty:Dawdles-v0,CartPole-v1", "seed=0,1", "budget=smoke")
+LONG = (
+    "-m",
+    "env=gymnasium",
+    "env.id=faulty:FaultyDawdles-v0,CartPole-v1",
+    "seed=0,1",
+    "budget=smoke",
+)
 LONG += ("total_timesteps=100000000",)
 
 
@@ -442,7 +462,7 @@ def test_an_end_from_outside_leaves_no_process(tmp_path: Path, how: str) -> None
 
 
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
-    line = [part.replace("faulty:Dawdles-v0,", "").replace("0,1", "0") for part in LONG[1:]]
+    line = [part.replace("faulty:FaultyDawdles-v0,", "").replace("0,1", "0") for part in LONG[1:]]
     process = start(tmp_path, *line, path=(FOLDER,))
     wait_for(lambda: bool(list(tmp_path.glob("runs/*/run.json"))))
     process.send_signal(signal.SIGINT)

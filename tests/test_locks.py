@@ -144,7 +144,7 @@ def test_eight_sweeps_one_grid(tmp_path: Path) -> None:
 
 def test_the_second_command_says_who_has_the_run(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULTY_NAP", "60")
-    line = ("env=gymnasium", "env.id=faulty:Dawdles-v0", "budget=smoke", "progress=false")
+    line = ("env=gymnasium", "env.id=faulty:FaultyDawdles-v0", "budget=smoke", "progress=false")
     first = start(cli.directory, *line, path=(FOLDER,))
     try:
         while not list(Path("runs").glob("*/run.json")):
