@@ -170,6 +170,8 @@ def test_another_games_state_is_refused() -> None:
 def test_bad_requests_are_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r"env.game=Breakot is not known .did you mean breakout"):
         make("Breakot", "atari", 1, settings())
+    with pytest.raises(ConfigError, match=r"combat is not known.* for one player"):
+        make("combat", "atari", 1, settings())
     with pytest.raises(ConfigError, match="num_envs is 0"):
         make("pong", "atari", 0, settings())
     env = make("pong", "atari", 2, settings())

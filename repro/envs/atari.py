@@ -12,6 +12,7 @@ starts, frames skipped with the maximum of the last two, a life as an episode, f
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -342,15 +343,21 @@ class _Game:
         return terminated or lost, self._ale.game_truncated()
 
 
-def games() -> list[str]:
-    """Every game that ale-py ships."""
-    return sorted(roms.get_all_rom_ids())
+@functools.cache
+def games() -> tuple[str, ...]:
+    """Every game that ale-py ships for one player: asked for another, it ends the process."""
+    supported = ale_py.ALEInterface.isSupportedROM
+    return tuple(sorted(name for name in roms.get_all_rom_ids() if supported(_path(name))))
 
 
 def _rom(name: str) -> Any:
     if name not in games():
         raise ConfigError(
             f"env.game={name} is not known{nearest(name.lower(), games())}: it can be any of the "
-            f"{len(games())} that ale-py ships, such as pong or space_invaders."
+            f"{len(games())} that ale-py ships for one player, such as pong or space_invaders."
         )
+    return _path(name)
+
+
+def _path(name: str) -> Any:
     return roms.get_rom_path(name)
