@@ -18,6 +18,14 @@ class Episodes:
     returns: list[float] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
 
+    def add(self, iteration: int, step: int, actor: int, total: float, length: int) -> None:
+        """One more row; `total` is its return."""
+        self.iteration.append(iteration)
+        self.step.append(step)
+        self.actor.append(actor)
+        self.returns.append(total)
+        self.length.append(length)
+
     def columns(self) -> dict[str, list[Any]]:
         """By the names of the table."""
         return {

@@ -58,12 +58,7 @@ class Tally:
         if self._keeps_scores:
             told, returns, lengths = self._scores(infos)
         for p, n in np.argwhere(told):
-            episode = episodes[p]
-            episode.iteration.append(iteration)
-            episode.step.append(step)
-            episode.actor.append(int(n))
-            episode.returns.append(float(returns[p, n]))
-            episode.length.append(int(lengths[p, n]))
+            episodes[p].add(iteration, step, int(n), float(returns[p, n]), int(lengths[p, n]))
         self.returns[ends] = 0
         self.lengths[ends] = 0
 

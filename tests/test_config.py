@@ -11,8 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-import yaml
 from ale_py import roms
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
 from repro import cli_errors, population
 from repro.config import BATCHABLE, CONF_DIR, Config
@@ -132,8 +133,9 @@ ATARI = {"atari": 3, "atari_sb3": 1}
 def test_atari_is_the_papers_49_games_in_packs_of_seeds(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    text = (CONF_DIR / "experiment" / f"{name}.yaml").read_text()
-    games = yaml.safe_load(text)["hydra"]["sweeper"]["params"]["env.game"].replace(" ", "")
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        node = hydra_compose("config", [f"+experiment={name}"], return_hydra_config=True)
+    games = node.hydra.sweeper.params["env.game"].replace(" ", "")
     assert_papers(games.split(","))
     configs = composed(monkeypatch, f"+experiment={name}", "env.game=pong,zaxxon")
     assert_runs(configs, 2 * 6, ATARI[name])

@@ -218,7 +218,8 @@ class Recorder(VecEnvWrapper):
         self.finite &= bool(np.isfinite(rewards).all() and np.isfinite(seen).all())
         for actor, info in enumerate(infos):
             if "episode" in info:
-                self._add(actor, *self._result(actor, info["episode"]))
+                total, length = self._result(actor, info["episode"])
+                self.episodes.add(self.iteration, self.steps, actor, total, length)
         return observations, rewards, ends, infos
 
     def _result(self, actor: int, told: Mapping[str, float]) -> tuple[float, int]:
@@ -227,13 +228,6 @@ class Recorder(VecEnvWrapper):
             return float(told["r"]), int(told["l"])
         monitor = self.monitors[actor]
         return float(monitor.episode_returns[-1]), int(monitor.episode_lengths[-1])
-
-    def _add(self, actor: int, total: float, length: int) -> None:
-        self.episodes.iteration.append(self.iteration)
-        self.episodes.step.append(self.steps)
-        self.episodes.actor.append(actor)
-        self.episodes.returns.append(total)
-        self.episodes.length.append(length)
 
 
 class Stopwatch:
