@@ -4,14 +4,15 @@
 
 Stable-Baselines3's PPO has the same network and sizes, and the preprocessing of its own
 `make_atari_env` and `VecFrameStack`, which are the same steps. Floors: `emulator`, the game's
-frames alone, without a look at the screen; `products`, the update's matrix products alone, each as
-one plain product of the sizes that its layer has. Every round measures each once, on one core and
-one thread; microseconds per step of the learner (four frames), medians over rounds.
+frames alone, without a look at the screen; `arithmetic`, the operations of the update's layers at
+the best rate that a product or a convolution reaches on this core. Every round measures each once,
+on one core and one thread; microseconds per step of the learner (four frames), medians over rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -23,6 +24,7 @@ import ale_py
 import gymnasium
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 (its usual name)
 from ale_py import roms
 from torch import Tensor
 
@@ -49,7 +51,7 @@ def measure(game: str, policy: str, rounds: int, overrides: Sequence[str] = ()) 
         "sb3": stable_baselines3(config),
         "ours": ours.measure,
         "emulator": emulator(config),
-        "products": products(config, [tensor[0] for tensor in ours.learners.views.values()]),
+        "arithmetic": arithmetic(config, [tensor[0] for tensor in ours.learners.views.values()]),
     }
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -144,38 +146,48 @@ def emulator(config: Config) -> Callable[[], Sample]:
     return sample
 
 
-def products(config: Config, parameters: Sequence[Tensor]) -> Callable[[], Sample]:
-    """The products of one minibatch, for all that an iteration has.
+def arithmetic(config: Config, parameters: Sequence[Tensor]) -> Callable[[], Sample]:
+    """The update's operations at the best rate of this core: what it cannot be faster than.
 
-    A layer of I inputs, O outputs and R rows is X W forward, X^T D for its weights, and D W^T for
-    what is below it, which the first layer does without.
+    A layer of I inputs, O outputs and R rows has three products of 2 R I O operations: forward, for
+    its weights' gradient, and for that of what is below it, which the first layer does without.
+    The rate is that of a large product or of a convolution within the cache: torch has them from
+    different libraries, and which is faster depends on the processor.
     """
     weights = [w for w in parameters if w.dim() == 4]
     dense = [w for w in parameters if w.dim() == 2 and w.shape[0] > 1]
-    m = config.algorithm.minibatch_size
     assert config.env.atari is not None
-    size, sizes = config.env.atari.screen_size, []
+    size, operations = config.env.atari.screen_size, []
     for weight, (_, kernel, stride) in zip(weights, config.policy.convolutions or (), strict=True):
         size = (size - kernel) // stride + 1
-        sizes.append((m * size * size, weight[0].numel(), weight.shape[0]))
-    sizes += [(m, w.shape[0], w.shape[1]) for w in dense]
-    operands = [
-        (torch.randn(rows, i), torch.randn(i, o), torch.randn(rows, o)) for rows, i, o in sizes
-    ]
-    minibatches = config.algorithm.epochs * config.batch_size // m
+        operations.append(2 * size * size * weight.numel())
+    operations += [2 * w.numel() for w in dense]
+    of_a_sample = 3 * sum(operations) - operations[0]
+    square = torch.randn(1024, 1024)
+    frames, kernels = (
+        torch.randn(32, 64, 20, 20).contiguous(memory_format=torch.channels_last),
+        torch.randn(64, 64, 3, 3).contiguous(memory_format=torch.channels_last),
+    )
 
     def sample() -> Sample:
-        start = time.perf_counter()
-        for layer, (x, w, d) in enumerate(operands):
-            torch.mm(x, w)
-            torch.mm(x.T, d)
-            if layer:
-                torch.mm(d, w.T)
-        seconds = (time.perf_counter() - start) * minibatches
-        return {"total_us": seconds / config.batch_size * 1e6}
+        rates = (
+            _rate(2 * 1024**3, lambda: torch.mm(square, square)),
+            _rate(2 * 32 * 18 * 18 * kernels.numel(), lambda: F.conv2d(frames, kernels)),
+        )
+        return {"total_us": config.algorithm.epochs * of_a_sample / max(rates) * 1e6}
 
     sample()
     return sample
+
+
+def _rate(operations: int, call: Callable[[], Tensor]) -> float:
+    """Operations a second, at the best of some calls."""
+    best = math.inf
+    for _ in range(10):
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+    return operations / best
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,10 @@ from repro.errors import ConfigError
 from repro.frames import FrameStacks, Inputs
 from repro.policies import Array, MLPActorCritic, orthogonal
 
-CHUNK = 256  # samples that pass through the convolutions at once: what their outputs need of memory
+# Samples that pass through the convolutions at once: on a CPU as many as the caches hold, which is
+# worth a quarter of the update's time; elsewhere what their outputs need of memory.
+CHUNKS = {"cpu": 32}
+CHUNK = 256
 WHITE = 255.0
 
 
@@ -99,14 +102,15 @@ class CNNActorCritic(MLPActorCritic):
 
 
 def _chunks(frames: Inputs) -> Iterable[Tensor]:
+    size = CHUNKS.get(frames.device.type, CHUNK)
     if isinstance(frames, FrameStacks):
-        return frames.chunks(CHUNK)
-    return torch.split(frames, CHUNK, dim=1)
+        return frames.chunks(size)
+    return torch.split(frames, size, dim=1)
 
 
 def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tensor:
     """One learner's features: uint8 [M, S, H, W] -> [M, F]."""
-    x = frames.to(torch.float32, memory_format=torch.channels_last)
+    x = _channels_last(frames)
     scale = 1 / WHITE  # of the frames; cheaper on the weights
     for weight, bias, stride in layers:
         weight = (weight * scale if scale != 1 else weight).contiguous(
@@ -115,6 +119,16 @@ def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tenso
         x = F.conv2d(x, weight, bias, stride).relu_()
         scale = 1.0
     return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def _channels_last(frames: Tensor) -> Tensor:
+    """float32 of uint8 [M, S, H, W]. Plane by plane takes a third of the time of `Tensor.to`."""
+    x = torch.empty(
+        frames.shape, device=frames.device, memory_format=torch.channels_last, dtype=torch.float32
+    )
+    for plane in range(frames.shape[1]):
+        x[:, plane].copy_(frames[:, plane])
+    return x
 
 
 def convolution_shapes(

@@ -26,6 +26,11 @@ class FrameStacks:
         """B."""
         return self._index.shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the frames are."""
+        return self._frames.device
+
     def take(self, samples: Tensor) -> Tensor:
         """Some stacks of each learner: int64 [P, M] -> uint8 [P, M, S, H, W]."""
         shape = (*samples.shape, self._index.shape[2], *self._size)

@@ -18,13 +18,14 @@ def test_the_file_holds_both_networks_and_their_floors(tmp_path: Path) -> None:
     arguments = ["--game", "breakout", "--policy", "cnn_a3c", "--rounds", "1", "--out", str(out)]
     assert atari_bench.main([*arguments, *SMALL]) == 0
     rows = {row["contender"]: row for row in json.loads(out.read_text())["rows"]}
-    assert set(rows) == {"sb3", "ours", "emulator", "products"}
+    assert set(rows) == {"sb3", "ours", "emulator", "arithmetic"}
     assert all(row["total_us"] > 0 for row in rows.values())
     ours = rows["ours"]
     phases = sum(ours[f"{phase}_us"] for phase in PHASES)
     assert phases == pytest.approx(ours["total_us"], rel=0.1)
     assert ours["over_sb3"] == pytest.approx(rows["sb3"]["total_us"] / ours["total_us"])
     assert rows["emulator"]["total_us"] < ours["env_us"] * 1.5
+    assert rows["arithmetic"]["total_us"] < ours["update_us"]
     assert ours["memory_mib"] < 1536, "one run takes less than 1.5 GiB"
 
 
