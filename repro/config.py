@@ -35,7 +35,13 @@ BATCHABLE = (
     "algorithm.damping",
 )
 # Left out of a configuration where they are null: runs without them keep the ids they always had.
-OPTIONAL = ("env.game", "env.atari", "policy.convolutions", "recipe.value_clip_schedule")
+OPTIONAL = (
+    "env.game",
+    "env.atari",
+    "policy.convolutions",
+    "recipe.value_clip_schedule",
+    "schedule_timesteps",
+)
 
 
 @dataclass
@@ -128,6 +134,7 @@ class Config:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     seed: int = MISSING
     total_timesteps: int = MISSING
+    schedule_timesteps: int | None = None  # at which what is annealed ends; null: total_timesteps
     runs_dir: str = MISSING
     device: str = MISSING  # cpu | cuda | auto
     engine: str = MISSING  # native | torch | auto
@@ -150,9 +157,17 @@ class Config:
     @property
     def updates(self) -> int:
         """Iterations that `total_timesteps` pays for (ppo1 may add one for its last episodes)."""
+        return self._iterations(self.total_timesteps)
+
+    @property
+    def schedule_updates(self) -> int:
+        """Iterations of the run whose schedules these are: this, or the longer that it begins."""
+        return self._iterations(self.schedule_timesteps or self.total_timesteps)
+
+    def _iterations(self, timesteps: int) -> int:
         if self.recipe.end_of_run == "floor":
-            return self.total_timesteps // self.batch_size
-        return math.ceil(self.total_timesteps / self.batch_size)
+            return timesteps // self.batch_size
+        return math.ceil(timesteps / self.batch_size)
 
     @property
     def objective_value(self) -> float | None:

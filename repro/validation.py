@@ -5,6 +5,7 @@ No torch is imported here, so that bad input is refused in about a second.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _POSITIVE = (
     "env.num_envs",
     "total_timesteps",
+    "schedule_timesteps",
     "recipe.adam_epsilon",
     "recipe.normalizer_count",
     "recipe.observation_clip",
@@ -114,6 +116,7 @@ def validate(config: Config) -> None:
     _validate_parts(config)
     counterparts.check(config)
     _validate_sizes(config)
+    _validate_schedule(config)
 
 
 def _validate_section(section: str, values: Any) -> None:
@@ -178,6 +181,31 @@ def _validate_sizes(config: Config) -> None:
             f"total_timesteps={config.total_timesteps} is less than one iteration of {batch} "
             "steps: raise it, or lower algorithm.horizon."
         )
+
+
+def _validate_schedule(config: Config) -> None:
+    end = config.schedule_timesteps
+    if end is None:
+        return
+    if end < config.total_timesteps:
+        raise ConfigError(
+            f"schedule_timesteps={end} is less than total_timesteps={config.total_timesteps}: give "
+            "the length of the run that this one is the beginning of, or leave it out."
+        )
+    if not any(get(config, key) == "linear" for key in _schedules(config)):
+        raise ConfigError(
+            f"schedule_timesteps={end} changes nothing, since nothing is annealed: leave it out, "
+            "or say recipe.learning_rate_schedule=linear or the like."
+        )
+
+
+def _schedules(config: Config) -> list[str]:
+    """Keys of the schedules that the algorithm has."""
+    unused = config.algorithm.recipe_unused
+    recipe = (f.name for f in dataclasses.fields(config.recipe) if f.name not in unused)
+    own = (f.name for f in dataclasses.fields(config.algorithm))
+    keys = [*(f"recipe.{name}" for name in recipe), *(f"algorithm.{name}" for name in own)]
+    return [key for key in keys if key.endswith("_schedule")]
 
 
 def _check_range(config: Config, key: str, meaning: str, accept: Any) -> None:

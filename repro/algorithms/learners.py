@@ -178,10 +178,11 @@ class Learners(ABC):
 
     @property
     def progress(self) -> list[float]:
-        """Share of each run that is done before this iteration, [P]."""
+        """Share of each run's schedules that is over before this iteration, [P]."""
         if self.recipe.end_of_run == "finished_episodes":
-            return [min(1.0, s / self.config.total_timesteps) for s in self.finished_steps]
-        return [(self.iteration - 1) / self.config.updates] * len(self.configs)
+            end = self.config.schedule_timesteps or self.config.total_timesteps
+            return [min(1.0, s / end) for s in self.finished_steps]
+        return [(self.iteration - 1) / self.config.schedule_updates] * len(self.configs)
 
     def _finish(self, rollout: Rollout) -> list[int]:
         """Learners whose run is over; they take no part from now on."""

@@ -79,7 +79,7 @@ class StableBaselines3:
         start = time.perf_counter()
         update, metrics, reason = 0.0, self.measures.unknown(), None
         try:
-            update, metrics = self._learn(callback, total)
+            update, metrics = self._learn(callback)
         except ValueError:  # torch refuses distributions whose parameters are not finite
             reason = self._what_is_not_finite() or self.measures.what_torch_refuses()
             if reason is None:
@@ -95,13 +95,14 @@ class StableBaselines3:
         seconds["other"] = time.perf_counter() - start - sum(seconds.values())
         return self._record(metrics, reason, seconds, over=self.model.num_timesteps >= total)
 
-    def _learn(self, callback: BaseCallback, total: int) -> tuple[float, dict[str, Any]]:
+    def _learn(self, callback: BaseCallback) -> tuple[float, dict[str, Any]]:
         """Seconds of the update, and what it made; the body of `OnPolicyAlgorithm.learn`."""
         model = self.model
         assert model.env is not None
         model.collect_rollouts(model.env, callback, model.rollout_buffer, model.n_steps)
         self.measures.before()
-        model._update_current_progress_remaining(model.num_timesteps, total)
+        schedule = self.config.schedule_updates * self.config.batch_size
+        model._update_current_progress_remaining(model.num_timesteps, schedule)
         start = time.perf_counter()
         model.train()
         seconds = time.perf_counter() - start

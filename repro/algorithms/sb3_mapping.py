@@ -130,8 +130,8 @@ def schedule(config: Config, value: float, kind: str) -> float | Schedule:
         return value
 
     def linear(left: float) -> float:
-        iteration = round((1 - left) * config.updates)
-        return value * min(1.0, 1 - (iteration - 1) / config.updates)
+        iteration = round((1 - left) * config.schedule_updates)
+        return value * min(1.0, 1 - (iteration - 1) / config.schedule_updates)
 
     return linear
 
