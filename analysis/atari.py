@@ -42,6 +42,7 @@ from analysis.scoring import run_return
 from analysis.selection import check_equal, check_one_per_seed, selected_sweep, under
 from analysis.stats import UNKNOWN, FloatArray, Interval, stream
 from analysis.table1_notes import holes, provenance
+from analysis.until import add_until_argument, cut, schedules
 
 NAMES = {"a2c": "A2C", "ppo": "PPO"}  # ours -> the paper's, in Table 6's order
 OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
@@ -89,7 +90,8 @@ def check(runs: Sequence[Run]) -> None:
     check_equal(runs, lambda run: run.info["algorithm"], lambda key: not under(key, own))
     of_recipe = ("recipe", "env.atari.stack_padding")
     check_equal(runs, _is_sb3, lambda key: key in of_recipe)
-    check_equal(runs, lambda run: None, lambda key: key == "total_timesteps")
+    lengths = ("total_timesteps", "schedule_timesteps")
+    check_equal(runs, lambda run: None, lambda key: key in lengths)
     shared = ("env.atari", "policy")
     check_equal(runs, lambda run: None, lambda key: under(key, shared) and key not in of_recipe)
     check_one_per_seed(runs, lambda run: (run.task, run.info["algorithm"]))
@@ -127,7 +129,7 @@ def table6_of(
 
 
 def _run(options: argparse.Namespace) -> Output:
-    sweep = selected_sweep(options)
+    sweep = cut(selected_sweep(options), options.until)
     check(sweep.runs)
     paper, ends = table6(options.reference), figure6_ends(options.reference)
     table = runs_table(sweep.runs, options.episodes)
@@ -305,6 +307,7 @@ def _notes(runs: tuple[Run, ...], options: argparse.Namespace) -> list[str]:
         f"{options.seed}), none for a single run. The paper gives no spread.",
         f"{_recipes(runs)}, {int(info['total_timesteps']):,} steps, {frames:,} frames where "
         "4 are skipped; the paper's runs have 40,000,000 frames.",
+        *schedules(runs),
         *provenance(runs),
     ]
 
@@ -319,6 +322,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs_arguments(parser)
     add_bootstrap_arguments(parser)
     add_reference_argument(parser)
+    add_until_argument(parser)
     parser.add_argument("--points", type=integer_from(2), default=100, help="steps on the grid")
 
 

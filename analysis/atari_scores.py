@@ -61,8 +61,8 @@ def order_agreement(
 
 
 def rank_correlation(ours: Sequence[float], paper: Sequence[float]) -> float:
-    """Spearman's rho over games; NaN for fewer than three."""
-    if len(ours) < 3:
+    """Spearman's rho over games; NaN for fewer than three, or where one side has no ranks."""
+    if len(ours) < 3 or len(set(ours)) == 1 or len(set(paper)) == 1:
         return float("nan")
     return float(scipy.stats.spearmanr(ours, paper).statistic)
 

@@ -34,13 +34,14 @@ from analysis.selection import (
 )
 from analysis.stats import FloatArray, curve_interval, stream
 from analysis.table1_notes import provenance
+from analysis.until import add_until_argument, cut, schedules
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 BY_OBJECTIVE = "objective_label"
 # A choice that lines are told apart by brings others with it: a recipe also sets c1, say.
 _BRINGS: Mapping[str, tuple[str, ...]] = {
     "recipe": ("recipe", "algorithm"),
-    "budget": ("total_timesteps", "algorithm"),
+    "budget": ("total_timesteps", "schedule_timesteps", "algorithm"),
     "algorithm": ("algorithm", "recipe"),
 }
 
@@ -206,7 +207,7 @@ def _chosen(sweep: Sweep, by: str, labels: str | None) -> Sweep:
 
 
 def _run(options: argparse.Namespace) -> Output:
-    sweep = _placed(selected_sweep(options), options.by)
+    sweep = _placed(cut(selected_sweep(options), options.until), options.by)
     sweep = _chosen(sweep, options.by, options.labels)
     check_lines(sweep.runs, options.by)
     lines, holes = build(sweep.runs, label_of(options.by), options.points, options.episodes)
@@ -257,6 +258,7 @@ def _markdown(
         f"At each step the mean return of the last {options.episodes} training episodes that had "
         "ended by then; mean over seeds; the band is the 95 % bootstrap interval of that mean, "
         f"pointwise ({options.replicates} replicates, seed {options.seed}), none for a single run.",
+        *schedules(sweep.runs),
         *sweep.notes,
         *provenance(sweep.runs),
     ]
@@ -279,6 +281,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="one line a value of this field or config key",
     )
+    add_until_argument(parser)
     parser.add_argument("--labels", metavar="A,B", help="only these lines (default: all)")
     parser.add_argument("--points", type=integer_from(2), default=100, help="steps on the grid")
     parser.add_argument("--paper", action="store_true", help="add the paper's Figure 3 PPO curve")

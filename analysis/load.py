@@ -45,6 +45,7 @@ class Run:
             never started.
         listed: whether a sweep.json expects it.
         collected: the tables that hold it, and its number there; None for a run directory.
+        until: the last step whose episodes count; None for all.
     """
 
     info: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Run:
     directory: Path | None
     listed: bool = False
     collected: tuple[Collected, int] | None = None
+    until: int | None = None
 
     @property
     def run_id(self) -> str:
@@ -225,12 +227,14 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
-    """Steps and returns of a run's training episodes, in the order in which they ended.
+    """Steps and returns of a run's training episodes until `run.until`, in the order of their ends.
 
     Raises:
         AnalysisError: for a damaged table.
     """
     table = _episodes(run)
+    if run.until is not None:
+        table = table[table["step"] <= run.until]
     ordered = table.sort_values("step", kind="stable")
     return ordered["step"].to_numpy(np.float64), ordered["return"].to_numpy(np.float64)
 

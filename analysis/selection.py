@@ -138,9 +138,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def facts(run: Run) -> dict[str, str]:
     """What the result of `run` depends on, as far as it is known, its seed apart: key -> value."""
     known = {key: show(run.info[key]) for key in _IDENTITY}
+    if run.config is not None:
+        end = run.config.get("schedule_timesteps") or run.info["total_timesteps"]
+        known["schedule_timesteps"] = show(end)
     for key, value in _flat(run.config or {}):
         placed = under(key, (*store.PLACEMENT, "seed"))
-        if not placed and key not in (*_IDENTITY, *_IDENTITY_IN_CONFIG):
+        if not placed and key not in (*known, *_IDENTITY_IN_CONFIG):
             known[key] = show(value)
     return known
 

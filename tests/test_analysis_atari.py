@@ -196,6 +196,17 @@ def test_runs_that_cannot_share_a_table_are_refused(
     assert "recipe differs" in capsys.readouterr().err
 
 
+def test_games_after_a_step_can_be_left_out(runs: Path, tmp_path: Path) -> None:
+    """At three quarters half of the last 100 games are those of 0."""
+    for step, share in ((500, 0.0), (750, 0.5), (1000, 1.0)):
+        out = tmp_path / str(step)
+        options = ["--runs", str(runs), "--out", str(out), "--until", str(step)]
+        assert main(["atari", *options]) == 0
+        line = pd.read_csv(out / "atari.csv").set_index(["game", "algorithm"]).loc["qbert", "PPO"]
+        assert line["mean"] == pytest.approx(9000 * share)
+        assert f"{step:,} steps" in (out / "atari.md").read_text()
+
+
 def test_a_damaged_reference_is_named(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
