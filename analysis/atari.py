@@ -37,9 +37,17 @@ from analysis.command import (
     add_runs_arguments,
     integer_from,
 )
+from analysis.errors import AnalysisError
 from analysis.load import Run, hole_in, hole_of, read_episodes
 from analysis.scoring import run_return
-from analysis.selection import check_equal, check_one_per_seed, selected_sweep, under
+from analysis.selection import (
+    Absent,
+    check_equal,
+    check_one_per_seed,
+    lookup,
+    selected_sweep,
+    under,
+)
 from analysis.stats import UNKNOWN, FloatArray, Interval, stream
 from analysis.table1_notes import holes, provenance
 from analysis.until import add_until_argument, cut, schedules
@@ -86,6 +94,12 @@ def check(runs: Sequence[Run]) -> None:
     All share the budget, the network and what makes a game; ours share the recipe and how stacks
     begin, and so do Stable-Baselines3's.
     """
+    for run in runs:
+        if run.info["env_name"] != "atari":
+            raise AnalysisError(
+                f"{run.run_id} is no run of an Atari game: leave it out with --where "
+                "env_name=atari, or see the other commands for its task."
+            )
     own = ("env_id", "env.id", "env.game")
     check_equal(runs, lambda run: run.info["algorithm"], lambda key: not under(key, own))
     of_recipe = ("recipe", "env.atari.stack_padding")
@@ -157,9 +171,15 @@ def _run(options: argparse.Namespace) -> Output:
         "atari.md": (text + "\n").encode(),
         "atari.csv": render.csv(scores),
         "atari_curves.csv": render.csv(drawn),
-        "atari.png": atari_figure.figure(drawn, names, ends, options.episodes),
+        "atari.png": atari_figure.figure(drawn, names, papers_of(names), ends, options.episodes),
     }
     return Output(files, text)
+
+
+def papers_of(names: Mapping[str, str]) -> dict[str, str]:
+    """Label -> the paper's of its kind; for SB3's only where ours, which it stands by, is not."""
+    papers = {label: name.removesuffix(SB3) for label, name in names.items()}
+    return {k: v for k, v in papers.items() if v == names[k] or v not in names.values()}
 
 
 def _table6_text(scores: pd.DataFrame) -> str:
@@ -215,7 +235,7 @@ def _lineups(table: pd.DataFrame) -> dict[str, list[str]]:
     for name in PAIR:
         if {name, name + SB3} <= set(names):
             lineups[f"{name} and SB3's"] = [name, name + SB3]
-    return {who: lineup for who, lineup in lineups.items() if lineup}
+    return {who: lineup for who, lineup in lineups.items() if len(lineup) > 1}
 
 
 def _counts(won: Mapping[str, int]) -> str:
@@ -300,13 +320,14 @@ def _between(interval: Interval) -> str:
 
 def _notes(runs: tuple[Run, ...], options: argparse.Namespace) -> list[str]:
     info = runs[0].info
-    frames = 4 * int(info["total_timesteps"])
+    skipped = lookup(runs[0], "env.atari.frame_skip")
+    frames = (4 if isinstance(skipped, Absent) else int(skipped)) * int(info["total_timesteps"])
     return [
         f"Score of a run: mean unclipped score of its last {options.episodes} whole games; mean "
         f"over seeds with a 95 % bootstrap interval ({options.replicates} replicates, seed "
         f"{options.seed}), none for a single run. The paper gives no spread.",
-        f"{_recipes(runs)}, {int(info['total_timesteps']):,} steps, {frames:,} frames where "
-        "4 are skipped; the paper's runs have 40,000,000 frames.",
+        f"{_recipes(runs)}, {int(info['total_timesteps']):,} steps, {frames:,} frames of the game; "
+        "the paper's runs have 40,000,000 frames.",
         *schedules(runs),
         *provenance(runs),
     ]

@@ -17,6 +17,7 @@ BESIDE = 1.03  # the paper's ends stand right of the axis: its runs may be longe
 def figure(
     table: pd.DataFrame,
     names: Mapping[str, str],
+    papers: Mapping[str, str],
     ends: Mapping[str, Mapping[str, Sequence[float]]],
     episodes: int,
 ) -> bytes:
@@ -24,7 +25,8 @@ def figure(
 
     Args:
         table: `curves.COLUMNS`; `task` is the game, `label` the algorithm.
-        names: label -> how it is named, and named in `ends`.
+        names: label -> how it is named.
+        papers: label -> how the paper's of that kind is named in `ends`, if it is to be marked.
         ends: game -> algorithm -> ends of the paper's curves, one a seed.
         episodes: window of the smoothing.
     """
@@ -36,7 +38,9 @@ def figure(
         drawing = new_figure(1.0 + 2.9 * columns, 1.4 + 2.3 * rows)
         grid = drawing.subplots(rows, columns, squeeze=False).ravel().tolist()
         for place, (axes, game) in enumerate(zip(grid, games, strict=False)):
-            _panel(axes, table[table["task"] == game], names, colors, ends.get(game, {}))
+            told = ends.get(game, {})
+            marks = {label: told.get(paper, ()) for label, paper in papers.items()}
+            _panel(axes, table[table["task"] == game], colors, marks)
             if place + columns < len(games):
                 axes.set_xlabel("")
         for axes in grid[len(games) :]:
@@ -55,23 +59,21 @@ def figure(
 def _panel(
     axes: Axes,
     table: pd.DataFrame,
-    names: Mapping[str, str],
     colors: Mapping[str, str],
     ends: Mapping[str, Sequence[float]],
 ) -> None:
     done = expected = 0
-    for label, name in names.items():
+    for label, color in colors.items():
         line = table[table["label"] == label]
         if line.empty:
             continue
         done += int(line["n_runs"].max())
         expected += int(line["n_expected"].iloc[0])
-        color = colors[label]
         axes.fill_between(
             line["step"], line["ci_low"], line["ci_high"], color=color, alpha=0.16, linewidth=0
         )
         axes.plot(line["step"], line["mean"], color=color)
-        for end in ends.get(name, ()):
+        for end in ends.get(label, ()):
             axes.plot(
                 [BESIDE],
                 [end],

@@ -119,14 +119,16 @@ def value_loss(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def clipped_value_loss(
-    values: Tensor, old_values: Tensor, targets: Tensor, clip: float, pessimistic: bool
+    values: Tensor, old_values: Tensor, targets: Tensor, clip: float | Tensor, pessimistic: bool
 ) -> Tensor:
     """L_VF at V_old + clip(V - V_old, -clip, clip), which is not in the paper.
 
+    Values and targets are [P, M], and `clip` is one number or [P, 1].
     Baselines' ppo2 and CleanRL are pessimistic: the larger of this and of L_VF at V. SB3 is not.
     Note that `clip` has the unit of the (scaled) rewards.
     """
-    clipped = old_values + torch.clamp(values - old_values, -clip, clip)
+    limit = torch.as_tensor(clip)
+    clipped = old_values + torch.clamp(values - old_values, -limit, limit)
     loss = value_loss(clipped, targets)
     return torch.maximum(value_loss(values, targets), loss) if pessimistic else loss
 

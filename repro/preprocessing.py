@@ -54,7 +54,12 @@ def check(config: Any) -> None:
     """
     env = config.env
     if env.backend != "atari" and (env.game, env.atari) != (None, None):
-        raise ConfigError(f"env.game and env.atari are for env=atari, not for env={env.name}.")
+        raise ConfigError(
+            "env.game and env.atari are for env.backend=atari, not for "
+            f"env.backend={env.backend}: leave them out."
+        )
+    if env.backend == "atari":
+        _check_game_is_whole(env)
     if config.policy.convolutions is not None:
         _check_networks(config.policy, config.algorithm)
     if env.atari is None:
@@ -66,10 +71,20 @@ def check(config: Any) -> None:
         )
 
 
-def _check_networks(policy: Any, algorithm: Any) -> None:
-    if any(len(each) != 3 or min(each) < 1 for each in policy.convolutions):
+def _check_game_is_whole(env: Any) -> None:
+    if env.atari is None:
+        raise ConfigError("env.atari=null leaves a game without its switches: say env=atari.")
+    if env.id != env.game:
         raise ConfigError(
-            f"policy.convolutions={policy.convolutions} must hold lists of three numbers of 1 or "
+            f"env.id={env.id}, but env.game={env.game}: say env.game={env.id}, without env.id."
+        )
+
+
+def _check_networks(policy: Any, algorithm: Any) -> None:
+    sizes = policy.convolutions
+    if not sizes or any(len(each) != 3 or min(each) < 1 for each in sizes):
+        raise ConfigError(
+            f"policy.convolutions={sizes} must hold lists of three numbers of 1 or "
             "more, [channels, kernel, stride]."
         )
     if not policy.shared:

@@ -19,6 +19,8 @@ PACKAGES = (
     "numpy",
     "mujoco",
     "gymnasium",
+    "ale-py",
+    "opencv-python-headless",
     "hydra-core",
     "pandas",
     "stable-baselines3",

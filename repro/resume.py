@@ -18,6 +18,7 @@ from repro.errors import ConfigError, CorruptError
 
 # Libraries whose arithmetic a result is made of.
 VERSIONS = ("torch", "numpy", "mujoco", "gymnasium")
+OF_ATARI = ("ale-py", "opencv-python-headless")
 # Sources that decide where a run happens, and how it is shown and kept, but not what comes out.
 BYSTANDERS = frozenset(
     (
@@ -90,12 +91,13 @@ class Start(NamedTuple):
 def identity(config: Config, device: str) -> dict[str, Any]:
     """All that the bits of a run's result depend on, as JSON values by name."""
     versions = provenance.machine()["versions"]
+    packages = (*VERSIONS, *OF_ATARI) if config.env.backend == "atari" else VERSIONS
     return {
         "config": config.hashed(),
         "device": device,
         "engine": native.engine(config.engine, device),
         "threads": torch.get_num_threads(),
-        "versions": {package: versions[package] for package in VERSIONS},
+        "versions": {package: versions[package] for package in packages},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "code": code(),
     }

@@ -49,6 +49,7 @@ class Rollout:
         terminated: [P, T, N] bool.
         truncated: [P, T, N] bool.
         episodes: [P], finished episodes.
+        finished_steps: [P], steps of finished episodes: on Atari of lives, where games are rows.
         finite: [P] bool: whether everything that the tasks returned is a number.
     """
 
@@ -61,6 +62,7 @@ class Rollout:
     terminated: Tensor
     truncated: Tensor
     episodes: list[Episodes]
+    finished_steps: Array
     finite: Array
 
 
@@ -145,6 +147,7 @@ class Collector:
     def _collect(self, iteration: int) -> Rollout:
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
+        self._tally.finished_steps[:] = 0
         self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
@@ -227,6 +230,7 @@ class Collector:
             terminated=torch.from_numpy(self._terminated).to(self.device),
             truncated=truncated,
             episodes=episodes,
+            finished_steps=self._tally.finished_steps.copy(),
             finite=self._finite(),
         )
 

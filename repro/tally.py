@@ -18,6 +18,8 @@ class Tally:
     Attributes:
         returns: of each episode so far, [P, N].
         lengths: in steps, [P, N].
+        finished_steps: [P], of the learner's episodes that ended: on Atari lives, where what is
+            written are games. Whoever reads it sets it back.
     """
 
     def __init__(self, shape: tuple[int, int], keeps_scores: bool) -> None:
@@ -31,6 +33,7 @@ class Tally:
         self._keeps_scores = keeps_scores
         self.returns = np.zeros(shape)
         self.lengths = np.zeros(shape, np.int64)
+        self.finished_steps = np.zeros(shape[0], np.int64)
 
     def add(self, rewards: Array) -> None:
         """A step's rewards, [P, N]."""
@@ -59,6 +62,7 @@ class Tally:
             told, returns, lengths = self._scores(infos)
         for p, n in np.argwhere(told):
             episodes[p].add(iteration, step, int(n), float(returns[p, n]), int(lengths[p, n]))
+        self.finished_steps += np.where(ends, self.lengths, 0).sum(1)
         self.returns[ends] = 0
         self.lengths[ends] = 0
 
@@ -72,17 +76,14 @@ class Tally:
         return ended, returns, lengths
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """What one learner's coming rows depend on; nothing where the environments hold it."""
-        if self._keeps_scores:
-            return {}
+        """What one learner's coming rows, and ends that are counted in steps, depend on."""
         returns, lengths = self.returns[learner].copy(), self.lengths[learner].copy()
         return {"episodes": {"return": returns, "length": lengths}}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned."""
-        if not self._keeps_scores:
-            self.returns[learner] = state["episodes"]["return"]
-            self.lengths[learner] = state["episodes"]["length"]
+        self.returns[learner] = state["episodes"]["return"]
+        self.lengths[learner] = state["episodes"]["length"]
 
     def restart(self, learner: int) -> None:
         """Begin all episodes of one learner anew."""

@@ -157,6 +157,11 @@ def _validate_parts(config: Config) -> None:
             f"policy.shared=true, but algorithm={name} changes the policy without its value "
             "function: say policy.shared=false."
         )
+    if config.env.version is not None and config.env.backend != "mujoco":
+        raise ConfigError(
+            f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
+            "leave it out."
+        )
     if config.probe != "none" and name != "ppo":
         raise ConfigError(
             f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."

@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 
 from analysis.__main__ import main
+from analysis.atari import papers_of
 from analysis.atari_reference import figure6_ends, human_and_random, rom_name, table6
 from analysis.atari_scores import (
     human_normalized,
@@ -179,7 +180,8 @@ def test_sb3s_of_other_games_settings_are_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     theirs = tmp_path / "theirs"
-    info = identity("pong", "clip", 0.1, 0, algorithm="sb3_ppo", recipe="sb3", total_timesteps=1000)
+    changes = {"algorithm": "sb3_ppo", "recipe": "sb3", "total_timesteps": 1000}
+    info = identity("pong", "clip", 0.1, 0, **changes, env_name="atari")
     atari = {"env.name": "atari", "env.atari": {"frame_skip": 2, "stack_padding": "zero"}}
     write_run(theirs, info, [1.0], config_changes=atari)
     store.write_sweep(theirs, [info])
@@ -190,10 +192,35 @@ def test_sb3s_of_other_games_settings_are_refused(
 def test_runs_that_cannot_share_a_table_are_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    info = identity("pong", "clip", 0.1, 0, algorithm="ppo", recipe="sb3", total_timesteps=1000)
+    changes = {"algorithm": "ppo", "recipe": "sb3", "total_timesteps": 1000}
+    info = identity("pong", "clip", 0.1, 0, **changes, env_name="atari")
     write_run(runs, info, [1.0], config_changes={"env.name": "atari"})
     assert main(["atari", "--runs", str(runs), "--out", str(tmp_path / "out")]) == 2
     assert "recipe differs" in capsys.readouterr().err
+
+
+def test_runs_of_other_tasks_are_refused(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(runs, identity("Hopper-v4", "clip", 0.1, 0, total_timesteps=1000), [1.0])
+    assert main(["atari", "--runs", str(runs), "--out", str(tmp_path / "out")]) == 2
+    assert "is no run of an Atari game" in capsys.readouterr().err
+
+
+def test_one_algorithm_wins_nothing(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--runs", str(runs), "--where", "algorithm=ppo", "--out", str(tmp_path / "out")]
+    assert main(["atari", *options]) == 0
+    text = capsys.readouterr().out
+    assert "These runs" not in text and "The paper's Table 2" in text
+    assert "1,000 steps, 4,000 frames of the game" in text
+
+
+def test_the_papers_ends_are_marked_once() -> None:
+    both = {"ppo": "PPO", "sb3_ppo": "PPO of SB3", "sb3_a2c": "A2C of SB3"}
+    assert papers_of(both) == {"ppo": "PPO", "sb3_a2c": "A2C"}
+    assert papers_of({"sb3_ppo": "PPO of SB3"}) == {"sb3_ppo": "PPO"}
 
 
 def test_games_after_a_step_can_be_left_out(runs: Path, tmp_path: Path) -> None:

@@ -67,6 +67,26 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> 
     assert_same(result(directory(config)), result(whole.directory))
 
 
+def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
+    """As Baselines' ppo1 does, whose segments know of no games; also when gone on with."""
+    from tests.conftest import make_learners
+
+    line = (*SMALL_PPO, "recipe=ppo1", "algorithm.horizon=16", "total_timesteps=320")
+    ppo = make_learners([small(tmp_path, *line)])
+    finished = played = lives = 0
+    for iteration in range(1, 29):
+        rollout = ppo.collector.collect(iteration)
+        finished += int(rollout.finished_steps[0])
+        played += rollout.rewards[0].numel()
+        lives += int(rollout.terminated.sum())
+        assert finished + int(ppo.collector._tally.lengths.sum()) == played
+    games = ppo.collector.envs.num_envs
+    assert lives > 4 * games and finished > 0
+    (outcome,) = train([small(tmp_path, *line, "recipe.epsilon_schedule=linear")], 2, 3)
+    (whole,) = session.run_pack([small(tmp_path / "w", *line, "recipe.epsilon_schedule=linear")])
+    assert_same(result(outcome.directory), result(whole.directory))
+
+
 def test_tables_hold_whole_games_and_their_own_scores(tmp_path: Path) -> None:
     """Replayed through Gymnasium's and SB3's wrappers with the actions that the run took."""
     from tests.conftest import make_learners
@@ -126,7 +146,7 @@ def test_a_sweep_over_games_and_algorithms(cli: Cli) -> None:
     [
         ("env=atari", "env.game has no value: choose a game, such as env.game=pong."),
         ("env=atari env.game=breakot", "env.game=breakot is not known (did you mean breakout?)"),
-        ("env=hopper env.game=pong", "env.game and env.atari are for env=atari, not for"),
+        ("env=hopper env.game=pong", "env.game and env.atari are for env.backend=atari, not for"),
         ("env=atari env.game=pong env.atari.nop_max=3", "did you mean env.atari.noop_max?"),
         ("env=atari env.game=pong env.atari.frame_skip=0", "frame_skip=0 must be finite and above"),
         ("env=atari env.game=pong env.atari.stack_padding=zeros", "did you mean zero?"),

@@ -183,7 +183,7 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
         ppo.iteration = 10
         values = torch.tensor([[0.05, 1.0]])
         batch = {"values": torch.zeros(1, 2), "targets": torch.tensor([[0.05, 1.0]])}
-        losses.append(ppo._value_loss(values, batch))
+        losses.append(ppo._value_loss()(values, batch))
     clip = 0.1 * (1 - 9 / 10)
     expected = torch.tensor([[(0.05 - clip) ** 2, (1 - clip) ** 2]])
     torch.testing.assert_close(losses[0], expected)

@@ -96,13 +96,35 @@ def test_atari_is_table_5s(config: Compose) -> None:
     assert own.total_timesteps == 10_000_000
 
 
+@pytest.mark.parametrize(
+    ("overrides", "culprit"),
+    [
+        ("env.id=breakout", "env.id=breakout, but env.game=pong: say env.game=breakout"),
+        ("env.version=v5", "env.version=v5 is for MuJoCo's tasks"),
+        ("env.atari=null", "env.atari=null leaves a game without its switches"),
+        ("env.backend=gymnasium", "are for env.backend=atari, not for env.backend=gymnasium"),
+        ("policy.convolutions=[]", "policy.convolutions=[] must hold"),
+    ],
+)
+def test_half_a_game_is_refused(config: Compose, overrides: str, culprit: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        config("env=atari", "env.game=pong", overrides)
+    assert culprit in str(refusal.value)
+
+
 def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:
     atari = ("env=atari", "env.game=pong")
     sb3 = config(*atari, "recipe=sb3", "policy=cnn_nature", "objective=kl_fixed")
     assert (sb3.policy.name, sb3.objective["kind"]) == ("cnn_nature", "kl_fixed")
     assert (sb3.algorithm.epochs, sb3.algorithm.value_coef) == (4, 0.5)
     assert sb3.env.atari is not None and sb3.env.atari.stack_padding == "zero"
-    ppo2, cleanrl = (config(*atari, f"recipe={name}") for name in ("ppo2", "cleanrl"))
+    ppo1, ppo2, cleanrl = (config(*atari, f"recipe={x}") for x in ("ppo1", "ppo2", "cleanrl"))
+    own = {each.recipe.name: each.env.atari for each in (ppo1, ppo2, cleanrl)}
+    assert {name: (a.frame_stack, a.stack_padding) for name, a in own.items() if a} == {
+        "ppo1": (1, "reset"),
+        "ppo2": (4, "zero"),
+        "cleanrl": (4, "reset"),
+    }
     assert (ppo2.recipe.epsilon_schedule, ppo2.recipe.value_clip_schedule) == ("linear", "linear")
     assert cleanrl.recipe.epsilon_schedule == cleanrl.recipe.value_clip_schedule == "constant"
     assert not ppo2.recipe.reward_scaling and ppo2.recipe.value_clip == 0.1

@@ -6,13 +6,15 @@ import copy
 import json
 from typing import Any
 
+import ale_py
 import gymnasium
 import numpy as np
 import pytest
+from ale_py import roms
 
 from repro import archive
 from repro.envs import make
-from repro.envs.atari import AtariVectorEnv
+from repro.envs.atari import WITHOUT_NOOP, AtariVectorEnv, games
 from repro.errors import ConfigError
 from tests.atari_oracles import PLAIN, compare, settings
 
@@ -165,6 +167,19 @@ def test_another_games_state_is_refused() -> None:
         AtariVectorEnv("pong", 1, settings(frame_skip=2)).set_state(state)
     with pytest.raises(ConfigError, match="is of 1, but"):
         AtariVectorEnv("pong", 2, settings()).set_state(state)
+
+
+@pytest.mark.slow
+def test_every_game_has_what_the_wrappers_ask_for() -> None:
+    """Baselines' NoopResetEnv and FireResetEnv look at the first three actions."""
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    emulator = ale_py.ALEInterface()
+    for game in (*games(), *WITHOUT_NOOP):
+        emulator.loadROM(roms.get_rom_path(game))
+        actions = emulator.getMinimalActionSet()
+        assert (actions[0] == ale_py.Action.NOOP) == (game not in WITHOUT_NOOP), game
+        if game in games() and ale_py.Action.FIRE in actions:
+            assert actions[1] == ale_py.Action.FIRE and len(actions) > 2, game
 
 
 def test_bad_requests_are_one_sentence() -> None:

@@ -82,6 +82,23 @@ def test_neighbors_change_nothing(config: Compose, learners: Learners, engine: s
         assert_equal_bits(alone, traces(learners(pack))[position])
 
 
+def test_a_range_of_values_that_narrows_is_each_learners_own(
+    config: Compose, learners: Learners
+) -> None:
+    """Ends that are counted in finished episodes come to each at another time."""
+    line = ("env=gymnasium", "env.id=CartPole-v1", "recipe=ppo2", "algorithm.learning_rate=0.003")
+    line += ("recipe.end_of_run=finished_episodes", "recipe.value_clip=0.01", *SMALL)
+    pack = [
+        config(*line, "recipe.value_clip_schedule=linear", f"algorithm.gamma={g}", f"seed={s}")
+        for s, g in enumerate((0.99, 0.5, 0.9))
+    ]
+    together = learners(pack)
+    packed = traces(together)
+    assert len(set(together.progress)) > 1
+    for alone, own in zip(pack, packed, strict=True):
+        assert_equal_bits(traces(learners([alone]))[0], own)
+
+
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_discrete_actions_with_early_stopping(
     config: Compose, learners: Learners, num_envs: int

@@ -17,6 +17,7 @@ import torch
 from gymnasium.envs.mujoco import mujoco_env
 
 from repro import archive, checkpoint, provenance, resume, session, store
+from repro.compose import compose
 from repro.config import Config
 from repro.errors import ConfigError, PreemptedError
 from tests.cli import Cli
@@ -332,6 +333,10 @@ def test_the_identity_holds_what_bits_depend_on(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 2)
         assert resume.changes(here, resume.identity(config, "cpu")) == {"threads": (1, 2)}
+    atari = compose("env=atari", "env.game=pong")
+    versions = resume.identity(atari, "cpu")["versions"]
+    assert versions.keys() - here["versions"].keys() == {"ale-py", "opencv-python-headless"}
+    assert all(versions.values())
     # A key that was not there yet, or is no longer, is a change too.
     assert resume.changes({"a": {}}, {"a": {"engine": "native"}}) == {"a.engine": (None, "native")}
 

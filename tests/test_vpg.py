@@ -100,6 +100,7 @@ class Enumeration:
             terminated=self.ends,
             truncated=torch.zeros_like(self.ends),
             episodes=[],
+            finished_steps=np.zeros(1, np.int64),
             finite=np.ones(1, bool),
         )
 

@@ -186,7 +186,7 @@ class Learners(ABC):
 
     def _finish(self, rollout: Rollout) -> list[int]:
         """Learners whose run is over; they take no part from now on."""
-        self.finished_steps += [sum(episodes.length) for episodes in rollout.episodes]
+        self.finished_steps += rollout.finished_steps
         if self.recipe.end_of_run == "finished_episodes":
             over = self.finished_steps >= self.config.total_timesteps
         else:

@@ -13,7 +13,7 @@ its own; everything else (shuffling, clipping, normalization, stopping) is per l
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -31,6 +31,7 @@ from repro.policies import Bound
 from repro.population import Adam, clip_gradient, gradient_norm
 from repro.rollout import Rollout
 
+ValueLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]  # V and a minibatch -> L_VF, [P, M]
 EARLY_STOP_SLACK = 1.5  # SB3: a minibatch with KL above 1.5 target_kl ends the update
 
 
@@ -119,6 +120,7 @@ class PPO(Learners):
     ) -> tuple[Array, Array]:
         """Minibatches that each learner took, and the norm of its first gradient; [P] both."""
         surrogate = self.surrogate.prepare(self.epsilon_scale, self.beta)
+        value_loss = self._value_loss()
         running = list(self.active)
         steps = np.zeros(len(self.configs), np.int64)
         norm: Tensor | None = None
@@ -126,7 +128,7 @@ class PPO(Learners):
 
         def step(rows: Tensor) -> None:
             nonlocal running, norm
-            loss, log_ratio = self._loss(_unpack(rows, layout), batch, surrogate)
+            loss, log_ratio = self._loss(_unpack(rows, layout), batch, surrogate, value_loss)
             running = self._keep_running(running, log_ratio)
             if not running:
                 return
@@ -152,6 +154,7 @@ class PPO(Learners):
         minibatch: Mapping[str, Tensor],
         batch: Batch,
         surrogate: objectives.Surrogate,
+        value_loss: ValueLoss,
     ) -> tuple[Tensor, Tensor]:
         """-(surrogate - c1 L_VF + c2 S), equation 9, summed over learners; and log r, [P, M]."""
         inputs = minibatch["inputs"]
@@ -165,24 +168,24 @@ class PPO(Learners):
         if self.recipe.advantage_normalization == "minibatch":
             estimate = self.standardize(estimate)
         terms = surrogate(log_ratio.exp(), estimate, kl)
-        value_loss = self._value_loss(values, minibatch)
         objective = (
-            terms - self.value_coef * value_loss + self.entropy_coef * distribution.entropy()
+            terms
+            - self.value_coef * value_loss(values, minibatch)
+            + self.entropy_coef * distribution.entropy()
         )
         return -objective.sum() / terms.shape[-1], log_ratio
 
-    def _value_loss(self, values: Tensor, minibatch: Mapping[str, Tensor]) -> Tensor:
-        if self.recipe.value_clip is None:
-            return objectives.value_loss(values, minibatch["targets"])
-        linear = self.recipe.value_clip_schedule == "linear"
-        return objectives.clipped_value_loss(
-            values,
-            minibatch["values"],
-            minibatch["targets"],
-            # All learners of a pack with this schedule are as far: `progress` differs only where
-            # the end is that of finished episodes.
-            self.recipe.value_clip * (1 - self.progress[0] if linear else 1.0),
-            self.recipe.value_clip_pessimistic,
+    def _value_loss(self) -> ValueLoss:
+        """L_VF of one update, clipped where the recipe does."""
+        recipe = self.recipe
+        if recipe.value_clip is None:
+            return lambda values, own: objectives.value_loss(values, own["targets"])
+        linear = recipe.value_clip_schedule == "linear"
+        limits = [recipe.value_clip * (1 - done if linear else 1.0) for done in self.progress]
+        clip = torch.tensor(limits, device=self.device)[:, None]
+        pessimistic = recipe.value_clip_pessimistic
+        return lambda values, own: objectives.clipped_value_loss(
+            values, own["values"], own["targets"], clip, pessimistic
         )
 
     def _keep_running(self, running: list[int], log_ratio: Tensor) -> list[int]:

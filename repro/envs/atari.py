@@ -34,6 +34,7 @@ from repro.preprocessing import AtariConfig
 
 FrameArray = NDArray[np.uint8]
 NOOP, FIRE, AFTER_FIRE = 0, 1, 2  # places in the game's own set of actions
+WITHOUT_NOOP = ("backgammon", "video_checkers")
 FRAMES_PER_SECOND = 60.0  # of the console, as it was sold where television was NTSC
 VERSIONS = f"ale-py {ale_py.__version__}, opencv {cv2.__version__}"
 
@@ -345,9 +346,13 @@ class _Game:
 
 @functools.cache
 def games() -> tuple[str, ...]:
-    """Every game that ale-py ships for one player: asked for another, it ends the process."""
+    """Every game that ale-py ships for one player: asked for another, it ends the process.
+
+    Without those that have no NOOP, which Baselines' wrappers refuse as well.
+    """
     supported = ale_py.ALEInterface.isSupportedROM
-    return tuple(sorted(name for name in roms.get_all_rom_ids() if supported(_path(name))))
+    names = (name for name in roms.get_all_rom_ids() if name not in WITHOUT_NOOP)
+    return tuple(sorted(name for name in names if supported(_path(name))))
 
 
 def _rom(name: str) -> Any:
