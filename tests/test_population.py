@@ -87,7 +87,7 @@ def test_a_range_of_values_that_narrows_is_each_learners_own(
 ) -> None:
     """Ends that are counted in finished episodes come to each at another time."""
     line = ("env=gymnasium", "env.id=CartPole-v1", "recipe=ppo2", "algorithm.learning_rate=0.003")
-    line += ("recipe.end_of_run=finished_episodes", "recipe.value_clip=0.01", *SMALL)
+    line += ("recipe.end_of_run=finished_episodes", "recipe.value_clip=0.1", *SMALL)
     pack = [
         config(*line, "recipe.value_clip_schedule=linear", f"algorithm.gamma={g}", f"seed={s}")
         for s, g in enumerate((0.99, 0.5, 0.9))
