@@ -157,13 +157,16 @@ def test_a_games_time_limit_bootstraps_from_its_last_frame(
 
 
 def test_parameters_are_drawn_as_the_sources_do(config: Compose, learners: Learners) -> None:
-    paper = learners([config("env.game=pong", *SMALL, *SMALL_PPO)]).weights(0)
-    assert paper["conv.0.weight"].shape == (16, 4, 8, 8)
-    assert paper["shared.0.weight"].shape == (32 * 9 * 9, 256)
-    bound = np.sqrt(6 / (4 * 64 + 16 * 64))  # fan in + fan out
-    largest = np.abs(paper["conv.0.weight"]).max()
+    ppo1 = learners([config("env.game=pong", "recipe=ppo1", *SMALL, *SMALL_PPO)]).weights(0)
+    assert ppo1["conv.0.weight"].shape == (16, 1, 8, 8)
+    assert ppo1["shared.0.weight"].shape == (32 * 9 * 9, 256)
+    bound = np.sqrt(6 / (64 + 16 * 64))  # fan in + fan out
+    largest = np.abs(ppo1["conv.0.weight"]).max()
     assert 0.98 * bound < largest <= bound
-    np.testing.assert_allclose(np.linalg.norm(paper["shared.0.weight"], axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(ppo1["shared.0.weight"], axis=0), 1, rtol=1e-5)
+    paper = learners([config("env.game=pong", *SMALL, *SMALL_PPO)]).weights(0)
+    rows = paper["conv.0.weight"].reshape(16, -1)
+    np.testing.assert_allclose(rows @ rows.T, 2 * np.eye(16), atol=1e-4)
     sb3 = learners([config("env.game=pong", "recipe=sb3", "policy=cnn_nature", *SMALL, *SMALL_PPO)])
     rows = sb3.weights(0)["conv.1.weight"].reshape(64, -1)
     np.testing.assert_allclose(rows @ rows.T, 2 * np.eye(64), atol=1e-4)
