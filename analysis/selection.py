@@ -139,13 +139,17 @@ def facts(run: Run) -> dict[str, str]:
     """What the result of `run` depends on, as far as it is known, its seed apart: key -> value."""
     known = {key: show(run.info[key]) for key in _IDENTITY}
     if run.config is not None:
-        end = run.config.get("schedule_timesteps") or run.info["total_timesteps"]
-        known["schedule_timesteps"] = show(end)
+        known["schedule_timesteps"] = show(schedule_end(run))
     for key, value in _flat(run.config or {}):
         placed = under(key, (*store.PLACEMENT, "seed"))
         if not placed and key not in (*known, *_IDENTITY_IN_CONFIG):
             known[key] = show(value)
     return known
+
+
+def schedule_end(run: Run) -> int:
+    """The step at which what is annealed ends: that of the run, or of the longer it begins."""
+    return int((run.config or {}).get("schedule_timesteps") or run.info["total_timesteps"])
 
 
 def under(key: str, roots: Iterable[str]) -> bool:

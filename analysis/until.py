@@ -10,6 +10,7 @@ from typing import Any
 from analysis.command import integer_from
 from analysis.errors import AnalysisError
 from analysis.load import Run, Sweep
+from analysis.selection import schedule_end
 
 
 def add_until_argument(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def cut(sweep: Sweep, step: int | None) -> Sweep:
 def schedules(runs: Sequence[Run]) -> list[str]:
     """A note on runs whose schedules go on beyond their end."""
     length = int(runs[0].info["total_timesteps"])
-    ends = {int((run.config or {}).get("schedule_timesteps") or length) for run in runs}
+    ends = {schedule_end(run) for run in runs}
     if ends == {length}:
         return []
     return [f"What is annealed ends at {max(ends):,} steps: these are the beginnings of such runs."]
@@ -51,7 +52,7 @@ def _cut(run: Run, step: int) -> Run:
         )
     config = run.config
     if config is not None and _anneals(config):
-        config = {**config, "schedule_timesteps": config.get("schedule_timesteps") or total}
+        config = {**config, "schedule_timesteps": schedule_end(run)}
     info = {**run.info, "total_timesteps": step}
     return dataclasses.replace(run, info=info, config=config, until=step)
 

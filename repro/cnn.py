@@ -22,7 +22,7 @@ from repro.frames import FrameStacks, Inputs
 from repro.policies import Array, MLPActorCritic, orthogonal
 
 # Samples that pass through the convolutions at once: on a CPU as many as the caches hold, which is
-# worth a quarter of the update's time; elsewhere what their outputs need of memory.
+# worth a tenth to a quarter of the update's time; elsewhere what their outputs need of memory.
 CHUNKS = {"cpu": 32}
 CHUNK = 256
 WHITE = 255.0
