@@ -189,6 +189,8 @@ def test_bad_requests_are_one_sentence() -> None:
         make("combat", "atari", 1, settings())
     with pytest.raises(ConfigError, match="num_envs is 0"):
         make("pong", "atari", 0, settings())
+    with pytest.raises(ConfigError, match="pong on the atari backend needs its preprocessing"):
+        make("pong", "atari", 1)
     env = make("pong", "atari", 2, settings())
     with pytest.raises(gymnasium.error.ResetNeeded):
         env.step(np.zeros(2, np.int64))

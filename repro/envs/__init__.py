@@ -44,7 +44,9 @@ def make(
         return GymnasiumVectorEnv(env_id, num_envs)
     if backend == "atari":
         if preprocessing is None:
-            raise ConfigError(f"{env_id} is a game of Atari, for which this is not written yet")
+            raise ConfigError(
+                f"{env_id} on the atari backend needs its preprocessing: env=atari has it."
+            )
         try:
             from repro.envs.atari import AtariVectorEnv
         except ModuleNotFoundError as error:
