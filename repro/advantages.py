@@ -85,7 +85,7 @@ def _discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
 
 
 def standardize(advantages: Tensor, unbiased: bool, epsilon: float) -> Tensor:
-    """(A - mean) / (std + epsilon) over the last axis, each learner by itself. [P, M] -> [P, M]."""
+    """(A - mean) / (std + epsilon) over the last axis, each learner by itself. [P, ..., M]."""
     centered = advantages - advantages.mean(-1, keepdim=True)
     std = _variance(centered, unbiased).sqrt()[..., None]
     return centered / (std + epsilon)

@@ -90,7 +90,7 @@ class RecipeConfig:
     initial_log_std: float = MISSING
     learning_rate_schedule: str = MISSING  # constant | linear
     epsilon_schedule: str = MISSING  # constant | linear
-    advantage_normalization: str = MISSING  # none | rollout | minibatch
+    advantage_normalization: str = MISSING  # none | rollout | actor | minibatch
     advantage_std: str = MISSING  # biased | unbiased
     advantage_epsilon: float = MISSING
     value_clip: float | None = None

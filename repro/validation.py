@@ -26,7 +26,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "recipe.initialization": ("normc", "orthogonal"),
     "recipe.learning_rate_schedule": ("constant", "linear"),
     "recipe.epsilon_schedule": ("constant", "linear"),
-    "recipe.advantage_normalization": ("none", "rollout", "minibatch"),
+    "recipe.advantage_normalization": ("none", "rollout", "actor", "minibatch"),
     "recipe.advantage_std": ("biased", "unbiased"),
     "recipe.old_policy": ("stored", "recomputed"),
     "recipe.end_of_run": ("floor", "reach", "finished_episodes"),

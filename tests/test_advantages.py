@@ -169,6 +169,45 @@ def test_the_value_at_a_truncation_is_of_the_true_next_observation(
     assert not torch.allclose(rollout.values[0, 50, 0], expected), "the reset observation's value"
 
 
+def test_actors_are_standardized_as_the_processes_of_ppo1_each_its_own(
+    config: Compose, learners: Learners
+) -> None:
+    shape = ("env=reacher", "env.num_envs=3", "algorithm.horizon=64", "algorithm.minibatch_size=64")
+    found = {
+        by: learners([config(*shape, f"recipe.advantage_normalization={by}", "engine=torch")])
+        for by in ("none", "actor", "rollout")
+    }
+    estimates = {
+        by: ppo.estimate(ppo.collector.collect(1)).advantages.view(64, 3).numpy()
+        for by, ppo in found.items()
+    }
+    raw = estimates["none"]
+    for n in range(3):
+        expected = (raw[:, n] - raw[:, n].mean()) / raw[:, n].std()
+        np.testing.assert_allclose(estimates["actor"][:, n], expected, atol=1e-4)
+    np.testing.assert_allclose(estimates["rollout"], (raw - raw.mean()) / raw.std(), atol=1e-4)
+    assert np.abs(estimates["rollout"] - estimates["actor"]).max() > 0.1
+
+
+@pytest.mark.parametrize("algorithm", ["vpg", "trpo"])
+def test_so_are_those_of_the_other_algorithms(
+    config: Compose, learners: Learners, algorithm: str
+) -> None:
+    own = learners(
+        [
+            config(
+                "env=reacher",
+                f"algorithm={algorithm}",
+                "env.num_envs=2",
+                "recipe.advantage_normalization=actor",
+            )
+        ]
+    )
+    raw = torch.randn(1, 50, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1, 9])
+    found = own.standardize(raw.flatten(1)).view(50, 2)
+    torch.testing.assert_close(found.std(0, correction=0), torch.ones(2), atol=1e-4, rtol=0)
+
+
 def test_standardize_and_explained_variance_against_numpy() -> None:
     x = np.random.default_rng(0).normal(3, 5, size=(4, 100))
     for unbiased in (False, True):

@@ -137,6 +137,7 @@ def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:
         "cleanrl": (4, "reset"),
     }
     assert (ppo2.recipe.epsilon_schedule, ppo2.recipe.value_clip_schedule) == ("linear", "linear")
+    assert ppo1.recipe.advantage_normalization == "actor"
     assert cleanrl.recipe.epsilon_schedule == cleanrl.recipe.value_clip_schedule == "constant"
     assert not ppo2.recipe.reward_scaling and ppo2.recipe.value_clip == 0.1
     a2c = config(*atari, "algorithm=a2c")

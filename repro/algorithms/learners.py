@@ -252,7 +252,14 @@ class Learners(ABC):
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:
-        """As the recipe says; a single sample a learner is left as it is. [P, M] -> [P, M]."""
+        """As the recipe says; a single sample is left as it is. [P, M] -> [P, M]."""
+        if self.recipe.advantage_normalization == "actor":
+            actors = estimate.reshape(len(estimate), -1, self.config.env.num_envs).mT
+            return self._standardized(actors).mT.flatten(-2)
+        return self._standardized(estimate)
+
+    def _standardized(self, estimate: Tensor) -> Tensor:
+        """Over the last axis."""
         if estimate.shape[-1] == 1:
             return estimate
         unbiased = self.recipe.advantage_std == "unbiased"

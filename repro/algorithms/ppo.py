@@ -83,7 +83,7 @@ class PPO(Learners):
         """The update's samples with their advantages."""
         estimate = self.generalized_advantages(rollout)
         batch = self.batch(rollout, estimate, estimate + rollout.values)
-        if self.recipe.advantage_normalization == "rollout":
+        if self.recipe.advantage_normalization in ("rollout", "actor"):
             batch.advantages = self.standardize(batch.advantages)
         return batch
 
