@@ -256,14 +256,17 @@ def _agreement(
     table: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], suffix: str
 ) -> list[str]:
     """Algorithms of the table have the paper's names; `suffix` says whose they are."""
-    ours = by_game(table, "final")
+    ours, lines = by_game(table, "final"), []
     agreed = order_agreement(ours, paper, PAIR)
-    lines = [
-        f"{PAIR[0]}{suffix} against {PAIR[1]}{suffix}: in the paper's order in {agreed.same} of "
-        f"{agreed.games} games (ties and games without both do not count)."
-    ]
+    if agreed.games:
+        lines.append(
+            f"{PAIR[0]}{suffix} against {PAIR[1]}{suffix}: in the paper's order in {agreed.same} "
+            f"of {agreed.games} games (ties and games without both do not count)."
+        )
     for name in PAIR:
         games = [game for game, found in ours.items() if name in found and game in paper]
+        if len(games) < 2:  # no order of one
+            continue
         rho = rank_correlation([ours[g][name] for g in games], [paper[g][name] for g in games])
         lines.append(
             f"{name}{suffix}: Spearman's rank correlation with Table 6 over {len(games)} games: "

@@ -43,6 +43,7 @@ _BRINGS: Mapping[str, tuple[str, ...]] = {
     "recipe": ("recipe", "algorithm"),
     "budget": ("total_timesteps", "schedule_timesteps", "algorithm"),
     "algorithm": ("algorithm", "recipe"),
+    "policy.name": ("policy",),
 }
 
 
@@ -124,7 +125,7 @@ def check_lines(runs: Sequence[Run], by: str) -> None:
     if by_objective:
         check_table(runs)
         return
-    allowed = (by, *_BRINGS.get(root, ()))
+    allowed = (by, *_BRINGS.get(by, _BRINGS.get(root, ())))
     check_equal(runs, label, _not_env)
     check_equal(runs, lambda run: None, lambda key: _not_env(key) and not under(key, allowed))
     check_equal(runs, lambda run: task_name(run.task), lambda key: key == "env_id")

@@ -123,6 +123,7 @@ def make_config(
         "algorithm": {"name": changes.get("algorithm", "ppo"), "learning_rate": 3e-4},
         "objective": ({"kind": kind} if kind else {}) | ({parameter: value} if parameter else {}),
         "recipe": {"name": changes.get("recipe", "paper"), "clip_actions": False},
+        "policy": {"name": "mlp", "hidden_sizes": [64, 64]},
         "logger": {"name": "none"},
         "runs_dir": "runs",
         "seed": seed,

@@ -106,6 +106,22 @@ def test_lines_by_a_key_of_the_configuration(tmp_path: Path) -> None:
     assert last["n_runs"].tolist() == [2, 2]
 
 
+def test_a_network_by_name_brings_its_layers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    networks = {"narrow": [32, 32], "wide": [128, 128]}
+    for name, sizes in networks.items():
+        changes: dict[str, Any] = {"policy.name": name, "policy.hidden_sizes": sizes}
+        info = identity(**changes)
+        write_run(tmp_path / "runs", info, [float(sizes[0])], config_changes=changes)
+    assert _main(tmp_path / "runs", tmp_path / "out", "--by", "policy.name") == 0
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    last = table[table["step"] == 1_000_000].set_index("label")
+    assert last["mean"].to_dict() == {"narrow": 32.0, "wide": 128.0}
+    assert _main(tmp_path / "runs", tmp_path / "out", "--by", "policy.hidden_sizes") == 2
+    assert "policy.name differs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("by", "changes", "message"),
     [
