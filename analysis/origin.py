@@ -50,6 +50,29 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
+def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One line a run: `run_id, status, steps, seconds, seconds_by_phase, us_per_step`.
+
+    The seconds are those of the training process, interruptions left out; 0 of what is not done.
+    """
+    lines = []
+    for run in runs:
+        steps = 0 if hole_of(run) else int(run.info.get("steps") or run.info["total_timesteps"])
+        phases = read_times(run)
+        seconds = sum(phases.values())
+        lines.append(
+            {
+                "run_id": run.run_id,
+                "status": run.status,
+                "steps": steps,
+                "seconds": seconds,
+                "seconds_by_phase": phases,
+                "us_per_step": 1e6 * seconds / steps if steps else None,
+            }
+        )
+    return lines
+
+
 def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
     return [
         datetime.datetime.fromisoformat(str(run.info[key])) for run in runs if run.info.get(key)
@@ -88,7 +111,10 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
         ("First start", str(values["first_start"] or render.NOT_KNOWN)),
         ("Last finish", str(values["last_finish"] or render.NOT_KNOWN)),
         ("From one to the other", _hours(values["elapsed_hours"])),
-        ("Time of the training processes", f"{_hours(values['core_hours'])} ({_phases(values)})"),
+        (
+            "Time of the training processes",
+            f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})",
+        ),
         (
             f"Stable-Baselines3 on one core, at the speed in {bench.name}",
             _hours(values["sb3_core_hours"]),
@@ -97,7 +123,22 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
         ("... with something changed", str(values["resumed_approximately"])),
         *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
     ]
-    return "# Origin of the runs\n\n" + render.markdown_table(("What", "Value"), rows, "ll")
+    text = "# Origin of the runs\n\n" + render.markdown_table(("What", "Value"), rows, "ll")
+    return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
+
+
+def _each(lines: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for line in lines:
+        done = line["us_per_step"] is not None
+        seconds = _hours(line["seconds"] / 3600) if done else render.NOT_KNOWN
+        each_step = f"{line['us_per_step']:,.0f}" if done else render.NOT_KNOWN
+        phases = _phases(line["seconds_by_phase"]) if done else ""
+        rows.append(
+            (line["run_id"], line["status"], f"{line['steps']:,}", seconds, each_step, phases)
+        )
+    header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
+    return render.markdown_table(header, rows, "llrrrl")
 
 
 def _hours(hours: float | None) -> str:
@@ -106,8 +147,7 @@ def _hours(hours: float | None) -> str:
     return f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
 
 
-def _phases(values: Mapping[str, Any]) -> str:
-    phases = values["core_hours_by_phase"]
+def _phases(phases: Mapping[str, float]) -> str:
     total = sum(phases.values()) or 1.0
     return ", ".join(
         f"{k.removeprefix('time_')} {100 * v / total:.0f} %" for k, v in phases.items()
@@ -122,7 +162,10 @@ def _counts(values: Mapping[str, int]) -> str:
 
 
 def _run(options: argparse.Namespace) -> Output:
-    values = origin(selected_sweep(options).runs, sb3_speed(options.bench))
+    runs = selected_sweep(options).runs
+    values = origin(runs, sb3_speed(options.bench))
+    if options.each:
+        values["each"] = each(runs)
     text = markdown(values, options.bench)
     files = {"origin.md": (text + "\n").encode(), "origin.json": render.json(values)}
     return Output(files, text)
@@ -130,6 +173,7 @@ def _run(options: argparse.Namespace) -> Output:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_runs_arguments(parser)
+    parser.add_argument("--each", action="store_true", help="with the time of every run")
     parser.add_argument(
         "--bench",
         type=Path,

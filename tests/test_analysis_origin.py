@@ -37,8 +37,8 @@ def runs_dir(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def _origin(runs_dir: Path, out: Path) -> dict[str, Any]:
-    assert main(["origin", "--runs", str(runs_dir), "--out", str(out)]) == 0
+def _origin(runs_dir: Path, out: Path, *options: str) -> dict[str, Any]:
+    assert main(["origin", "--runs", str(runs_dir), "--out", str(out), *options]) == 0
     values: dict[str, Any] = json.loads((out / "origin.json").read_text())
     return values
 
@@ -56,6 +56,17 @@ def test_times_add_up(runs_dir: Path, tmp_path: Path) -> None:
     assert "abc (1 runs); def (1 runs)" in text and "env 75 %" in text
 
 
+def test_each_run_has_its_own_time_on_demand(runs_dir: Path, tmp_path: Path) -> None:
+    assert "each" not in _origin(runs_dir, tmp_path / "out")
+    *done, missing = _origin(runs_dir, tmp_path / "out", "--each")["each"]
+    for line in done:
+        assert line["seconds"] == pytest.approx(3600)
+        assert line["us_per_step"] == pytest.approx(3.6e9 / 999_424)
+    assert (missing["status"], missing["steps"], missing["us_per_step"]) == ("MISSING", 0, None)
+    text = (tmp_path / "out" / "origin.md").read_text()
+    assert "60 minutes" in text and "3,602" in text and "n/a" in text
+
+
 def test_sb3_would_take_its_own_time_for_the_same_steps(runs_dir: Path, tmp_path: Path) -> None:
     values = _origin(runs_dir, tmp_path / "out")
     microseconds = sb3_speed(BENCH)["hopper"]
@@ -69,7 +80,7 @@ def test_a_task_without_a_measurement_leaves_sb3_open(runs_dir: Path) -> None:
 
 def test_collected_tables_say_the_same(runs_dir: Path, tmp_path: Path) -> None:
     assert main(["collect", "--runs", str(runs_dir), "--out", str(tmp_path / "tables")]) == 0
-    _origin(runs_dir, tmp_path / "a")
-    _origin(tmp_path / "tables", tmp_path / "b")
+    _origin(runs_dir, tmp_path / "a", "--each")
+    _origin(tmp_path / "tables", tmp_path / "b", "--each")
     for name in ("origin.md", "origin.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
