@@ -156,17 +156,16 @@ def _run(options: argparse.Namespace) -> Output:
         ignore_index=True,
     )
     names = {label: (NAMES | OTHERS).get(label, label) for label in sorted(set(drawn["label"]))}
-    text = "\n".join(
-        [
-            "# Atari\n",
-            _table6_text(scores),
-            render.bullets("Games won (Table 2)", _wins_text(table, paper)),
-            render.bullets("Beside the paper", _agreement_text(table, paper)),
-            render.bullets("Human-normalized", _human_text(table, paper, options)),
-            render.bullets("Notes", [*_notes(sweep.runs, options), *sweep.notes]),
-            render.bullets("Missing runs", holes(table)),
-        ]
-    ).rstrip()
+    parts = [
+        "# Atari",
+        _table6_text(scores),
+        render.bullets("Games won (Table 2)", _wins_text(table, paper)),
+        render.bullets("Beside the paper", _agreement_text(table, paper)),
+        render.bullets("Human-normalized", _human_text(table, paper, options)),
+        render.bullets("Notes", [*_notes(sweep.runs, options), *sweep.notes]),
+        render.bullets("Missing runs", holes(table)),
+    ]
+    text = "\n\n".join(part.strip("\n") for part in parts if part)
     files = {
         "atari.md": (text + "\n").encode(),
         "atari.csv": render.csv(scores),
