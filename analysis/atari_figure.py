@@ -33,9 +33,11 @@ def figure(
     games = sorted(set(table["task"]))
     colors = {label: CYCLE[place % len(CYCLE)] for place, label in enumerate(names)}
     with styled():
-        columns = min(7, max(1, math.ceil(math.sqrt(len(games)))))
+        columns = min(7, max(math.ceil(math.sqrt(len(games))), min(3, len(games)), 1))
         rows = math.ceil(len(games) / columns)
-        drawing = new_figure(1.0 + 2.9 * columns, 1.4 + 2.3 * rows)
+        entries = min(len(names) + 1, 2 * columns - 1)  # side by side in the legend
+        legend_rows = math.ceil((len(names) + 1) / entries)
+        drawing = new_figure(1.0 + 2.9 * columns, 1.2 + 0.2 * legend_rows + 2.3 * rows)
         grid = drawing.subplots(rows, columns, squeeze=False).ravel().tolist()
         for place, (axes, game) in enumerate(zip(grid, games, strict=False)):
             told = ends.get(game, {})
@@ -52,7 +54,7 @@ def figure(
         ]
         marker = {**PAPER, "label": "ends of the paper's three runs, 10M steps (Figure 6)"}
         handles.append(matplotlib.lines.Line2D([], [], **marker))
-        drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        drawing.legend(handles=handles, loc="outside lower center", ncols=entries)
         return png(drawing)
 
 
