@@ -35,8 +35,9 @@ def figure(
     with styled():
         columns = min(7, max(math.ceil(math.sqrt(len(games))), min(3, len(games)), 1))
         rows = math.ceil(len(games) / columns)
-        entries = min(len(names) + 1, 2 * columns - 1)  # side by side in the legend
-        legend_rows = math.ceil((len(names) + 1) / entries)
+        handles = _handles(names, colors)
+        abreast = min(len(handles), 2 * columns - 1)
+        legend_rows = math.ceil(len(handles) / abreast)
         drawing = new_figure(1.0 + 2.9 * columns, 1.2 + 0.2 * legend_rows + 2.3 * rows)
         grid = drawing.subplots(rows, columns, squeeze=False).ravel().tolist()
         for place, (axes, game) in enumerate(zip(grid, games, strict=False)):
@@ -48,14 +49,18 @@ def figure(
         for axes in grid[len(games) :]:
             axes.set_axis_off()
         drawing.supylabel(f"score, mean of the last {episodes} games", fontsize=9.5)
-        handles = [
-            matplotlib.lines.Line2D([], [], color=colors[label], linewidth=2.2, label=name)
-            for label, name in names.items()
-        ]
-        marker = {**PAPER, "label": "ends of the paper's three runs, 10M steps (Figure 6)"}
-        handles.append(matplotlib.lines.Line2D([], [], **marker))
-        drawing.legend(handles=handles, loc="outside lower center", ncols=entries)
+        drawing.legend(handles=handles, loc="outside lower center", ncols=abreast)
         return png(drawing)
+
+
+def _handles(names: Mapping[str, str], colors: Mapping[str, str]) -> list[matplotlib.lines.Line2D]:
+    """Entries of the legend: every algorithm, then the paper's."""
+    marker = {**PAPER, "label": "ends of the paper's three runs, 10M steps (Figure 6)"}
+    lines = [
+        matplotlib.lines.Line2D([], [], color=colors[label], linewidth=2.2, label=name)
+        for label, name in names.items()
+    ]
+    return [*lines, matplotlib.lines.Line2D([], [], **marker)]
 
 
 def _panel(

@@ -31,10 +31,9 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
     elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
     seconds = [read_times(run) for run in found]
     done = [run for run in found if not hole_of(run)]
-    steps = sum(int(run.info.get("steps") or run.info["total_timesteps"]) for run in done)
     return {
         "runs": dict(Counter(run.status for run in runs)),
-        "steps": steps,
+        "steps": sum(_steps(run) for run in done),
         "first_start": min(starts).isoformat() if starts else None,
         "last_finish": max(ends).isoformat() if ends else None,
         "elapsed_hours": elapsed,
@@ -57,7 +56,7 @@ def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     lines = []
     for run in runs:
-        steps = 0 if hole_of(run) else int(run.info.get("steps") or run.info["total_timesteps"])
+        steps = 0 if hole_of(run) else _steps(run)
         phases = read_times(run)
         seconds = sum(phases.values())
         lines.append(
@@ -71,6 +70,11 @@ def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
             }
         )
     return lines
+
+
+def _steps(run: Run) -> int:
+    """Steps that a finished run took."""
+    return int(run.info.get("steps") or run.info["total_timesteps"])
 
 
 def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
@@ -88,8 +92,7 @@ def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None
     names = [str(run.info.get("env_name")) for run in done]
     if not done or any(name not in sb3_us for name in names):
         return None
-    steps = [int(run.info.get("steps") or run.info["total_timesteps"]) for run in done]
-    return sum(n * sb3_us[name] for n, name in zip(steps, names, strict=True)) / 3.6e9
+    return sum(_steps(run) * sb3_us[name] for run, name in zip(done, names, strict=True)) / 3.6e9
 
 
 def sb3_speed(path: Path) -> dict[str, float]:
@@ -130,13 +133,14 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
 def _each(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for line in lines:
-        done = line["us_per_step"] is not None
-        seconds = _hours(line["seconds"] / 3600) if done else render.NOT_KNOWN
-        each_step = f"{line['us_per_step']:,.0f}" if done else render.NOT_KNOWN
-        phases = _phases(line["seconds_by_phase"]) if done else ""
-        rows.append(
-            (line["run_id"], line["status"], f"{line['steps']:,}", seconds, each_step, phases)
-        )
+        times = (render.NOT_KNOWN, render.NOT_KNOWN, "")
+        if line["us_per_step"] is not None:
+            times = (
+                _hours(line["seconds"] / 3600),
+                f"{line['us_per_step']:,.0f}",
+                _phases(line["seconds_by_phase"]),
+            )
+        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", *times))
     header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
     return render.markdown_table(header, rows, "llrrrl")
 

@@ -150,26 +150,12 @@ def test_the_command_writes_table_6_and_2(
 def test_one_algorithm_alone_is_compared_with_none(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = ["--where", "algorithm=ppo"]
-    assert main(["atari", "--runs", str(runs), *where, "--out", str(tmp_path)]) == 0
+    command = ["atari", "--runs", str(runs), "--out", str(tmp_path), "--where", "algorithm=ppo"]
+    assert main(command) == 0
     text = capsys.readouterr().out
     assert "PPO: Spearman's rank correlation with Table 6 over 3 games: 1.0" in text
     assert "A2C: Spearman" not in text and "PPO against A2C" not in text
-    assert (
-        main(
-            [
-                "atari",
-                "--runs",
-                str(runs),
-                *where,
-                "--where",
-                "env_id=qbert",
-                "--out",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
+    assert main([*command, "--where", "env_id=qbert"]) == 0
     assert "Spearman" not in capsys.readouterr().out
 
 
