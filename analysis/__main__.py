@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis import (
+from analysis.cli import Command, write_output
+from analysis.errors import AnalysisError
+from analysis.reports import (
     agreement,
-    atari,
     collect,
     curves,
     figure1,
     figure2,
-    figure3,
     origin,
-    pilot,
-    reading,
     remake,
     speed,
-    table1,
     updates,
 )
-from analysis.command import Command, write_output
-from analysis.errors import AnalysisError
+from analysis.reports.atari import command as atari
+from analysis.reports.figure3 import command as figure3
+from analysis.reports.pilot import command as pilot
+from analysis.reports.reading import command as reading
+from analysis.reports.table1 import command as table1
 
 COMMANDS: tuple[Command, ...] = (
     collect.COMMAND,

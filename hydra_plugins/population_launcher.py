@@ -1,6 +1,6 @@
 """What Hydra may instantiate from `conf/hydra`: it looks for plugins in this namespace only."""
 
-from repro import launcher
+from repro.sweeps import launcher
 
 
 class PopulationLauncher(launcher.PopulationLauncher):

@@ -15,9 +15,11 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from repro import cli_errors, signals
-from repro.compose import register_schema
-from repro.config import CONF_DIR, Config
+from repro.config import overrides as cli_errors
+from repro.config.compose import register_schema
+from repro.config.schema import CONF_DIR, Config
+from repro.config.validation import from_omegaconf
+from repro.console import ProgressBar, say
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -28,9 +30,8 @@ from repro.errors import (
     CorruptError,
     StorageError,
 )
-from repro.launcher import RunsFailedError
-from repro.progress import ProgressBar, say
-from repro.validation import from_omegaconf
+from repro.sweeps.launcher import RunsFailedError
+from repro.training import signals
 
 HELP = """\
 Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.
@@ -157,27 +158,28 @@ def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
 
 def train(config: Config) -> int:
     """One run, here and now."""
-    from repro import checks, store
+    from repro.runs import store
+    from repro.training import preflight
 
-    checks.preflight([config])
+    preflight.preflight([config])
     directory = config.directory
     if store.is_done(directory):
         say(f"done before: {directory}{_score(directory)}")
         return 0
 
-    from repro import runner, session  # only now: they load torch
+    from repro.training import loop, pack  # only now: they load torch
 
-    runner.resolve_device(config.device)
+    loop.resolve_device(config.device)
     with ProgressBar(1, config.updates * config.batch_size, enabled=config.progress) as bar:
-        (outcome,) = session.run_pack(
+        (outcome,) = pack.run_pack(
             [config], lambda now: bar.update(now.steps, now.failed, now.failed)
         )
         if outcome.status == store.DONE:
             bar.update(bar.steps, 1)
-    if outcome.status == session.CORRUPT:
+    if outcome.status == pack.CORRUPT:
         say(str(outcome.error), sys.stderr)
         return EXIT_CORRUPT
-    if outcome.status == session.LOCKED:
+    if outcome.status == pack.LOCKED:
         say(str(outcome.error), sys.stderr)
         return EXIT_PREEMPTED
     if outcome.status == store.FAILED:
@@ -189,7 +191,7 @@ def train(config: Config) -> int:
 
 
 def _score(directory: Path) -> str:
-    from repro import store
+    from repro.runs import store
 
     returns = store.read_table(directory / "episodes.parquet")["return"].tail(100)
     if returns.empty:

@@ -11,11 +11,12 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from repro import signals, store
 from repro.__main__ import guarded, train
-from repro.config import Config
+from repro.config.schema import Config
+from repro.config.validation import from_dict
 from repro.errors import ConfigError
-from repro.validation import from_dict
+from repro.runs import store
+from repro.training import signals
 
 
 def main() -> None:

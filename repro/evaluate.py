@@ -3,7 +3,7 @@
 The policy and the statistics of its observations are those that training ended with, and stay as
 they are. On Atari an episode is a whole game, and its return the score, not clipped. Evaluation is
 on the CPU, one thread; the same seed gives the same bits, however many environments run at once.
-`repro.trials` says what an episode depends on.
+`repro.evaluation.episodes` says what an episode depends on.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from repro import envs, locks, provenance, store
-from repro.commands import Parser, at_least, finish
+from repro import envs
+from repro.cli import Parser, at_least, finish
+from repro.console import say
 from repro.envs.vector import FloatArray
 from repro.errors import LockedError, StorageError
-from repro.finished import FinishedRun, open_run
-from repro.progress import say
+from repro.runs import locks, provenance, store
+from repro.runs.finished import FinishedRun, open_run
 
 PARALLEL = 20
 PATIENCE = 60.0  # seconds: others have a finished run's lock for a moment only
@@ -113,13 +114,14 @@ def evaluate(
     """
     import torch  # only now: what is refused is refused in a moment
 
-    from repro import actors, trials
+    from repro.evaluation import episodes as trials
+    from repro.evaluation import policies
 
     torch.set_num_threads(1)
     task = run.config.env
     vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
     try:
-        policy = actors.policy_of(run, vector)
+        policy = policies.policy_of(run, vector)
         deterministic = deterministic or not policy.stochastic
         returns, lengths = trials.play(policy, vector, episodes, seed, deterministic)
     finally:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from repro import locks, store
+from repro.console import say
 from repro.errors import EXIT_BAD_INPUT, ConfigError
-from repro.progress import say
+from repro.runs import locks, store
 
 EXIT_INCOMPLETE = 1
 DONE, RUNNING, PREEMPTED, FAILED, MISSING = "done", "running", "preempted", "failed", "missing"

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from repro import envs, filming
-from repro.commands import Parser, at_least, finish
-from repro.finished import FinishedRun, open_run
-from repro.progress import say
+from repro import envs
+from repro.cli import Parser, at_least, finish
+from repro.console import say
+from repro.evaluation import film as filming
+from repro.runs.finished import FinishedRun, open_run
 
 if TYPE_CHECKING:
-    from repro.actors import Policy
+    from repro.evaluation.policies import Policy
 
 LARGEST = 4097  # pixels, exclusive
 ENLARGED = 2  # pictures of a game's 160 x 210 pixels
@@ -90,8 +91,9 @@ def _film_games(run: FinishedRun, out: Path, options: argparse.Namespace) -> lis
     """Every frame: many games draw what moves on every other one only."""
     import torch
 
-    from repro import actors, trials
-    from repro.envs.atari import FRAMES_PER_SECOND, AtariVectorEnv
+    from repro.envs.atari.vector import FRAMES_PER_SECOND, AtariVectorEnv
+    from repro.evaluation import episodes as trials
+    from repro.evaluation import policies
 
     torch.set_num_threads(1)
     task = run.config.env
@@ -103,7 +105,7 @@ def _film_games(run: FinishedRun, out: Path, options: argparse.Namespace) -> lis
         film.add(filming.scaled(screen, options.width or width, options.height or height))
 
     try:
-        policy = actors.policy_of(run, vector)
+        policy = policies.policy_of(run, vector)
         with filming.Film(out, FRAMES_PER_SECOND) as film:
             vector.show(look)
             settings = options.episodes, options.seed, options.deterministic
@@ -133,13 +135,13 @@ def watch(
     """
     import torch  # only now: what is refused is refused in a moment
 
-    from repro import actors
+    from repro.evaluation import policies
 
     torch.set_num_threads(1)
     task = run.config.env
     vector = envs.make(task.id, task.backend, 1)  # whose spaces the policy was made for
     try:
-        policy = actors.policy_of(run, vector)
+        policy = policies.policy_of(run, vector)
     finally:
         vector.close()
     return [_episode(policy, env, seed, k, deterministic, look) for k in range(1, episodes + 1)]
@@ -153,7 +155,7 @@ def _episode(
     deterministic: bool,
     look: Callable[[int], None],
 ) -> Watched:
-    from repro import trials
+    from repro.evaluation import episodes as trials
 
     start = trials.start(seed, number)
     noise = None if deterministic else [start.noise]

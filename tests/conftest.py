@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from repro.algorithms import ALGORITHMS
-from repro.compose import compose as compose_config
-from repro.config import Config
+from repro.config.compose import compose as compose_config
+from repro.config.schema import Config
 from repro.envs import make
-from tests.cli import Cli
+from tests.helpers.cli import Cli
 
 torch.set_num_threads(1)
 # A shell starts what it puts in the background deaf to Ctrl-C, and nohup to the terminal's end.
@@ -54,8 +54,8 @@ def learners() -> Learners:
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """The command line in an empty directory, where the tests' own environments can be imported."""
-    folder = Path(__file__).parent
-    paths = (str(folder.parent), str(folder))
+    folder = Path(__file__).parent / "helpers"
+    paths = (str(folder.parents[1]), str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.syspath_prepend(str(folder))
     directory = tmp_path / "here"

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro import __main__ as command
-from repro import cli_errors, store
+from repro.config import overrides
 from repro.errors import ConfigError
-from tests.cli import Cli, finish, start
+from repro.runs import store
+from tests.helpers.cli import Cli, finish, start
 
 SECONDS = 6  # 3 are promised; a busy machine gets twice that
 
@@ -242,7 +243,7 @@ def test_typing_errors_never_show_a_traceback(
 def test_help_names_every_option(cli: Cli) -> None:
     finished = cli("--help")
     assert finished.code == 0 and not finished.err
-    for group, options in cli_errors.groups().items():
+    for group, options in overrides.groups().items():
         assert group in finished.out and all(option in finished.out for option in options)
 
 
@@ -296,7 +297,7 @@ def test_a_task_that_breaks(cli: Cli) -> None:
 
 def test_sentences_for_what_hydra_says_otherwise() -> None:
     error = RuntimeError("first line\nsecond line\nthird line")
-    assert str(cli_errors.sentence(error)) == "first line second line"
+    assert str(overrides.sentence(error)) == "first line second line"
     known = ConfigError("known.")
     error.__cause__ = known
-    assert cli_errors.sentence(error) is known
+    assert overrides.sentence(error) is known

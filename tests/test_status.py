@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from repro import locks, status, store
-from repro.compose import compose
-from repro.config import Config
+from repro import status
+from repro.config.compose import compose
+from repro.config.schema import Config
 from repro.errors import ConfigError
-from repro.provenance import identity
-from tests.cli import ROOT, Cli
+from repro.runs import locks, store
+from repro.runs.provenance import identity
+from tests.helpers.cli import ROOT, Cli
 
 
 def sweep(runs_dir: Path, *envs: str, seeds: int = 3) -> list[Config]:

@@ -2,8 +2,8 @@
 
 from repro.algorithms.a2c import A2C
 from repro.algorithms.a2c_tr import A2CTrustRegion
+from repro.algorithms.base import Learners
 from repro.algorithms.cem import CEM
-from repro.algorithms.learners import Learners
 from repro.algorithms.ppo import PPO
 from repro.algorithms.trpo import TRPO
 from repro.algorithms.vpg import VPG

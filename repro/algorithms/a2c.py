@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import objectives
-from repro.algorithms.learners import Batch, Learners, Metrics, mean
-from repro.config import Config
-from repro.distributions import Distribution
+from repro.algorithms.base import Batch, Learners, Metrics, mean
+from repro.config.algorithms import A2CSettings
+from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.population import RMSProp, clip_gradient, gradient_norm
-from repro.rollout import Rollout
-from repro.settings import A2CSettings
+from repro.learning import objectives
+from repro.learning.parameters import RMSProp, clip_gradient, gradient_norm
+from repro.networks.distributions import Distribution
+from repro.rollouts.collector import Rollout
 
 
 class A2C(Learners):

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro import objectives
 from repro.algorithms.a2c import A2C
-from repro.algorithms.learners import Batch, Metrics
-from repro.config import Config
-from repro.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.algorithms.base import Batch, Metrics
+from repro.config.algorithms import A2CTrustRegionSettings
+from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.rollout import Rollout
-from repro.settings import A2CTrustRegionSettings
+from repro.learning import objectives
+from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.rollouts.collector import Rollout
 
 
 class A2CTrustRegion(A2C):

@@ -24,16 +24,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.learners import Learners, Metrics
-from repro.config import Config
-from repro.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.algorithms.base import Learners, Metrics
+from repro.algorithms.iteration import Episodes
+from repro.config.algorithms import CEMSettings
+from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.frames import Inputs
-from repro.policies import Array, Bound, MLPActorCritic
-from repro.population import StackedParameters, Streams
-from repro.records import Episodes
-from repro.rollout import Collector, Rollout
-from repro.settings import CEMSettings
+from repro.learning.parameters import StackedParameters, Streams
+from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.networks.frames import Inputs
+from repro.networks.mlp import Array, Bound, MLPActorCritic
+from repro.rollouts.collector import Collector, Rollout
 
 
 class CEM(Learners):

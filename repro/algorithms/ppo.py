@@ -21,15 +21,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import gpu, native, objectives
-from repro.algorithms.learners import Array, Batch, Learners, Metrics, by_rate, mean
-from repro.config import Config
-from repro.distributions import DiagonalGaussian
+from repro.algorithms.base import Array, Batch, Learners, Metrics, by_rate, mean
+from repro.config.schema import Config
+from repro.engines import cuda, native
 from repro.envs.vector import VectorEnv
-from repro.frames import FrameStacks
-from repro.policies import Bound
-from repro.population import Adam, clip_gradient, gradient_norm
-from repro.rollout import Rollout
+from repro.learning import objectives
+from repro.learning.parameters import Adam, clip_gradient, gradient_norm
+from repro.networks.distributions import DiagonalGaussian
+from repro.networks.frames import FrameStacks
+from repro.networks.mlp import Bound
+from repro.rollouts.collector import Rollout
 
 ValueLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]  # V and a minibatch -> L_VF, [P, M]
 EARLY_STOP_SLACK = 1.5  # SB3: a minibatch with KL above 1.5 target_kl ends the update
@@ -140,7 +141,7 @@ class PPO(Learners):
 
         # A graph lives for one update: its step sizes and learners are as fixed as its samples.
         on_gpu = self.device.type == "cuda"
-        repeated = gpu.Repeated(step, records=on_gpu and self.early_stop_limit is None)
+        repeated = cuda.Repeated(step, records=on_gpu and self.early_stop_limit is None)
         for rows in chain.from_iterable(self.minibatches(packed, order) for order in orders):
             repeated(rows)
             if not running:

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import objectives
-from repro.algorithms.critic import ACTOR, CriticLearners
-from repro.algorithms.learners import Batch, Metrics, mean
-from repro.config import Config
+from repro.algorithms.base import Batch, Metrics, mean
+from repro.algorithms.fitted_critic import ACTOR, CriticLearners
+from repro.config.algorithms import TRPOSettings
+from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.population import StackedParameters, gradient_norm
-from repro.rollout import Rollout
-from repro.settings import TRPOSettings
+from repro.learning import objectives
+from repro.learning.parameters import StackedParameters, gradient_norm
+from repro.rollouts.collector import Rollout
 
 Product = Callable[[Tensor], Tensor]  # v -> F v, [P, n] each
 

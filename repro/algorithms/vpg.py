@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro import advantages, objectives
-from repro.algorithms.critic import CriticLearners
-from repro.algorithms.learners import Array, Batch, Metrics, by_rate, mean
-from repro.config import Config
+from repro.algorithms.base import Array, Batch, Metrics, by_rate, mean
+from repro.algorithms.fitted_critic import CriticLearners
+from repro.config.algorithms import VPGSettings
+from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.population import Adam, gradient_norm
-from repro.rollout import Rollout
-from repro.settings import VPGSettings
+from repro.learning import advantages, objectives
+from repro.learning.parameters import Adam, gradient_norm
+from repro.rollouts.collector import Rollout
 
 # Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
 FAR, FACTOR = 2.0, 1.5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+from repro.config.atari import AtariConfig
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
-from repro.preprocessing import AtariConfig
 
 BACKENDS = ("mujoco", "gymnasium", "atari")
 
@@ -31,7 +31,7 @@ def make(
     # Imported on demand: a backend needs packages that the others do without.
     if backend == "mujoco":
         try:
-            from repro.envs.mujoco import MujocoVectorEnv
+            from repro.envs.mujoco.vector import MujocoVectorEnv
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"{env_id} on the mujoco backend needs the package {error.name}: "
@@ -48,7 +48,7 @@ def make(
                 f"{env_id} on the atari backend needs its preprocessing: env=atari has it."
             )
         try:
-            from repro.envs.atari import AtariVectorEnv
+            from repro.envs.atari.vector import AtariVectorEnv
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"env=atari needs the package {error.name}: pip install -e '.[atari]'"

@@ -1,7 +1,7 @@
 """Any environment registered with Gymnasium, under the contract of `repro.envs.VectorEnv`.
 
 Environments are stepped one after another by Gymnasium's `SyncVectorEnv`. The MuJoCo tasks run
-faster through `repro.envs.mujoco`.
+faster through `repro.envs.mujoco.vector`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
 
     Axes: N environments, D observation entries, A action entries.
 
-    Observations are float64 [N, D] here; those of `repro.envs.atari` are frames, uint8
+    Observations are float64 [N, D] here; those of `repro.envs.atari.vector` are frames, uint8
     [N, S, H, W], as its class says.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""Shared by reports: tables and numbers as text, figure style, learning curves."""

@@ -1,0 +1,1 @@
+"""The paper's and other published numbers, read from `results/reference`."""

@@ -1,0 +1,62 @@
+"""The paper's Atari numbers, and the scores of random policies and of a human, by ROM name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from repro.runs import store
+
+PAPER_ALGORITHMS = ("A2C", "ACER", "PPO")
+# Table 2 as printed: games won of 49, by the mean over all of training and by the last 100.
+PAPER_WINS = {
+    "all of training": {"A2C": 1, "ACER": 18, "PPO": 30, "tie": 0},
+    "last 100 episodes": {"A2C": 1, "ACER": 28, "PPO": 19, "tie": 1},
+}
+
+
+def rom_name(game: str) -> str:
+    """The paper's name as the ROM's: `UpNDown` -> `up_n_down`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
+
+
+def table6(reference: Path) -> dict[str, dict[str, float]]:
+    """Table 6: ROM -> A2C, ACER, PPO -> mean score of the last 100 episodes, 40M frames, 3 runs."""
+    found = _json(reference / "paper_table6.json")
+    return {
+        rom_name(game): dict(zip(PAPER_ALGORITHMS, map(float, scores), strict=True))
+        for game, scores in found.items()
+    }
+
+
+def figure6_ends(reference: Path) -> dict[str, dict[str, list[float]]]:
+    """Figure 6 as digitized: ROM -> algorithm -> the end of each seed's curve."""
+    found = _json(reference / "paper_fig6_seeds_digitised.json")
+    return {
+        rom_name(game): {name: list(map(float, each["final"])) for name, each in algorithms.items()}
+        for game, algorithms in found.items()
+    }
+
+
+def human_and_random(reference: Path) -> pd.DataFrame:
+    """Columns `random`, `human` by ROM name."""
+    path = reference / "atari_human_random.csv"
+    try:
+        return pd.read_csv(path, index_col="game")[["random", "human"]].astype(float)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return store.read_json(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> AnalysisError:
+    return AnalysisError(f"{path} cannot be read ({error}): restore it, or change --reference.")

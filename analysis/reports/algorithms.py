@@ -1,0 +1,86 @@
+"""The algorithms of Figure 3: names, colors, and whose numbers each is put beside.
+
+An *entry* is a line of the figure and a row of its tables: an algorithm, with TRPO under a frozen
+standard deviation as one of its own. Baselines' TRPO left the standard deviation out of its step
+until ebb8aff (2018-01-25), which would explain the paper's TRPO, so both have the paper's curve
+beside them, and only the one that trains it has Baselines' trpo_mpi at ea68f3b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from analysis.drawing.style import CYCLE, Line
+from analysis.runs.load import Run
+from analysis.runs.selection import lookup
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How an entry is shown.
+
+    Attributes:
+        name: in legends and tables.
+        color: the paper's curve has that of its counterpart of ours.
+        paper: the curve of Figure 3 beside it; "" for none.
+        baselines: the curve of OpenAI Baselines beside it; "" for none.
+        line: matplotlib's name of the line style; dashed is the paper's.
+    """
+
+    name: str
+    color: str
+    paper: str = ""
+    baselines: str = ""
+    line: Line = "-"
+
+
+# In the order of legends and tables. Those of Stable-Baselines3 have the hue of ours, lighter.
+ENTRIES: Mapping[str, Entry] = {
+    "ppo": Entry("PPO", "#0072B2", "PPO(Clip)", "ppo2"),
+    "trpo": Entry("TRPO", "#D55E00", "TRPO", "trpo_mpi"),
+    "trpo_frozen": Entry("TRPO, frozen std", "#6E3000", "TRPO"),
+    "vpg": Entry("VPG, adaptive", "#009E73", "VPG-adaptive"),
+    "a2c": Entry("A2C", "#CC79A7", "A2C"),
+    "a2c_tr": Entry("A2C + trust region", "#8A3D67", "A2C+TR"),
+    "cem": Entry("CEM", "#4D4D4D", "CEM"),
+    "sb3_ppo": Entry("SB3 PPO", "#74B7E6", "PPO(Clip)", "ppo2", ":"),
+    "sb3_trpo": Entry("SB3 TRPO", "#F5A55F", "TRPO", "trpo_mpi", ":"),
+    "sb3_a2c": Entry("SB3 A2C", "#E3AACB", "A2C", line=":"),
+}
+
+# Ranks compare what the paper compares, one entry for each of its curves. TRPO with a frozen
+# standard deviation takes the place of TRPO, and SB3's three are ranked among themselves.
+LINEUPS: Mapping[str, tuple[str, ...]] = {
+    "ours": ("ppo", "trpo", "vpg", "a2c", "a2c_tr", "cem"),
+    "ours, TRPO frozen": ("ppo", "trpo_frozen", "vpg", "a2c", "a2c_tr", "cem"),
+    "SB3": ("sb3_ppo", "sb3_trpo", "sb3_a2c"),
+}
+
+
+def entry_key(run: Run) -> str:
+    """The entry that a run belongs to: its algorithm, or `trpo_frozen`."""
+    name = str(run.info["algorithm"])
+    frozen = name == "trpo" and lookup(run, "algorithm.freeze_log_std") is True
+    return "trpo_frozen" if frozen else name
+
+
+def entry(key: str) -> Entry:
+    """How `key` is shown; one that the paper does not have by its own name."""
+    return ENTRIES.get(key, Entry(key, CYCLE[sum(key.encode()) % len(CYCLE)], line="-."))
+
+
+def ordered(keys: Iterable[str]) -> list[str]:
+    """Each key once, the known ones in the order of `ENTRIES`, then the others by name."""
+    known = list(ENTRIES)
+    return sorted(set(keys), key=lambda key: (known.index(key) if key in known else 99, key))
+
+
+def is_sb3(key: str) -> bool:
+    """Whether an entry is one of Stable-Baselines3's."""
+    return key.startswith("sb3_")
+
+
+def lineup_of(key: str) -> str:
+    """The lineup whose ranks are an entry's own; "" for one that the paper does not have."""
+    return next((name for name, members in LINEUPS.items() if key in members), "")

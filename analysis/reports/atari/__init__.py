@@ -1,0 +1,1 @@
+"""`atari`: Tables 2 and 6 and the learning curves of section 6.4."""

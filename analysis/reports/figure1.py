@@ -1,0 +1,89 @@
+"""`figure1`: one term of L_CLIP as a function of the probability ratio, computed."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.cli import Command, Output
+from analysis.drawing import text as render
+from analysis.drawing.style import INK, MUTED, new_figure, png, styled
+from analysis.errors import AnalysisError
+from analysis.statistics.bootstrap import FloatArray
+
+_RED = "#D7191C"
+
+
+def clip_term(ratio: FloatArray, advantage: float, epsilon: float) -> FloatArray:
+    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7.
+
+    Args:
+        ratio: r, any shape.
+        advantage: A.
+        epsilon: in (0, 1).
+
+    Returns:
+        As `ratio`.
+    """
+    clipped = np.clip(ratio, 1 - epsilon, 1 + epsilon)
+    return np.minimum(ratio * advantage, clipped * advantage)
+
+
+def curves(epsilon: float, points: int = 201) -> pd.DataFrame:
+    """`advantage, r, l_clip` for A = 1 and A = -1, r from 0 to 2."""
+    ratio = np.linspace(0, 2, points)
+    return pd.concat(
+        [
+            pd.DataFrame({"advantage": a, "r": ratio, "l_clip": clip_term(ratio, a, epsilon)})
+            for a in (1.0, -1.0)
+        ],
+        ignore_index=True,
+    )
+
+
+def figure(table: pd.DataFrame, epsilon: float) -> bytes:
+    """Two panels, A > 0 and A < 0."""
+    with styled():
+        drawing = new_figure(7.6, 3.3)
+        left, right = drawing.subplots(1, 2)
+        _panel(left, table[table["advantage"] > 0], 1 + epsilon, "1 + ε", "A > 0")
+        _panel(right, table[table["advantage"] < 0], 1 - epsilon, "1 - ε", "A < 0")
+        left.set_ylabel(r"$L^{\mathrm{CLIP}}$, one term, in units of $|A|$")
+        return png(drawing)
+
+
+def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) -> None:
+    axes.plot(table["r"], table["l_clip"], color="#0072B2", linewidth=2.4)
+    at_one = float(np.interp(1.0, table["r"], table["l_clip"]))
+    at_kink = float(np.interp(kink, table["r"], table["l_clip"]))
+    axes.vlines([1, kink], 0, [at_one, at_kink], color=MUTED, linestyle=":", linewidth=1.2)
+    axes.axhline(0, color=INK, linewidth=0.9)
+    axes.plot(1, at_one, marker="o", markersize=8, color=_RED, linestyle="none")
+    axes.set_xticks([0, 1, kink], ["0", "1", name])
+    axes.set_xlim(0, 2)
+    axes.set_xlabel("probability ratio r")
+    axes.set_title(title)
+    axes.grid(visible=False)
+
+
+def _run(options: argparse.Namespace) -> Output:
+    if not 0 < options.epsilon < 1:
+        raise AnalysisError(f"--epsilon {options.epsilon:g} must lie between 0 and 1.")
+    table = curves(options.epsilon)
+    files = {"figure1.png": figure(table, options.epsilon), "figure1.csv": render.csv(table)}
+    text = (
+        f"Figure 1: min(r A, clip(r, 1 - ε, 1 + ε) A) at ε = {options.epsilon:g}, A = 1 and A = -1."
+    )
+    return Output(files, text)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--epsilon", type=float, default=0.2, help="the paper's 0.2")
+
+
+COMMAND = Command(
+    "figure1", "the paper's Figure 1: one term of L_CLIP against r", _add_arguments, _run
+)

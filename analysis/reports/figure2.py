@@ -1,0 +1,136 @@
+"""`figure2`: surrogates on the line from the old to the new parameters, beside the paper's."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.cli import Command, Output, add_reference_argument, add_runs_arguments
+from analysis.drawing import text as render
+from analysis.drawing.style import INK, MUTED, PAPER, new_figure, png, styled
+from analysis.errors import AnalysisError
+from analysis.published.paper import paper_figure2
+from analysis.runs.load import Run, hole_of, read_columns
+from analysis.runs.selection import selected_sweep
+from repro.runs import store
+
+# column -> (label, color)
+_CURVES = {
+    "kl": (r"$E\,[\,\mathrm{KL}(\theta_{\mathrm{old}}, \theta)]$", "#D55E00"),
+    "l_cpi": (r"$L^{\mathrm{CPI}} = E\,[\,r A\,]$", "#0072B2"),
+    "l_clipped_ratio": (r"$E\,[\,\mathrm{clip}(r, 1-\epsilon, 1+\epsilon)\,A\,]$", "#009E73"),
+    "l_clip": (r"$L^{\mathrm{CLIP}} = E\,[\min(r A,\, \mathrm{clip}(r) A)]$", "#CC79A7"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of the paper's plot, and whether these curves have it."""
+
+    name: str
+    passed: bool
+    found: str
+
+    def __str__(self) -> str:
+        return f"{'PASS' if self.passed else 'FAIL'}  {self.name}: {self.found}"
+
+
+def checks(curves: pd.DataFrame) -> list[Check]:
+    """The shape of the paper's Figure 2: what its caption says, with room for another seed.
+
+    Args:
+        curves: the columns of `store.INTERPOLATION`, with x from below 0 to above 1.
+    """
+    table = curves.sort_values("x")
+    excess = float((table["l_clip"] - table["l_cpi"]).max())
+    top = float(table["x"].to_numpy()[int(np.argmax(table["l_clip"].to_numpy()))])
+    kl = float(np.interp(1.0, table["x"], table["kl"]))
+    # The two means may be summed in different orders: equality is good to rounding only.
+    return [
+        Check(
+            "L_CLIP <= L_CPI everywhere", excess <= 1e-6, f"largest L_CLIP - L_CPI is {excess:.2g}"
+        ),
+        Check("L_CLIP has its maximum at x in [0.8, 1.3]", 0.8 <= top <= 1.3, f"x = {top:.3g}"),
+        Check("KL at x = 1 is in [0.005, 0.05]", 0.005 <= kl <= 0.05, f"KL = {kl:.3g}"),
+    ]
+
+
+def read(runs: tuple[Run, ...]) -> tuple[Run, pd.DataFrame]:
+    """The one run that recorded an interpolation, and its curves.
+
+    Raises:
+        AnalysisError: without such a run, with several, or when its table is damaged.
+    """
+    found = [
+        run for run in runs if run.directory and (run.directory / "interpolation.parquet").is_file()
+    ]
+    if not found:
+        raise AnalysisError(
+            "No run there holds an interpolation.parquet: make one with "
+            "python -m repro +experiment=figure2."
+        )
+    if len(found) > 1:
+        raise AnalysisError(
+            f"Several runs hold an interpolation.parquet ({', '.join(r.run_id for r in found)}): "
+            "choose one with --where, such as --where seed=0."
+        )
+    if hole := hole_of(found[0]):
+        raise AnalysisError(f"{found[0].run_id} cannot be shown: it {hole}.")
+    return found[0], _curves(found[0])
+
+
+def _curves(run: Run) -> pd.DataFrame:
+    assert run.directory is not None
+    path = run.directory / "interpolation.parquet"
+    table = read_columns(path, tuple(store.INTERPOLATION))
+    if len(table) < 2 or table.isna().to_numpy().any():
+        raise AnalysisError(f"{path} has gaps: run that configuration again.")
+    return table.sort_values("x", ignore_index=True)
+
+
+def figure(curves: pd.DataFrame, paper: pd.DataFrame, title: str) -> bytes:
+    """Four curves against x, the paper's points in the same colors but hollow."""
+    with styled():
+        drawing = new_figure(7.6, 4.6)
+        axes = drawing.add_subplot()
+        for column, (label, color) in _CURVES.items():
+            axes.plot(curves["x"], curves[column], color=color, linewidth=2, label=label)
+            axes.plot(
+                paper["x"], paper[column], **{**PAPER, "markeredgecolor": color, "markersize": 5}
+            )
+        for place in (0, 1):
+            axes.axvline(place, color=INK, linestyle=":", linewidth=1.2)
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.plot([], [], **{**PAPER, "markersize": 5}, label="the paper, digitized")
+        axes.set_xlabel(
+            r"$x$, in $\theta = \theta_{\mathrm{old}} + x\,(\theta_{\mathrm{new}} - "
+            r"\theta_{\mathrm{old}})$"
+        )
+        axes.set_ylabel("objective, or nats (KL)")
+        axes.set_title(title)
+        drawing.legend(loc="outside lower center", ncols=2)
+        return png(drawing)
+
+
+def _run(options: argparse.Namespace) -> Output:
+    run, curves = read(selected_sweep(options).runs)
+    title = f"Figure 2: surrogates along the first update, {run.task}, seed {run.info['seed']}"
+    picture = figure(curves, paper_figure2(options.reference), title)
+    text = "\n".join([title, *(str(check) for check in checks(curves))])
+    return Output({"figure2.png": picture, "figure2.csv": render.csv(curves)}, text)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs_arguments(parser)
+    add_reference_argument(parser)
+
+
+COMMAND = Command(
+    "figure2",
+    "the paper's Figure 2: surrogates between old and new parameters",
+    _add_arguments,
+    _run,
+)

@@ -1,0 +1,236 @@
+"""Figure 3's tables as Markdown, and what their reader has to know."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from analysis.drawing import text
+from analysis.published.paper import PAPER_TASKS, RANDOM_POLICIES
+from analysis.reports.algorithms import LINEUPS, entry, is_sb3, ordered
+from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
+from analysis.reports.table1.text import holes, provenance
+from analysis.runs.load import Sweep
+from analysis.runs.selection import task_name
+
+Row = Mapping[Hashable, Any]
+
+
+def markdown(found: Figure3, sweep: Sweep, options: argparse.Namespace) -> str:
+    """The whole report."""
+    step = f"{int(sweep.runs[0].info['total_timesteps']):,}"
+    return (
+        f"# Figure 3: PPO and the algorithms it is compared with, {step} steps\n\n"
+        f"{_task_table(found, step)}\n\n"
+        f"## Over all tasks\n\n{_aggregate_table(found)}\n\n"
+        f"## The paper's order\n\n{_order_table(found)}\n"
+        + text.bullets("Notes", [*_notes(found, sweep, options, step)])
+        + text.bullets("Missing runs", holes(found.runs))
+    ).rstrip("\n")
+
+
+def _task_table(found: Figure3, step: str) -> str:
+    rows = [
+        (
+            str(line["task"]),
+            entry(line["algorithm"]).name,
+            text.amount(line["return"]),
+            text.amounts(line["ci_low"], line["ci_high"]),
+            text.of(line["n_runs"], line["n_expected"]),
+            _known(line["paper"]),
+            _known(line["baselines"]),
+            _rank(line, "rank"),
+            _rank(line, "paper_rank"),
+        )
+        for line in found.tasks.to_dict("records")
+    ]
+    header = (
+        "Task",
+        "Algorithm",
+        "Return",
+        "95 % interval",
+        "Runs",
+        f"Paper at {step}",
+        f"Baselines at {step}",
+        "Rank",
+        "Paper's rank",
+    )
+    return text.markdown_table(header, rows, "llrrrrrrr")
+
+
+def _known(value: float) -> str:
+    """A published value; blank where there is none to compare with."""
+    return "" if value != value else text.amount(value)
+
+
+def _rank(line: Row, column: str) -> str:
+    return "" if line[column] != line[column] else f"{line[column]:g} of {line['ranked']}"
+
+
+def _aggregate_table(found: Figure3) -> str:
+    rows = []
+    for line in found.aggregates.to_dict("records"):
+        ppo = line["algorithm"] == BETTER
+        rows.append(
+            (
+                entry(line["algorithm"]).name,
+                text.score(line["iqm"]),
+                text.interval(line["iqm_low"], line["iqm_high"]),
+                text.score(line["mean"]),
+                text.of(line["n_runs"], line["n_expected"]),
+                str(line["n_tasks"]),
+                "" if ppo else text.score(line["ppo_better"]),
+                "" if ppo else text.interval(line["ppo_better_low"], line["ppo_better_high"]),
+            )
+        )
+    header = (
+        "Algorithm",
+        "IQM",
+        "95 % interval",
+        "Mean",
+        "Runs",
+        "Tasks",
+        "P(PPO is better)",
+        "95 % interval",
+    )
+    return text.markdown_table(header, rows, "lrrrrrrr")
+
+
+def _order_table(found: Figure3) -> str:
+    if found.orders.empty:
+        return "No algorithm of the paper's has a finished run."
+    rows = [
+        (
+            str(line["lineup"]),
+            str(line["task"]),
+            str(line["ranked"]),
+            text.score(line["spearman"]),
+            text.score(line["kendall"]),
+        )
+        for line in found.orders.to_dict("records")
+    ]
+    header = ("Algorithms", "Task", "Ranked", "Spearman", "Kendall")
+    return text.markdown_table(header, rows, "llrrr")
+
+
+def _notes(found: Figure3, sweep: Sweep, options: argparse.Namespace, step: str) -> list[str]:
+    return [
+        f"Return: mean over seeds of the mean return of the last {options.episodes} training "
+        "episodes (CEM: of its candidates' episodes), with the 95 % bootstrap interval of that "
+        f"mean ({options.replicates} replicates, seed {options.seed}; at 3 seeds it covers about "
+        "80 %), none for a single run.",
+        f"The paper's value is that of its Figure 3 at step {step}, read from the digitized curve "
+        "(points at 0, 100k, ... 1M, a line between them; smoothed, -v1 tasks, 3 seeds). "
+        f"Baselines: ppo2 and trpo_mpi at ea68f3b, also at step {step} (-v2 tasks, mean of 6 "
+        "runs). Blank where there is none.",
+        *_trpo(found),
+        *_protocol(sweep),
+        _ranks(found),
+        _scores(options),
+        *_improvement(found),
+        *_absent(found),
+        *_incomplete(found, options.episodes),
+        *sweep.notes,
+        *provenance(sweep.runs),
+    ]
+
+
+def _trpo(found: Figure3) -> list[str]:
+    if not {"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]):
+        return []
+    return [
+        "The paper's TRPO was likely one whose standard deviation stayed at 1, as Baselines' did "
+        "until ebb8aff (2018-01-25): TRPO with algorithm.freeze_log_std=true is what to compare "
+        "with it, and trpo_mpi what to compare TRPO with."
+    ]
+
+
+def _protocol(sweep: Sweep) -> list[str]:
+    lines = []
+    for theirs in (False, True):
+        runs = [run for run in sweep.runs if is_sb3(str(run.info["algorithm"])) == theirs]
+        if runs:
+            names = ", ".join(ordered({str(run.info["algorithm"]) for run in runs}))
+            lines.append(f"Recipe {runs[0].info['recipe']}: {names}.")
+    return lines
+
+
+def _ranks(found: Figure3) -> str:
+    groups = [name for name in LINEUPS if name in set(found.orders["lineup"])]
+    return (
+        "Ranks are by return, 1 the best, among the algorithms of a group that finished there, in "
+        f"the paper's column by its values at the same step (groups: {'; '.join(groups) or '-'}). "
+        f"Spearman's and Kendall's (tau-b) coefficients need 3 algorithms; '{MEAN_OVER_TASKS}' "
+        f"averages those of the tasks, '{OF_MEAN_RANKS}' takes the tasks that all have finished."
+    )
+
+
+def _scores(options: argparse.Namespace) -> str:
+    best = {"run": "the best single run", "mean": "the best algorithm's mean over its seeds"}
+    return (
+        f"IQM: mean of the middle half of all runs' scores, 0 the random policy "
+        f"({RANDOM_POLICIES[options.random]}) and 1 {best[options.best]} here in each task, so it "
+        "depends on which algorithms are here; the mean weights tasks equally. Its interval "
+        "resamples runs within each task and holds the scale fixed (at 3 seeds in 7 tasks it "
+        "covers about 91 %; of few runs far apart it may leave the IQM itself out)."
+    )
+
+
+def _improvement(found: Figure3) -> list[str]:
+    if not (found.runs.loc[found.runs["hole"] == "", "row"] == BETTER).any():
+        return [f"No probability of improvement: no run of {BETTER} has finished."]
+    line = (
+        "P(PPO is better): the share of pairs of runs in which PPO's return is above the other's, "
+        "ties a half, averaged over the tasks in which both finished; runs are resampled within "
+        "each task and algorithm. An interval without width says that these runs are apart, not "
+        "that all would be."
+    )
+    table = found.aggregates
+    fewer = table[
+        (table["algorithm"] != BETTER) & (table["ppo_better_tasks"] < found.runs["task"].nunique())
+    ]
+    names = [f"{entry(k).name} {n}" for k, n in fewer[["algorithm", "ppo_better_tasks"]].to_numpy()]
+    return [line + (f" Tasks, where not all: {', '.join(names)}." if names else "")]
+
+
+def _absent(found: Figure3) -> list[str]:
+    there = {task_name(task) for task in found.runs["task"]}
+    tasks = [task for task in PAPER_TASKS if task not in there]
+    algorithms = [entry(key).name for key in LINEUPS["ours"] if key not in set(found.runs["row"])]
+    lines = []
+    if tasks:
+        lines.append(f"Not in these runs, of the paper's 7 tasks: {', '.join(tasks)}.")
+    if algorithms:
+        lines.append(f"Not in these runs, of the paper's 6 algorithms: {', '.join(algorithms)}.")
+    lines += [
+        f"{line['task']} is excluded from every score: {line['excluded']}."
+        for line in found.scores.tasks.to_dict("records")
+        if line["excluded"]
+    ]
+    return lines
+
+
+def _incomplete(found: Figure3, episodes: int) -> list[str]:
+    """Averages that are not over what their neighbors are over."""
+    lines = []
+    if (found.runs["hole"] != "").any():
+        lines.append(
+            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
+            "often the bad ones, so such a row may be flattered."
+        )
+    table = found.aggregates
+    most = int(table["n_tasks"].max())
+    fewer: Sequence[str] = [
+        entry(key).name for key in table.loc[table["n_tasks"] < most, "algorithm"]
+    ]
+    if fewer:
+        lines.append(f"Over fewer tasks than the others, so not comparable: {', '.join(fewer)}.")
+    short = found.runs[(found.runs["hole"] == "") & (found.runs["episodes"] < episodes)]
+    if not short.empty:
+        tasks = ", ".join(sorted(set(short["task"])))
+        lines.append(
+            f"{len(short)} runs finished fewer than {episodes} episodes ({tasks}): all of theirs "
+            "count, the earliest included."
+        )
+    return lines

@@ -1,0 +1,193 @@
+"""`origin`: what was run, with which code, on what, how long, and what SB3 would have taken."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.cli import DEFAULT_REFERENCE, Command, Output, add_runs_arguments
+from analysis.drawing import text as render
+from analysis.reports import speed
+from analysis.runs.load import Run, hole_of, read_times
+from analysis.runs.selection import selected_sweep, show
+
+BENCH = DEFAULT_REFERENCE.parent / "speed" / "tasks.json"
+# What all runs of a table should share, by its name in run.json.
+_SHARED = ("git_revision", "git_dirty", "versions", "host", "cpu", "cores", "device", "engine")
+
+
+def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
+    """All of it as values.
+
+    Args:
+        runs: expected runs.
+        sb3_us: microseconds a step of Stable-Baselines3, by the name of the environment.
+    """
+    found = [run for run in runs if run.directory is not None]
+    starts, ends = (_times(found, key) for key in ("started_at", "finished_at"))
+    elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
+    seconds = [read_times(run) for run in found]
+    done = [run for run in found if not hole_of(run)]
+    return {
+        "runs": dict(Counter(run.status for run in runs)),
+        "steps": sum(_steps(run) for run in done),
+        "first_start": min(starts).isoformat() if starts else None,
+        "last_finish": max(ends).isoformat() if ends else None,
+        "elapsed_hours": elapsed,
+        "core_hours": sum(sum(one.values()) for one in seconds) / 3600,
+        "core_hours_by_phase": {
+            name: sum(one[name] for one in seconds) / 3600
+            for name in (seconds[0] if seconds else ())
+        },
+        "sb3_core_hours": _sb3_hours(done, sb3_us),
+        "interrupted_and_resumed": sum(bool(run.info.get("resumed")) for run in found),
+        "resumed_approximately": sum(bool(run.info.get("approximate")) for run in found),
+        **{key: _values(found, key) for key in _SHARED},
+    }
+
+
+def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """One line a run: `run_id, status, steps, seconds, seconds_by_phase, us_per_step`.
+
+    The seconds are those of the training process, interruptions left out; 0 of what is not done.
+    """
+    lines = []
+    for run in runs:
+        steps = 0 if hole_of(run) else _steps(run)
+        phases = read_times(run)
+        seconds = sum(phases.values())
+        lines.append(
+            {
+                "run_id": run.run_id,
+                "status": run.status,
+                "steps": steps,
+                "seconds": seconds,
+                "seconds_by_phase": phases,
+                "us_per_step": 1e6 * seconds / steps if steps else None,
+            }
+        )
+    return lines
+
+
+def _steps(run: Run) -> int:
+    """Steps that a finished run took."""
+    return int(run.info.get("steps") or run.info["total_timesteps"])
+
+
+def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
+    return [
+        datetime.datetime.fromisoformat(str(run.info[key])) for run in runs if run.info.get(key)
+    ]
+
+
+def _values(runs: Sequence[Run], key: str) -> dict[str, int]:
+    """How many runs have each value."""
+    return dict(Counter(show(run.info.get(key)) for run in runs))
+
+
+def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None:
+    names = [str(run.info.get("env_name")) for run in done]
+    if not done or any(name not in sb3_us for name in names):
+        return None
+    return sum(_steps(run) * sb3_us[name] for run, name in zip(done, names, strict=True)) / 3.6e9
+
+
+def sb3_speed(path: Path) -> dict[str, float]:
+    """Microseconds a step of Stable-Baselines3 by environment, from a file of the benchmark.
+
+    Raises:
+        AnalysisError: when it is missing or not the benchmark's.
+    """
+    table = speed.load([path])
+    chosen = table[(table["contender"] == "sb3") & (table["overrides"] == "")]
+    return dict(zip(chosen["env"].astype(str), chosen["total_us"].astype(float), strict=True))
+
+
+def markdown(values: Mapping[str, Any], bench: Path) -> str:
+    """The values as a table."""
+    rows = [
+        ("Runs", ", ".join(f"{count} {status}" for status, count in values["runs"].items())),
+        ("Environment steps of the runs that are done", f"{values['steps']:,}"),
+        ("First start", str(values["first_start"] or render.NOT_KNOWN)),
+        ("Last finish", str(values["last_finish"] or render.NOT_KNOWN)),
+        ("From one to the other", _hours(values["elapsed_hours"])),
+        (
+            "Time of the training processes",
+            f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})",
+        ),
+        (
+            f"Stable-Baselines3 on one core, at the speed in {bench.name}",
+            _hours(values["sb3_core_hours"]),
+        ),
+        ("Runs interrupted and taken up again", str(values["interrupted_and_resumed"])),
+        ("... with something changed", str(values["resumed_approximately"])),
+        *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
+    ]
+    text = "# Origin of the runs\n\n" + render.markdown_table(("What", "Value"), rows, "ll")
+    return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
+
+
+def _each(lines: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for line in lines:
+        times = (render.NOT_KNOWN, render.NOT_KNOWN, "")
+        if line["us_per_step"] is not None:
+            times = (
+                _hours(line["seconds"] / 3600),
+                f"{line['us_per_step']:,.0f}",
+                _phases(line["seconds_by_phase"]),
+            )
+        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", *times))
+    header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
+    return render.markdown_table(header, rows, "llrrrl")
+
+
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return render.NOT_KNOWN
+    return f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
+
+
+def _phases(phases: Mapping[str, float]) -> str:
+    total = sum(phases.values()) or 1.0
+    return ", ".join(
+        f"{k.removeprefix('time_')} {100 * v / total:.0f} %" for k, v in phases.items()
+    )
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    """The value that all runs share, or each with how many have it."""
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(f"{value} ({count} runs)" for value, count in values.items())
+
+
+def _run(options: argparse.Namespace) -> Output:
+    runs = selected_sweep(options).runs
+    values = origin(runs, sb3_speed(options.bench))
+    if options.each:
+        values["each"] = each(runs)
+    text = markdown(values, options.bench)
+    files = {"origin.md": (text + "\n").encode(), "origin.json": render.json(values)}
+    return Output(files, text)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_runs_arguments(parser)
+    parser.add_argument("--each", action="store_true", help="with the time of every run")
+    parser.add_argument(
+        "--bench",
+        type=Path,
+        default=BENCH,
+        metavar="FILE",
+        help="file of python -m repro.bench.speed with SB3's speed (default: results/speed/tasks.json)",
+    )
+
+
+COMMAND = Command(
+    "origin", "what was run, with which code, on what and how long", _add_arguments, _run
+)

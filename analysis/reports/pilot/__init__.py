@@ -1,0 +1,1 @@
+"""`pilot`: which silent switches of a recipe move the comparison of objectives."""

@@ -1,0 +1,1 @@
+"""`reading`: the paper's statements about Table 1, each with its probability."""

@@ -1,0 +1,217 @@
+"""`speed`: files of `python -m repro.bench.speed` as a table and a figure, against the physics floor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.cli import Command, Output
+from analysis.drawing import text as render
+from analysis.drawing.style import CYCLE, INK, MUTED, new_figure, png, styled
+from analysis.errors import AnalysisError
+
+PPO = "ppo"  # what a row is of that does not say
+PHASES = ("env", "forward", "update", "other")
+TABLE1_TASKS = 7
+TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2048 steps
+_COLORS = dict(zip(PHASES, ("#9A9A9A", CYCLE[2], CYCLE[0], CYCLE[1]), strict=True))
+
+
+def load(paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows of all files (`repro.bench.speed.measure`), with `file` and `overrides` in front.
+
+    Contenders are only ever compared within a file: the machine may differ from one to the next.
+
+    Raises:
+        AnalysisError: a file that is missing, or not the benchmark's.
+    """
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+            about = {"file": path.name, "overrides": " ".join(result["overrides"])}
+            rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
+        except OSError as error:
+            raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise AnalysisError(
+                f"--bench {path} is not a file of python -m repro.bench.speed --out."
+            ) from error
+    return pd.DataFrame(rows)
+
+
+def tasks(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each task PPO's rows in the first file that has a pack of 33 of it, with no overrides."""
+    plain = table[(table["overrides"] == "") & (table["algorithm"] == PPO)]
+    first = plain[plain["population"] == 33].groupby("env")["file"].first()
+    return plain[plain["file"] == plain["env"].map(first)]
+
+
+def packs_of_33(table: pd.DataFrame) -> pd.DataFrame:
+    """Of `tasks` the rows of our packs of 33, one a task."""
+    chosen = tasks(table)
+    return chosen[chosen["population"] == 33]
+
+
+def hours_of_table1(table: pd.DataFrame) -> float:
+    """Core-hours of the whole of Table 1 at the speed of these packs of 33; NaN if a task lacks."""
+    packs = packs_of_33(table)
+    if len(packs) < TABLE1_TASKS:
+        return float("nan")
+    return float((packs["total_us"] * TABLE1_STEPS).sum() / 1e6 / 3600)
+
+
+def figure(table: pd.DataFrame) -> bytes:
+    """Time by phase of each task's pack of 33, and throughput against the size of the pack."""
+    with styled():
+        drawing = new_figure(9.2, 3.6)
+        left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
+        _phases(left, tasks(table))
+        _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
+        return png(drawing)
+
+
+def _phases(axes: Axes, table: pd.DataFrame) -> None:
+    packs = table[table["population"] == 33].sort_values("total_us")
+    names = packs["env"].tolist()
+    at = np.arange(len(names))
+    start = np.zeros(len(names))
+    for phase in PHASES:
+        spent = packs[f"{phase}_us"].to_numpy(dtype=float)
+        axes.barh(at, spent, left=start, color=_COLORS[phase], label=phase, height=0.62)
+        start += spent
+    physics = table[table["contender"] == "physics"].set_index("env")["total_us"]
+    floor = [float(physics.get(name, np.nan)) for name in names]
+    axes.vlines(floor, at - 0.42, at + 0.42, color=INK, linewidth=1.8, label="physics alone")
+    axes.set_yticks(at, [name.replace("_", " ") for name in names])
+    axes.set_xlabel("microseconds per environment step, one core")
+    axes.set_title("Where the time of a pack of 33 goes")
+    axes.legend(loc="lower right")
+    axes.grid(visible=False, axis="y")
+
+
+def _throughput(axes: Axes, table: pd.DataFrame) -> None:
+    packs = table[table["contender"] == "ours"]
+    counts = packs.groupby(["file", "env"])["population"].nunique()
+    for i, (file, env) in enumerate(counts[counts > 2].index):
+        rows = table[(table["file"] == file) & (table["env"] == env)]
+        own = rows[rows["contender"] == "ours"].sort_values("population")
+        color = CYCLE[i % len(CYCLE)]
+        speed = 1e6 / own["total_us"]
+        axes.plot(own["population"], speed, "o-", color=color, label=env.replace("_", " "))
+        for contender, line in (("physics", "--"), ("sb3", ":")):
+            row = rows[rows["contender"] == contender]
+            if len(row):
+                axes.axhline(1e6 / row["total_us"].iloc[0], color=color, linestyle=line)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    sizes = sorted({int(p) for p in packs["population"]})
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set_xlabel("runs in the pack, P")
+    axes.set_title("Environment steps a second, one core")
+    axes.text(0.98, 0.1, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
+              transform=axes.transAxes, fontsize=8, color=MUTED)  # fmt: skip
+    if (counts > 2).any():
+        axes.legend(loc="center right")
+
+
+def text(table: pd.DataFrame) -> str:
+    """The table in Markdown, and Table 1's hours."""
+    header = [
+        "task",
+        "algorithm",
+        "with",
+        "contender",
+        "µs a step",
+        "range",
+        "x physics",
+        "x SB3",
+        "MiB",
+    ]
+    rows = [
+        [
+            str(row["env"]),
+            str(row["algorithm"]),
+            str(row["overrides"]),
+            _contender(row),
+            f"{row['total_us']:.1f}",
+            f"{row['low_us']:.1f} to {row['high_us']:.1f}",
+            _number(row["over_physics"], 2),
+            _number(row["over_sb3"], 1),
+            _number(row["memory_mib"], 0),
+        ]
+        for _, row in table.iterrows()
+    ]
+    lines = [render.markdown_table(header, rows, "llllrrrrr")]
+    lines += _against_sb3(table)
+    packs = packs_of_33(table)
+    if len(packs) > 1 and packs["over_physics"].notna().all():
+        mean = packs["over_physics"].mean()
+        lines.append(f"\nPacks of 33, mean over {len(packs)} tasks: {mean:.2f} x physics alone.")
+    hours = hours_of_table1(table)
+    if not np.isnan(hours):
+        lines.append(
+            f"The whole of Table 1 (231 runs) at these speeds: {hours:.1f} core-hours, "
+            f"{hours / 2:.1f} hours on two cores."
+        )
+    return "\n".join(lines)
+
+
+def _against_sb3(table: pd.DataFrame) -> list[str]:
+    """How many times as fast each algorithm is as Stable-Baselines3's, where there are several."""
+    ours = table[(table["contender"] == "ours") & table["over_sb3"].notna()]
+    ours = ours[ours["overrides"] == ""]
+    if ours["algorithm"].nunique() < 2:
+        return []
+    lines = [""]
+    for algorithm, rows in ours.groupby("algorithm", sort=False):
+        ranges = [
+            f"{part['over_sb3'].min():.1f} to {part['over_sb3'].max():.1f} (pack of {size:g})"
+            for size, part in rows.groupby("population")
+        ]
+        lines.append(
+            f"{algorithm} against Stable-Baselines3's, times as fast: {', '.join(ranges)}."
+        )
+    return lines
+
+
+def _contender(row: pd.Series) -> str:
+    return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
+
+
+def _number(value: Any, digits: int) -> str:
+    return "" if pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _run(options: argparse.Namespace) -> Output:
+    table = load(options.bench)
+    written = text(table)
+    files = {
+        "speed.png": figure(table),
+        "speed.csv": render.csv(table),
+        "speed.md": (written + "\n").encode(),
+    }
+    return Output(files, written)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bench",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="files that python -m repro.bench.speed --out wrote",
+    )
+
+
+COMMAND = Command(
+    "speed", "time per step by phase, against physics alone and SB3", _add_arguments, _run
+)

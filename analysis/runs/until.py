@@ -1,0 +1,65 @@
+"""Runs as they were at an earlier step, where those of different lengths can be compared."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.cli import integer_from
+from analysis.errors import AnalysisError
+from analysis.runs.load import Run, Sweep
+from analysis.runs.selection import schedule_end
+
+
+def add_until_argument(parser: argparse.ArgumentParser) -> None:
+    """`--until`."""
+    parser.add_argument(
+        "--until",
+        type=integer_from(1),
+        metavar="STEP",
+        help="runs as they were at this step; those with equal schedules are equal until there",
+    )
+
+
+def cut(sweep: Sweep, step: int | None) -> Sweep:
+    """Every run as one of `step` steps whose schedules are those of the whole run.
+
+    Raises:
+        AnalysisError: a run is shorter.
+    """
+    if step is None:
+        return sweep
+    return Sweep(tuple(_cut(run, step) for run in sweep.runs), sweep.notes)
+
+
+def schedules(runs: Sequence[Run]) -> list[str]:
+    """A note on runs whose schedules go on beyond their end."""
+    length = int(runs[0].info["total_timesteps"])
+    ends = {schedule_end(run) for run in runs}
+    if ends == {length}:
+        return []
+    return [f"What is annealed ends at {max(ends):,} steps: these are the beginnings of such runs."]
+
+
+def _cut(run: Run, step: int) -> Run:
+    total = int(run.info["total_timesteps"])
+    if total < step:
+        raise AnalysisError(
+            f"{run.run_id} has {total} steps, fewer than --until {step}: give {total} or less, or "
+            "leave the run out with --where."
+        )
+    config = run.config
+    if config is not None and _anneals(config):
+        config = {**config, "schedule_timesteps": schedule_end(run)}
+    info = {**run.info, "total_timesteps": step}
+    return dataclasses.replace(run, info=info, config=config, until=step)
+
+
+def _anneals(config: Mapping[str, Any]) -> bool:
+    return any(
+        key.endswith("_schedule") and value == "linear"
+        for section in ("recipe", "algorithm")
+        for key, value in config.get(section, {}).items()
+    )

@@ -1,0 +1,1 @@
+"""Estimates and intervals as pure functions of arrays; no files, no figures."""

@@ -1,0 +1,112 @@
+"""Bootstrap intervals of means over seeds: pure functions on a NumPy Generator.
+
+The bootstrap is stratified: seeds are resampled within each (task, setting), never across. Each
+replicate's deviation from a stratum's mean is widened by sqrt(n / (n - 1)), the rescaling bootstrap
+of Rao and Wu (1988): resampling n values reproduces only (n - 1) / n of the variance of their mean,
+which at the paper's 3 seeds is two thirds of it. For normal data (`tests/analysis/statistics/test_bootstrap.py`
+measures it), a nominal 95 % interval of 7 strata of 3 runs covers the truth about 93 % of the time,
+without the widening 87 %. For a single stratum of 3 runs no bootstrap can hold its promise: about
+80 %, without the widening 75 %.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """Bounds; both NaN where the data cannot give any."""
+
+    low: float
+    high: float
+
+
+UNKNOWN = Interval(float("nan"), float("nan"))
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """A generator of its own for each name: no cell's interval depends on which others exist."""
+    return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])
+
+
+def replicate_means(
+    values: FloatArray, replicates: int, rng: np.random.Generator, widen: bool = True
+) -> FloatArray:
+    """Bootstrap replicates of the mean over the first axis.
+
+    Args:
+        values: `[n, ...]`, one entry a run, n of 2 or more.
+        replicates: B.
+        rng: drawn from once, whatever the other axes.
+        widen: multiply deviations from the mean by sqrt(n / (n - 1)); see the module's text.
+
+    Returns:
+        `[B, ...]`
+    """
+    n = len(values)
+    draws = rng.integers(0, n, size=(replicates, n))
+    # One weight a run instead of gathered copies: whole curves are resampled at once.
+    weights = (draws[:, :, None] == np.arange(n)).mean(axis=1)
+    mean = values.mean(axis=0)
+    deviations = np.tensordot(weights, values - mean, axes=1)
+    return np.asarray(mean + deviations * (np.sqrt(n / (n - 1)) if widen else 1.0))
+
+
+def stratified_replicates(
+    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, widen: bool = True
+) -> FloatArray:
+    """Replicates of the mean of the strata's means, `[B]`; every stratum has the same weight."""
+    means = [replicate_means(values, replicates, rng, widen) for values in strata]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def stratified_interval(
+    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, level: float = LEVEL
+) -> Interval:
+    """Percentile interval of the mean of the strata's means.
+
+    A stratum of one run says nothing about its spread: then there is no interval, rather than one
+    that is too narrow.
+
+    Args:
+        strata: one array `[n_h]` for each (task, setting).
+        replicates: B.
+        rng: from `stream`.
+        level: nominal coverage.
+    """
+    if not strata or any(len(values) < 2 for values in strata):
+        return UNKNOWN
+    low, high = bounds(stratified_replicates(strata, replicates, rng), level)
+    return Interval(float(low), float(high))
+
+
+def bounds(replicates: FloatArray, level: float = LEVEL) -> FloatArray:
+    """The central `level` of replicates `[B, ...]`: `[2, ...]`, low and high."""
+    tail = (1 - level) / 2
+    return np.asarray(np.quantile(replicates, [tail, 1 - tail], axis=0))
+
+
+def curve_interval(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
+    """Pointwise interval of the mean of curves `[n, G]`: `[2, G]`, NaN for a single curve."""
+    if len(values) < 2:
+        return np.full((2, values.shape[1]), np.nan)
+    return bounds(replicate_means(values, replicates, rng))
+
+
+def difference_interval(
+    x: FloatArray, y: FloatArray, replicates: int, rng: np.random.Generator, level: float = LEVEL
+) -> Interval:
+    """Percentile interval of mean(x) - mean(y), `[n]` and `[m]` resampled each by itself."""
+    if min(len(x), len(y)) < 2:
+        return UNKNOWN
+    apart = replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng)
+    low, high = bounds(apart, level)
+    return Interval(float(low), float(high))

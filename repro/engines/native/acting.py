@@ -1,0 +1,96 @@
+"""One environment step's decisions of a whole pack in one call of rollout.cpp."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from repro.engines.native.kernels import library, pointer
+from repro.engines.native.networks import Networks
+from repro.learning.normalize import ObservationNormalizer
+
+Array = np.ndarray[Any, Any]
+
+
+class Buffers(NamedTuple):
+    """Where a rollout is kept: [P, T, N, ...], of which `act` writes time t."""
+
+    raw: Array
+    inputs: Tensor
+    noise: Tensor
+    statistics: Tensor
+    actions: Tensor
+
+
+class _Acting(ctypes.Structure):
+    """`Acting` of rollout.cpp, field by field."""
+
+    _fields_ = [
+        ("actor", ctypes.c_void_p),
+        ("activation", ctypes.c_int64),
+        ("parameter_count", ctypes.c_int64),
+        ("log_std", ctypes.c_int64),
+        ("parameters", ctypes.c_void_p),
+        ("learners", ctypes.c_int64),
+        ("horizon", ctypes.c_int64),
+        ("num_envs", ctypes.c_int64),
+        ("center", ctypes.c_void_p),
+        ("scale", ctypes.c_void_p),
+        ("clip", ctypes.c_double),
+        ("raw", ctypes.c_void_p),
+        ("inputs", ctypes.c_void_p),
+        ("noise", ctypes.c_void_p),
+        ("means", ctypes.c_void_p),
+        ("actions", ctypes.c_void_p),
+        ("box_low", ctypes.c_void_p),
+        ("box_high", ctypes.c_void_p),
+    ]
+
+
+class Acting:
+    """Normalize, act, keep: `Collector`'s step in torch does the same in some twenty calls."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        normalizer: ObservationNormalizer,
+        buffers: Buffers,
+        box: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        """Bind arrays that must stay where they are; `box` clips what the environments get."""
+        learners, horizon, num_envs = buffers.raw.shape[:3]
+        low, high = box if box is not None else (None, None)
+        self._alive = (networks, normalizer, buffers, box)
+        self._struct = _Acting(
+            actor=pointer(networks.actor),
+            activation=networks.activation,
+            parameter_count=networks.parameter_count,
+            log_std=networks.log_std,
+            parameters=pointer(networks.parameters.flat),
+            learners=learners,
+            horizon=horizon,
+            num_envs=num_envs,
+            center=pointer(normalizer.center) if normalizer.enabled else None,
+            scale=pointer(normalizer.scale) if normalizer.enabled else None,
+            clip=normalizer.clip,
+            raw=pointer(buffers.raw),
+            inputs=pointer(buffers.inputs),
+            noise=pointer(buffers.noise),
+            means=pointer(buffers.statistics),
+            actions=pointer(buffers.actions),
+            box_low=pointer(low),
+            box_high=pointer(high),
+        )
+        self._address = ctypes.addressof(self._struct)
+        self._act = library().act
+        self._out = np.zeros((learners * num_envs, networks.action_size), np.float32)
+        self._out_address = pointer(self._out)
+
+    def __call__(self, t: int, observations: Array) -> Array:
+        """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
+        observations = np.ascontiguousarray(observations, np.float64)  # as they mostly are
+        self._act(self._address, t, observations.ctypes.data, self._out_address)
+        return self._out

@@ -1,0 +1,140 @@
+// Multilayer perceptrons of P learners: forward and backward passes, one learner after the other.
+//
+// Weights are [inputs, outputs] with rows of `stride` floats, a multiple of 16 whose spare entries
+// are zero (repro/networks/layers.py). No learner's arithmetic depends on its place in the pack.
+
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "matrix.h"
+
+struct Layer {
+  int64_t inputs, outputs, stride;
+  int64_t weight, bias;  // offsets in a learner's row of parameters
+
+  int64_t columns() const { return round_up(outputs); }
+};
+
+using Tower = std::vector<Layer>;  // hidden layers, then a linear head
+
+// layers: how many, then (inputs, outputs, stride, weight, bias) of each.
+inline Tower read_tower(const int64_t* layers) {
+  Tower tower;
+  const int64_t count = *layers++;
+  for (int64_t i = 0; i < count; ++i, layers += 5)
+    tower.push_back({layers[0], layers[1], layers[2], layers[3], layers[4]});
+  return tower;
+}
+
+enum Activation : int64_t { kTanh = 0, kRelu = 1 };
+
+// The activations y(z), and the upstream gradient times the slope at y, as the last step of a product.
+struct Tanh {
+  Vec operator()(Vec z, const float*) const { return tanh(z); }
+};
+struct Relu {
+  Vec operator()(Vec z, const float*) const { return z < Vec{} ? Vec{} : z; }  // keeps NaN
+};
+
+// The gradient's place in memory tells which output it belongs to.
+struct TanhSlope {
+  const float *gradient, *outputs;
+  Vec operator()(Vec sum, const float* place) const {
+    const Vec y = load(outputs + (place - gradient));
+    return sum * (1.0f - y * y);
+  }
+};
+struct ReluSlope {
+  const float *gradient, *outputs;
+  Vec operator()(Vec sum, const float* place) const {
+    return load(outputs + (place - gradient)) > Vec{} ? sum : Vec{};
+  }
+};
+
+// One tower at up to `rows` samples, with what its gradient needs.
+class Pass {
+ public:
+  Pass(const Tower& tower, Activation activation, int64_t rows)
+      : tower_(tower), activation_(activation), outputs_(tower.size()) {
+    for (size_t i = 0; i < tower.size(); ++i) outputs_[i].resize(rows * tower[i].stride);
+  }
+
+  // To be called once before the first `backward`.
+  void prepare_gradient(int64_t rows) {
+    int64_t widest = 0;
+    for (const Layer& layer : tower_) widest = std::max(widest, layer.stride);
+    upstream_.resize(rows * widest);
+    downstream_.resize(rows * widest);
+    transposed_.resize(widest * widest);
+  }
+
+  // The head's outputs, [rows, head().stride].
+  const float* forward(const float* parameters, const float* x, int64_t rows) {
+    parameters_ = parameters, input_ = x;
+    for (size_t i = 0; i < tower_.size(); ++i) {
+      // Columns between outputs and stride are never written: they stay zero.
+      if (i + 1 == tower_.size())
+        apply(i, x, rows, Keep{});
+      else if (activation_ == kTanh)
+        apply(i, x, rows, Tanh{});
+      else
+        apply(i, x, rows, Relu{});
+      x = outputs_[i].data();
+    }
+    return x;
+  }
+
+  // d loss / d head outputs, to be filled in before `backward`: [rows, head().stride].
+  float* upstream() { return upstream_.data(); }
+
+  // Writes d loss / d parameters of this tower into `gradient`, after `forward`.
+  void backward(float* gradient, int64_t rows) {
+    for (size_t i = tower_.size(); i-- > 0;) {
+      const Layer& layer = tower_[i];
+      const float* x = i > 0 ? outputs_[i - 1].data() : input_;
+      const float* d_z = upstream_.data();
+      multiply<true>(layer.inputs, layer.columns(), rows, x, stride_of_input(i), d_z, layer.stride,
+                     gradient + layer.weight, layer.stride);
+      sum_rows(rows, layer.columns(), d_z, layer.stride, gradient + layer.bias);
+      if (i == 0) break;
+      const int64_t stride = tower_[i - 1].stride;
+      transpose(stride, layer.columns(), parameters_ + layer.weight, layer.stride,
+                transposed_.data(), stride);
+      float* d_x = downstream_.data();
+      if (activation_ == kTanh)
+        propagate(i, rows, TanhSlope{d_x, x});
+      else
+        propagate(i, rows, ReluSlope{d_x, x});
+      std::swap(upstream_, downstream_);
+    }
+  }
+
+  const Layer& head() const { return tower_.back(); }
+
+ private:
+  template <class Finish>
+  void apply(size_t i, const float* x, int64_t rows, Finish finish) {
+    const Layer& layer = tower_[i];
+    multiply<false>(rows, layer.columns(), layer.inputs, x, stride_of_input(i),
+                    parameters_ + layer.weight, layer.stride, outputs_[i].data(), layer.stride,
+                    parameters_ + layer.bias, finish);
+  }
+
+  template <class Finish>
+  void propagate(size_t i, int64_t rows, Finish finish) {
+    const int64_t stride = tower_[i - 1].stride;
+    multiply<false>(rows, stride, tower_[i].outputs, upstream_.data(), tower_[i].stride,
+                    transposed_.data(), stride, downstream_.data(), stride, nullptr, finish);
+  }
+
+  int64_t stride_of_input(size_t i) const { return i > 0 ? tower_[i - 1].stride : tower_[0].inputs; }
+
+  const Tower& tower_;
+  Activation activation_;
+  const float *parameters_ = nullptr, *input_ = nullptr;
+  std::vector<Buffer> outputs_;
+  Buffer upstream_, downstream_, transposed_;
+};

@@ -1,0 +1,72 @@
+"""Policies evaluated by the kernels of rollout.cpp: what `policies.Bound` is for torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.engines.native.kernels import library, pointer
+from repro.learning.parameters import StackedParameters
+from repro.networks.distributions import DiagonalGaussian, Distribution
+from repro.networks.frames import Inputs
+from repro.networks.layers import ACTIVATIONS
+from repro.networks.mlp import MLPActorCritic
+
+Array = np.ndarray[Any, Any]
+
+
+class Networks:
+    """The networks of P learners over their parameters, which may change in place."""
+
+    def __init__(self, policy: MLPActorCritic, parameters: StackedParameters) -> None:
+        """Find where each layer lies in a learner's row of parameters."""
+        self.policy, self.parameters = policy, parameters
+        self.learners, self.parameter_count = parameters.flat.shape
+        self.log_std = self._offset(parameters.views["log_std"])
+        self.activation = ACTIVATIONS.index(policy.activation)
+        self.action_size = policy.action_size
+        self.actor = self._tower(policy, "policy")
+        self.critic = self._tower(policy, "value")
+
+    def _tower(self, policy: MLPActorCritic, head: str) -> Array:
+        """As `read_tower` of network.h takes it."""
+        names = policy.layers(head)
+        numbers = [len(names)]
+        for name in names:
+            weight, bias = (self.parameters.views[f"{name}.{part}"] for part in ("weight", "bias"))
+            inputs, outputs = policy.shapes[f"{name}.weight"]
+            numbers += [inputs, outputs, weight.shape[-1]]
+            numbers += [self._offset(weight), self._offset(bias)]
+        return np.array(numbers, np.int64)
+
+    def _offset(self, view: Tensor) -> int:
+        return int(view.storage_offset() - self.parameters.flat.storage_offset())
+
+    def distribution(self, observations: Inputs) -> Distribution:
+        """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
+        return self.as_distribution(self._forward(self.actor, observations, self.action_size))
+
+    def value(self, observations: Inputs) -> Tensor:
+        """V(s). [P, M, D] -> [P, M]."""
+        return self._forward(self.critic, observations, 1)[..., 0]
+
+    def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
+        """pi(.|s) and V(s)."""
+        return self.distribution(observations), self.value(observations)
+
+    def as_distribution(self, statistics: Tensor) -> Distribution:
+        """The distribution whose means are `statistics`, [P, M, A]."""
+        return DiagonalGaussian(statistics, self.parameters.views["log_std"])
+
+    def _forward(self, tower: Array, x: Inputs, outputs: int) -> Tensor:
+        assert isinstance(x, Tensor)
+        x = x.contiguous()
+        out = torch.empty(*x.shape[:2], outputs)
+        library().mlp_forward(
+            *(pointer(tower), self.activation, self.learners, x.shape[1]),
+            *(pointer(self.parameters.flat), self.parameter_count, pointer(x), pointer(out)),
+        )
+        return out

@@ -1,0 +1,127 @@
+"""PPO's update in one call of ppo.cpp: what `PPO._optimize_in_torch` does, learner by learner."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from repro.config.algorithms import PPOSettings
+from repro.config.schema import RecipeConfig
+from repro.engines.native.kernels import library, pointer
+from repro.engines.native.networks import Networks
+from repro.learning.parameters import ADAM_BETAS, Adam
+
+Array = np.ndarray[Any, Any]
+
+_ADDRESSES = (
+    *("actor", "critic", "parameters", "mean", "variance", "clock"),
+    *("inputs", "actions", "old", "old_log_std", "log_prob", "advantages", "targets", "values"),
+    *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "learning_rate"),
+    *("minibatches", "gradient_norm"),
+)
+_NUMBERS = (
+    *("activation", "parameter_count", "log_std", "action_size"),
+    *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
+    *("standardize", "unbiased", "value_clip_pessimistic"),
+)
+_REALS = (
+    *("advantage_epsilon", "value_clip", "max_grad_norm", "early_stop_kl"),
+    *("adam_epsilon", "beta1", "beta2"),
+)
+
+
+class _Update(ctypes.Structure):
+    """`Update` of ppo.cpp, field by field."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in _ADDRESSES),
+        *((name, ctypes.c_int64) for name in _NUMBERS),
+        *((name, ctypes.c_double) for name in _REALS),
+    ]
+
+
+class Updater:
+    """K epochs of minibatches for every learner, from a rollout's batch."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        adam: Adam,
+        algorithm: PPOSettings,
+        recipe: RecipeConfig,
+        early_stop_kl: float | None,
+    ) -> None:
+        """Take what stays the same; `early_stop_kl` is the limit itself."""
+        self._networks, self._adam, self._epochs = networks, adam, algorithm.epochs
+        self._constant: dict[str, Any] = {
+            "actor": pointer(networks.actor),
+            "critic": pointer(networks.critic),
+            "parameters": pointer(adam.flat),
+            "mean": pointer(adam.mean),
+            "variance": pointer(adam.variance),
+            "clock": pointer(adam.steps),
+            "activation": networks.activation,
+            "parameter_count": networks.parameter_count,
+            "log_std": networks.log_std,
+            "action_size": networks.action_size,
+            "learners": networks.learners,
+            "minibatch_size": algorithm.minibatch_size,
+            "epochs": algorithm.epochs,
+            "drop_partial": recipe.partial_minibatch == "drop",
+            "standardize": recipe.advantage_normalization == "minibatch",
+            "unbiased": recipe.advantage_std == "unbiased",
+            "advantage_epsilon": recipe.advantage_epsilon,
+            "value_clip": _or_none(recipe.value_clip),
+            "value_clip_pessimistic": recipe.value_clip_pessimistic,
+            "max_grad_norm": _or_none(recipe.max_grad_norm),
+            "early_stop_kl": _or_none(early_stop_kl),
+            "adam_epsilon": adam.epsilon,
+            "beta1": ADAM_BETAS[0],
+            "beta2": ADAM_BETAS[1],
+        }
+
+    def update(
+        self,
+        batch: Mapping[str, Tensor],
+        columns: Mapping[str, Tensor],
+        learning_rates: Sequence[float],
+        orders: Array,
+        active: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Optimize in place.
+
+        Args:
+            batch: the update's samples by name [P, B, ...], with `old_log_std` [P, 1, A].
+            columns: `low`, `high`, `beta`, `value_coef` and `entropy_coef`, [P, 1] each.
+            learning_rates: [P].
+            orders: [K, P, B] permutations of each learner's samples, int32.
+            active: the learners that take part.
+
+        Returns:
+            How many minibatches each learner took [P], and the norm of its first gradient [P].
+        """
+        learners, samples = batch["advantages"].shape
+        takes_part = np.zeros(learners, np.uint8)
+        takes_part[list(active)] = 1
+        minibatches = np.zeros(learners, np.int64)
+        gradient_norm = np.full(learners, np.nan, np.float32)
+        arrays: dict[str, Array | Tensor] = {
+            **{name: x.contiguous() for name, x in (*batch.items(), *columns.items())},
+            "order": orders,
+            "active": takes_part,
+            "learning_rate": np.array(learning_rates),
+            "minibatches": minibatches,
+            "gradient_norm": gradient_norm,
+        }
+        addresses = {name: pointer(array) for name, array in arrays.items()}
+        struct = _Update(**self._constant, **addresses, samples=samples)
+        library().ppo_update(ctypes.addressof(struct))
+        return minibatches, gradient_norm.astype(float)
+
+
+def _or_none(limit: float | None) -> float:
+    return -1.0 if limit is None else limit

@@ -1,0 +1,1 @@
+"""Atari games with the paper's preprocessing: batched, and one at a time for Gymnasium."""

@@ -1,0 +1,1 @@
+"""Gymnasium's MuJoCo tasks as one batch of simulations, bit-equal to `gymnasium.make`."""

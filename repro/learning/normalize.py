@@ -1,0 +1,151 @@
+"""Running statistics of observations and rewards, each learner's its own, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from repro.config.schema import RecipeConfig
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
+
+class RunningMoments:
+    """Mean and variance [P, D] of all samples so far, by Chan et al.'s (1979) parallel update."""
+
+    def __init__(self, learners: int, size: int, count: float) -> None:
+        """Start from mean 0 and variance 1, with the weight of `count` samples."""
+        self.mean = np.zeros((learners, size))
+        self.variance = np.ones((learners, size))
+        self.count = np.full((learners, 1), count)
+
+    def update(self, samples: Array) -> None:
+        """Take in [P, M, D] samples."""
+        n = samples.shape[1]
+        mean = samples.mean(axis=1)
+        variance = np.square(samples - mean[:, None]).mean(axis=1)
+        delta = mean - self.mean
+        total = self.count + n
+        squares = self.variance * self.count + variance * n + delta**2 * (self.count * n / total)
+        self.mean += delta * (n / total)
+        self.variance = squares / total
+        self.count = total
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's moments, in float64."""
+        return {
+            "mean": self.mean[learner].copy(),
+            "variance": self.variance[learner].copy(),
+            "count": self.count[learner].copy(),
+        }
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        self.mean[learner] = state["mean"]
+        self.variance[learner] = state["variance"]
+        self.count[learner] = state["count"]
+
+
+class ObservationNormalizer:
+    """(s - mean) / std, clipped: switches `observation_*` of the recipe.
+
+    Attributes:
+        enabled: whether observations are normalized at all.
+        center: the mean in force, [P, D].
+        scale: 1 / std in force, [P, D].
+        clip: the limit of what comes out.
+    """
+
+    def __init__(self, learners: int, size: int, recipe: RecipeConfig) -> None:
+        """Keep statistics for P learners' observations of `size` numbers."""
+        self.moments = RunningMoments(learners, size, recipe.normalizer_count)
+        self.each_step = recipe.observation_normalization == "step"
+        self.each_rollout = recipe.observation_normalization == "rollout"
+        self.enabled = self.each_step or self.each_rollout
+        self.clip = recipe.observation_clip or np.inf
+        self._floor = recipe.observation_variance_floor
+        self._epsilon = recipe.observation_epsilon
+        self.center, self.scale = np.zeros((learners, size)), np.ones((learners, size))
+        self._refresh()
+
+    def observe_step(self, observations: Array) -> None:
+        """Update the statistics from one step's [P, N, D], where the recipe does so each step."""
+        if self.each_step:
+            self.moments.update(observations)
+            self._refresh()
+
+    def observe_rollout(self, observations: Array) -> None:
+        """Update the statistics from a rollout's [P, T N, D], where the recipe does so."""
+        if self.each_rollout:
+            self.moments.update(observations)
+            self._refresh()
+
+    def apply(
+        self, observations: Array, out: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    ) -> None:
+        """Write normalized [P, M, D] float64 observations to `out`, float32."""
+        if not self.enabled:
+            out[...] = observations
+            return
+        scaled = (observations - self.center[:, None]) * self.scale[:, None]
+        np.clip(scaled, -self.clip, self.clip, out=scaled)
+        out[...] = scaled
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's statistics; nothing where nothing is normalized."""
+        normalizes = self.each_step or self.each_rollout
+        return self.moments.checkpoint(learner) if normalizes else {}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        if state:
+            self.moments.restore(learner, state)
+            self._refresh()
+
+    def _refresh(self) -> None:
+        # In place: the compiled kernels know these arrays by their address.
+        self.center[:] = self.moments.mean
+        variance = np.maximum(self.moments.variance, self._floor) + self._epsilon
+        np.divide(1, np.sqrt(variance), out=self.scale)
+
+
+class RewardScaler:
+    """r / std of the discounted return so far, clipped: switches `reward_*` of the recipe."""
+
+    def __init__(self, num_envs: int, gamma: Array, recipe: RecipeConfig) -> None:
+        """Keep one accumulator an environment and one statistic a learner; `gamma` is [P]."""
+        self.enabled = recipe.reward_scaling
+        self.returns = np.zeros((len(gamma), num_envs))
+        self.moments = RunningMoments(len(gamma), 1, recipe.normalizer_count)
+        self._gamma = gamma[:, None]
+        self._reset = recipe.reward_accumulator_reset
+        self._clip = recipe.reward_clip or np.inf
+        self._epsilon = recipe.observation_epsilon
+
+    def apply(self, rewards: Array, terminated: Mask, truncated: Mask) -> Array:
+        """Scaled rewards of one step; all [P, N]."""
+        if not self.enabled:
+            return rewards
+        if self._reset == "termination":  # Gymnasium forgets before it adds the last reward
+            self.returns[terminated] = 0
+        self.returns = self.returns * self._gamma + rewards
+        self.moments.update(self.returns[:, :, None])
+        if self._reset == "episode":
+            self.returns[terminated | truncated] = 0
+        scaled = rewards / np.sqrt(self.moments.variance + self._epsilon)
+        return np.clip(scaled, -self._clip, self._clip)
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """One learner's statistics and accumulators; nothing where nothing is scaled."""
+        if not self.enabled:
+            return {}
+        return {"returns": self.returns[learner].copy(), **self.moments.checkpoint(learner)}
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        if state:
+            self.returns[learner] = state["returns"]
+            self.moments.restore(learner, state)

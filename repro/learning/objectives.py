@@ -1,0 +1,227 @@
+"""The surrogate objectives of the paper, their value and entropy terms: pure functions.
+
+Every surrogate has one signature, `(ratio, advantages, kl, **scalars) -> terms`, and returns the
+term inside the paper's empirical expectation, to be maximized:
+
+    ratio       r = pi(a|s) / pi_old(a|s)                     [P, M]
+    advantages  A, the estimator of the advantage             [P, M]
+    kl          KL[pi_old(.|s), pi(.|s)], old first           [P, M]
+    scalars     what the objective's YAML holds besides kind  [P, 1] each
+
+A new one is a function under `@surrogate` and a YAML of the same name in `conf/objective/`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from repro.errors import ConfigError
+
+
+class Form(NamedTuple):
+    """Scalars under which `bounded` equals a surrogate, so that different kinds share one batch."""
+
+    low: float
+    high: float
+    beta: float
+
+
+Surrogate = Callable[..., Tensor]
+SURROGATES: dict[str, Surrogate] = {}
+FORMS: dict[str, Callable[[Mapping[str, float]], Form]] = {}
+
+
+def surrogate(
+    form: Callable[[Mapping[str, float]], Form] | None = None,
+) -> Callable[[Surrogate], Surrogate]:
+    """Register a surrogate under its function's name, with its batched form where it has one."""
+
+    def register(function: Surrogate) -> Surrogate:
+        name = function.__name__
+        SURROGATES[name] = function
+        if form is not None:
+            FORMS[name] = form
+        return function
+
+    return register
+
+
+@surrogate(lambda scalars: Form(0.0, math.inf, 0.0))
+def none(ratio: Tensor, advantages: Tensor, kl: Tensor) -> Tensor:
+    """L_CPI = E[r A], equation 6: no clipping or penalty."""
+    return ratio * advantages
+
+
+@surrogate(lambda scalars: Form(1 - scalars["epsilon"], 1 + scalars["epsilon"], 0.0))
+def clip(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tensor:
+    """L_CLIP = E[min(r A, clip(r, 1 - epsilon, 1 + epsilon) A)], equation 7."""
+    clipped = torch.clamp(ratio, 1 - epsilon, 1 + epsilon)
+    return torch.minimum(ratio * advantages, clipped * advantages)
+
+
+@surrogate(lambda scalars: Form(math.exp(-scalars["epsilon"]), math.exp(scalars["epsilon"]), 0.0))
+def clip_log(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tensor:
+    """L_CLIP with |log r| <= epsilon: section 6.1 tried "clipping in log space", no formula."""
+    clipped = torch.exp(torch.clamp(torch.log(ratio), -epsilon, epsilon))
+    return torch.minimum(ratio * advantages, clipped * advantages)
+
+
+@surrogate(lambda scalars: Form(0.0, math.inf, scalars["beta"]))
+def kl_fixed(ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor) -> Tensor:
+    """L_KLPEN = E[r A - beta KL(old, new)], equation 8."""
+    return ratio * advantages - beta * kl
+
+
+@surrogate(lambda scalars: Form(0.0, math.inf, scalars["beta"]))
+def kl_adaptive(
+    ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor, target_kl: Tensor
+) -> Tensor:
+    """L_KLPEN with the beta of this update; `adapt_beta` makes the next one's."""
+    return ratio * advantages - beta * kl
+
+
+def bounded(
+    ratio: Tensor, advantages: Tensor, kl: Tensor, low: Tensor, high: Tensor, beta: Tensor
+) -> Tensor:
+    """min(r A, clip(r, low, high) A) - beta KL: every surrogate that has a `Form`, as one.
+
+    Args:
+        ratio: [P, M]; likewise `advantages` and `kl`.
+        low: [P, 1]; likewise `high` and `beta`.
+    """
+    clipped = torch.maximum(torch.minimum(ratio, high), low)
+    return torch.minimum(ratio * advantages, clipped * advantages) - beta * kl
+
+
+def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor) -> Tensor:
+    """Section 4: halve beta below d_targ / 1.5, double it above 1.5 d_targ. All [P].
+
+    A NaN `target_kl` leaves its beta alone.
+    """
+    beta = torch.where(kl < target_kl / 1.5, beta / 2, beta)
+    return torch.where(kl > target_kl * 1.5, beta * 2, beta)
+
+
+def policy_gradient(log_prob: Tensor, advantages: Tensor) -> Tensor:
+    """L_PG = E[log pi(a|s) A], equation 2, whose gradient is equation 1. All [..., M]."""
+    return log_prob * advantages
+
+
+def value_loss(values: Tensor, targets: Tensor) -> Tensor:
+    """L_VF = (V - V_targ)^2, equation 9's second term. [..., M] -> [..., M]."""
+    return torch.square(values - targets)
+
+
+def clipped_value_loss(
+    values: Tensor, old_values: Tensor, targets: Tensor, clip: float | Tensor, pessimistic: bool
+) -> Tensor:
+    """L_VF at V_old + clip(V - V_old, -clip, clip), which is not in the paper.
+
+    Values and targets are [P, M], and `clip` is one number or [P, 1].
+    Baselines' ppo2 and CleanRL are pessimistic: the larger of this and of L_VF at V. SB3 is not.
+    Note that `clip` has the unit of the (scaled) rewards.
+    """
+    limit = torch.as_tensor(clip)
+    clipped = old_values + torch.clamp(values - old_values, -limit, limit)
+    loss = value_loss(clipped, targets)
+    return torch.maximum(value_loss(values, targets), loss) if pessimistic else loss
+
+
+class PackedSurrogate:
+    """The surrogates of P learners as one function of [P, M] tensors."""
+
+    def __init__(self, objectives: Sequence[Mapping[str, float | str]], device: torch.device):
+        """Take one mapping a learner: `kind`, and its scalars.
+
+        Raises:
+            ConfigError: an unknown kind, or scalars that its function does not take.
+        """
+        self.kinds = [str(objective["kind"]) for objective in objectives]
+        self.scalars = [
+            {name: float(value) for name, value in objective.items() if name != "kind"}
+            for objective in objectives
+        ]
+        for kind, scalars in zip(self.kinds, self.scalars, strict=True):
+            _check_scalars(kind, scalars)
+        self.device = device
+
+    def prepare(self, epsilon_scale: Sequence[float], beta: Tensor) -> Surrogate:
+        """The function of one update: `(ratio, advantages, kl) -> [P, M]`.
+
+        Args:
+            epsilon_scale: [P], the schedule's factor of every `epsilon`.
+            beta: [P], the coefficients in force.
+        """
+        columns = self.bounds(epsilon_scale, beta)
+        function: Surrogate = bounded
+        if columns is None:
+            scalars = self._scalars(epsilon_scale, beta)
+            columns = {name: self._tensor([own[name] for own in scalars]) for name in scalars[0]}
+            function = SURROGATES[self.kinds[0]]
+        tensors = columns
+        return lambda ratio, advantages, kl: function(ratio, advantages, kl, **tensors)
+
+    def bounds(self, epsilon_scale: Sequence[float], beta: Tensor) -> dict[str, Tensor] | None:
+        """`bounded`'s scalars of one update, [P, 1] each; None for kinds without a `Form`."""
+        if not self.has_form:
+            return None
+        scalars = self._scalars(epsilon_scale, beta)
+        forms = [FORMS[kind](own) for kind, own in zip(self.kinds, scalars, strict=True)]
+        return {name: self._tensor([getattr(f, name) for f in forms]) for name in Form._fields}
+
+    @property
+    def has_form(self) -> bool:
+        """Whether every learner's surrogate is a case of `bounded`."""
+        return all(kind in FORMS for kind in self.kinds)
+
+    def _scalars(self, epsilon_scale: Sequence[float], beta: Tensor) -> list[dict[str, float]]:
+        return [
+            own
+            | ({"epsilon": own["epsilon"] * scale} if "epsilon" in own else {})
+            | ({"beta": float(b)} if "beta" in own else {})
+            for own, scale, b in zip(self.scalars, epsilon_scale, beta.tolist(), strict=True)
+        ]
+
+    def _tensor(self, column: list[float]) -> Tensor:
+        return torch.tensor(column, dtype=torch.float32, device=self.device)[:, None]
+
+    def clip_bounds(self, epsilon_scale: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """[P, 1] each: the ratios outside of which a sample counts as clipped."""
+        bounds = [
+            FORMS[kind](own | {"epsilon": own.get("epsilon", 0.0) * scale})[:2]
+            if kind in FORMS
+            else (0.0, math.inf)
+            for kind, own, scale in zip(self.kinds, self.scalars, epsilon_scale, strict=True)
+        ]
+        low, high = torch.tensor(bounds, dtype=torch.float32, device=self.device).T
+        return low[:, None], high[:, None]
+
+    def column(self, name: str, absent: float = math.nan) -> Tensor:
+        """[P], float64 on the CPU: a scalar of each learner, `absent` where it has none."""
+        return torch.tensor([own.get(name, absent) for own in self.scalars], dtype=torch.float64)
+
+
+def pack_family(objective: Mapping[str, float | str]) -> str:
+    """Objectives of one family can share a pack: all with a `Form`, or all of one other kind."""
+    kind = str(objective["kind"])
+    return "bounded" if kind in FORMS else kind
+
+
+def _check_scalars(kind: str, scalars: Mapping[str, float]) -> None:
+    if kind not in SURROGATES:
+        raise ConfigError(
+            f"objective.kind={kind} has a YAML in conf/objective but no function in "
+            "repro/learning/objectives.py: add one under @surrogate."
+        )
+    accepted = list(inspect.signature(SURROGATES[kind]).parameters)[3:]
+    if sorted(accepted) != sorted(scalars):
+        raise ConfigError(
+            f"objective.kind={kind} takes {', '.join(accepted) or 'no scalars'}, not "
+            f"{', '.join(scalars) or 'none'}: correct conf/objective/{kind}.yaml or the overrides."
+        )

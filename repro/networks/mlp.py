@@ -1,0 +1,221 @@
+"""Actor-critic networks over stacked parameters: P learners, one batched product a layer.
+
+A network owns no parameters. It names their shapes, makes initial values for one learner, and is
+applied to tensors with a leading axis P.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.config.schema import PolicyConfig, RecipeConfig
+from repro.errors import ConfigError
+from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
+from repro.networks.frames import Inputs
+from repro.networks.layers import mlp, pad_weights, padded_size, trunk
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+HEADS = ("policy", "value")
+TOWERS = {"policy": "actor", "value": "critic"}
+
+
+class MLPActorCritic:
+    """Section 6.1: multilayer perceptrons for the policy's mean (or logits) and the value.
+
+    A Gaussian's log standard deviations are parameters of their own, the same in every state.
+
+    Attributes:
+        stochastic: whether actions are more than their distribution's mode.
+    """
+
+    stochastic = True
+
+    def __init__(
+        self,
+        observation_space: gymnasium.Space[object],
+        action_space: gymnasium.Space[object],
+        config: PolicyConfig,
+    ):
+        """Derive the shapes of one learner's parameters.
+
+        Raises:
+            ConfigError: spaces other than flat Box observations, Box or Discrete actions.
+        """
+        self.observation_size = flat_size(observation_space, "observations")
+        self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
+        if isinstance(action_space, gymnasium.spaces.Discrete):
+            self.action_size = int(action_space.n)
+        else:
+            self.action_size = flat_size(action_space, "actions")
+        self.activation = config.activation
+        self.depth = len(config.hidden_sizes)
+        self.shared = config.shared
+        self.shapes = self._shapes(config)
+
+    def _shapes(self, config: PolicyConfig) -> dict[str, tuple[int, ...]]:
+        sizes = [self.observation_size, *config.hidden_sizes]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for tower in ["shared"] if self.shared else TOWERS.values():
+            for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+                shapes[f"{tower}.{layer}.weight"] = (fan_in, fan_out)
+                shapes[f"{tower}.{layer}.bias"] = (1, fan_out)
+        for head, size in zip(HEADS, (self.action_size, 1), strict=True):
+            shapes[f"{head}.weight"] = (sizes[-1], size)
+            shapes[f"{head}.bias"] = (1, size)
+        if not self.discrete:
+            shapes["log_std"] = (1, self.action_size)
+        return shapes
+
+    def initialize(self, rng: np.random.Generator, recipe: RecipeConfig) -> dict[str, Array]:
+        """One learner's initial parameters by name, padded for `repro.networks.layers`; zero biases."""
+        parameters = {}
+        for name, shape in self.shapes.items():
+            if name == "log_std":
+                parameters[name] = np.full(shape, recipe.initial_log_std, np.float32)
+            elif name.endswith("bias"):
+                parameters[name] = self._pad(name, np.zeros(shape, np.float32))
+            else:
+                parameters[name] = self._pad(name, self._draw(rng, name, shape, recipe))
+        return parameters
+
+    def _draw(
+        self, rng: np.random.Generator, name: str, shape: tuple[int, ...], recipe: RecipeConfig
+    ) -> Array:
+        """Initial weights of one layer."""
+        gains = {"policy.weight": recipe.policy_gain, "value.weight": recipe.value_gain}
+        draw = {"normc": normc, "orthogonal": orthogonal}[recipe.initialization]
+        return draw(rng, shape, gains.get(name, recipe.hidden_gain))
+
+    def _pad(self, name: str, array: Array) -> Array:
+        rows, columns = array.shape
+        takes_features = self.depth > 0 and name.endswith("weight") and ".0." not in name
+        return pad_weights(
+            array, (padded_size(rows) if takes_features else rows, padded_size(columns))
+        )
+
+    def trim(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """One learner's parameters without their padding."""
+        return {
+            name: np.ascontiguousarray(parameters[name][tuple(slice(n) for n in shape)])
+            for name, shape in self.shapes.items()
+        }
+
+    def pad(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
+        """What `trim` was given."""
+        return {
+            name: array if name == "log_std" else self._pad(name, array)
+            for name, array in parameters.items()
+        }
+
+    def distribution(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Distribution:
+        """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
+        return self.as_distribution(parameters, self._network(parameters, observations, "policy"))
+
+    def differentiable(
+        self, parameters: Mapping[str, Tensor], observations: Tensor
+    ) -> Distribution:
+        """`distribution` by operations that can be differentiated twice."""
+        tower = "shared" if self.shared else TOWERS["policy"]
+        features = trunk(observations, self._hidden(parameters, tower), self.activation)
+        weight, bias = self._head(parameters, "policy")
+        return self.as_distribution(parameters, torch.baddbmm(bias, features, weight))
+
+    def value(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Tensor:
+        """V(s). [P, M, D] -> [P, M]."""
+        return self._network(parameters, observations, "value")[..., 0]
+
+    def evaluate(
+        self, parameters: Mapping[str, Tensor], observations: Inputs
+    ) -> tuple[Distribution, Tensor]:
+        """pi(.|s) and V(s) at once; a shared trunk is passed through once."""
+        assert isinstance(observations, Tensor)
+        if self.shared:
+            features = trunk(observations, self._hidden(parameters, "shared"), self.activation)
+            heads = [mlp(features, [], self._head(parameters, h), self.activation) for h in HEADS]
+        else:
+            heads = [self._network(parameters, observations, h) for h in HEADS]
+        return self.as_distribution(parameters, heads[0]), heads[1][..., 0]
+
+    def _network(self, parameters: Mapping[str, Tensor], x: Inputs, head: str) -> Tensor:
+        assert isinstance(x, Tensor)
+        if self.shared:
+            x, hidden = trunk(x, self._hidden(parameters, "shared"), self.activation), []
+        else:
+            hidden = self._hidden(parameters, TOWERS[head])
+        return mlp(x, hidden, self._head(parameters, head), self.activation)
+
+    def layers(self, head: str) -> list[str]:
+        """Names of the layers from the observations to a head, one of `HEADS`."""
+        tower = "shared" if self.shared else TOWERS[head]
+        return [*(f"{tower}.{layer}" for layer in range(self.depth)), head]
+
+    def _hidden(self, parameters: Mapping[str, Tensor], tower: str) -> list[tuple[Tensor, Tensor]]:
+        names = [f"{tower}.{layer}" for layer in range(self.depth)]
+        return [(parameters[f"{n}.weight"], parameters[f"{n}.bias"]) for n in names]
+
+    def _head(self, parameters: Mapping[str, Tensor], head: str) -> tuple[Tensor, Tensor]:
+        return parameters[f"{head}.weight"], parameters[f"{head}.bias"]
+
+    def as_distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
+        """What the policy head's outputs [P, M, A] stand for; padding is cut off."""
+        out = out[..., : self.action_size]
+        return Categorical(out) if self.discrete else DiagonalGaussian(out, parameters["log_std"])
+
+
+class Bound:
+    """A policy with the parameters of P learners, which may change in place."""
+
+    def __init__(self, policy: MLPActorCritic, parameters: Mapping[str, Tensor]) -> None:
+        """Take parameters by name, [P, ...] each."""
+        self.policy, self.parameters = policy, parameters
+
+    def distribution(self, observations: Inputs) -> Distribution:
+        """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
+        return self.policy.distribution(self.parameters, observations)
+
+    def value(self, observations: Inputs) -> Tensor:
+        """V(s). [P, M, D] -> [P, M]."""
+        return self.policy.value(self.parameters, observations)
+
+    def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
+        """pi(.|s) and V(s)."""
+        return self.policy.evaluate(self.parameters, observations)
+
+    def as_distribution(self, statistics: Tensor) -> Distribution:
+        """The distribution whose means or logits are `statistics`, [P, M, A]."""
+        return self.policy.as_distribution(self.parameters, statistics)
+
+
+def normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
+    """Baselines' ppo1: normal entries, each output's incoming weights scaled to norm `gain`."""
+    weight = rng.standard_normal(shape)
+    return np.asarray(weight * (gain / np.linalg.norm(weight, axis=0)), np.float32)
+
+
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
+    """A random matrix with orthonormal rows or columns (Saxe et al. 2013), times `gain`."""
+    tall = rng.standard_normal((max(shape), min(shape)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))
+    return np.asarray(gain * (q if shape[0] >= shape[1] else q.T), np.float32)
+
+
+def flat_size(space: gymnasium.Space[object], what: str) -> int:
+    """D of a flat Box.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
+        return math.prod(space.shape)
+    raise ConfigError(
+        f"policy=mlp takes flat Box {what}, not {space}: wrap the task or choose another (for "
+        "frames policy=cnn_a3c or cnn_nature)."
+    )

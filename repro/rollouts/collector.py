@@ -1,0 +1,360 @@
+"""Collection: P learners run their policies in N environments each for T steps.
+
+Buffers are [P, T, N, ...]: learners, time, actors. All environments of a pack are one vector
+environment of P N members, so a step costs one call whatever P is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.algorithms.iteration import Episodes
+from repro.config.schema import Config
+from repro.engines import cuda, native
+from repro.engines.native import Buffers, Networks
+from repro.envs.vector import VectorEnv
+from repro.errors import TaskError
+from repro.learning.normalize import RewardScaler
+from repro.learning.parameters import Streams
+from repro.networks.distributions import Categorical, Distribution
+from repro.networks.frames import Inputs
+from repro.networks.mlp import Bound
+from repro.rollouts.diagnosis import bounds
+from repro.rollouts.episodes import Tally
+from repro.rollouts.observations import FlatObservations, FrameObservations
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Rollout:
+    """One iteration's samples. B = T N, the samples of a learner, time-major.
+
+    Attributes:
+        inputs: [P, B, D] observations as the networks see them; or B stacks of frames.
+        actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
+        old: the distribution the actions were drawn from, over [P, B].
+        rewards: [P, T, N], scaled where the recipe scales them.
+        values: V(s_t), [P, T, N].
+        next_values: V of the true next observation, [P, T, N].
+        terminated: [P, T, N] bool.
+        truncated: [P, T, N] bool.
+        episodes: [P], finished episodes.
+        finished_steps: [P], steps of finished episodes: on Atari of lives, where games are rows.
+        finite: [P] bool: whether everything that the tasks returned is a number.
+    """
+
+    inputs: Inputs
+    actions: Tensor
+    old: Distribution
+    rewards: Tensor
+    values: Tensor
+    next_values: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    episodes: list[Episodes]
+    finished_steps: Array
+    finite: Array
+
+
+class Collector:
+    """Owns the environments, the normalizers and the action noise of a pack."""
+
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        envs: VectorEnv,
+        networks: Bound | Networks,
+        streams: Sequence[Streams],
+        device: torch.device,
+    ) -> None:
+        """Reset the environments and allocate the buffers; reused by every `collect`."""
+        config = configs[0]
+        self.learners, self.num_envs = len(configs), config.env.num_envs
+        self.horizon = config.algorithm.horizon
+        self.networks, self.policy = networks, networks.policy
+        self.envs, self.streams, self.device = envs, streams, device
+        self.bootstrap = config.recipe.time_limit == "bootstrap"
+        self.seconds = {"env": 0.0, "forward": 0.0}
+        self.steps = 0  # of one learner, all its actors together
+        self._declared = bounds(envs)
+        self._action_box = _action_box(envs, device) if config.recipe.clip_actions else None
+        self._seen = self._observations_of(config)
+        gamma = np.array([c.algorithm.gamma for c in configs])
+        self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
+        self._allocate()
+        seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
+        with self._naming_learners():
+            self._observations = self._by_learner(envs.reset(seed=seeds)[0])
+        self._seen.see(self._observations)
+        self._tally = Tally((self.learners, self.num_envs), envs.keeps_scores)
+
+    def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
+        shape = (self.learners, self.horizon, self.num_envs)
+        if config.env.atari is None:
+            size = self.policy.observation_size
+            return FlatObservations(shape, size, config.recipe, self.device, self.bootstrap)
+        stack = self.envs.single_observation_space.shape
+        assert stack is not None
+        zeros = config.env.atari.stack_padding == "zero"
+        return FrameObservations(shape, stack, self.device, zeros)
+
+    def _allocate(self) -> None:
+        p, t, n, a = self.learners, self.horizon, self.num_envs, self.policy.action_size
+        self._rewards = np.zeros((p, t, n), np.float32)
+        self._terminated = np.zeros((p, t, n), np.bool_)
+        self._truncated = np.zeros((p, t, n), np.bool_)
+        discrete = self.policy.discrete
+        self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
+        self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
+        self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
+        self._statistics = torch.zeros((p, t, n, a), device=self.device)
+        self._values = torch.zeros((p, t, n), device=self.device)  # with those of ends: of frames
+        self._final_values = torch.zeros((p, t, n), device=self.device)
+        self._whole_act = self._bind_act()
+
+    def _bind_act(self) -> native.Acting | cuda.Acting | None:
+        """What acts in one call, where there is such a thing for these networks and this device."""
+        seen = self._seen
+        if isinstance(seen, FrameObservations):
+            return None
+        buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
+        if isinstance(self.networks, Networks):
+            return native.Acting(self.networks, seen.normalizer, buffers, self._action_box)
+        if self.device.type == "cuda":
+            return cuda.Acting(self.networks, seen.normalizer, buffers, self._action_box)
+        return None
+
+    @torch.no_grad()
+    def collect(self, iteration: int) -> Rollout:
+        """Run the policies for T steps. The tensors returned are overwritten by the next call.
+
+        Raises:
+            TaskError: a task raised; its index is the learner's.
+        """
+        with self._naming_learners():
+            return self._collect(iteration)
+
+    def _collect(self, iteration: int) -> Rollout:
+        self.seconds = {"env": 0.0, "forward": 0.0}
+        episodes = [Episodes() for _ in range(self.learners)]
+        self._tally.finished_steps[:] = 0
+        self._draw_noise()
+        for t in range(self.horizon):
+            start = time.perf_counter()
+            actions = self._act(t)
+            acted = time.perf_counter()
+            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
+            self.seconds["forward"] += acted - start
+            self.seconds["env"] += time.perf_counter() - acted
+            self.steps += self.num_envs
+            self._record(t, rewards, terminated, truncated)
+            if terminated.any() or truncated.any():
+                self._record_ends(t, infos, iteration, episodes)
+            self._observations = self._by_learner(observations)
+            self._seen.see(self._observations)
+        return self._rollout(episodes)
+
+    def _draw_noise(self) -> None:
+        for noise, stream in zip(self._drawn, self.streams, strict=True):
+            if self.policy.discrete:
+                stream.action.random(dtype=np.float32, out=noise.numpy())
+            else:
+                stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
+        if self._drawn is not self._noise:
+            self._noise.copy_(self._drawn, non_blocking=True)
+
+    def _act(self, t: int) -> Array:
+        """Actions [P N, ...] for the environments; keeps what led to them."""
+        if self._whole_act is not None:
+            return self._whole_act(t, self._observations)
+        inputs = self._seen.keep(t, self._observations)
+        if self._seen.values_while_acting:
+            distribution, self._values[:, t] = self.networks.evaluate(inputs)
+        else:
+            distribution = self.networks.distribution(inputs)
+        actions = distribution.sample(self._noise[:, t])
+        self._statistics[:, t] = distribution[0]
+        if isinstance(distribution, Categorical):
+            self._actions[:, t, :, 0] = actions
+        else:
+            self._actions[:, t] = actions
+            if self._action_box is not None:
+                actions = torch.clamp(actions, *self._action_box)
+        return np.asarray(actions.flatten(0, 1).cpu().numpy())
+
+    def _record(self, t: int, rewards: Array, terminated: Array, truncated: Array) -> None:
+        rewards, self._terminated[:, t], self._truncated[:, t] = (
+            self._by_learner(x) for x in (rewards, terminated, truncated)
+        )
+        self._tally.add(rewards)
+        self._rewards[:, t] = self._reward_scaler.apply(
+            rewards, self._terminated[:, t], self._truncated[:, t]
+        )
+
+    def _record_ends(
+        self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
+    ) -> None:
+        ends = self._terminated[:, t] | self._truncated[:, t]
+        self._tally.record_ends(ends, infos, iteration, self.steps, episodes)
+        finals = self._by_learner(infos["final_obs"]) if self.bootstrap else None
+        self._seen.keep_ends(t, ends, finals)
+        if finals is not None and self._seen.values_while_acting and self._truncated[:, t].any():
+            self._final_values[:, t] = self.networks.value(self._seen.encode(finals))
+
+    def _rollout(self, episodes: list[Episodes]) -> Rollout:
+        samples = (self.learners, self.horizon * self.num_envs)
+        inputs = self._seen.all_inputs()
+        values = self._all_values(inputs)
+        current_values = self.networks.value(self._seen.encode(self._observations))
+        next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
+        truncated = torch.from_numpy(self._truncated).to(self.device)
+        if self.bootstrap and self._truncated.any():
+            next_values = torch.where(truncated, self._all_final_values(), next_values)
+        return Rollout(
+            inputs=inputs,
+            actions=self._actions.view(*samples, -1),
+            old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
+            rewards=torch.from_numpy(self._rewards).to(self.device),
+            values=values,
+            next_values=next_values,
+            terminated=torch.from_numpy(self._terminated).to(self.device),
+            truncated=truncated,
+            episodes=episodes,
+            finished_steps=self._tally.finished_steps.copy(),
+            finite=self._finite(),
+        )
+
+    def _all_values(self, inputs: Inputs) -> Tensor:
+        """V(s_t), [P, T, N]."""
+        if self._seen.values_while_acting:
+            return self._values.clone()
+        return self.networks.value(inputs).view(self._values.shape)
+
+    def _all_final_values(self) -> Tensor:
+        """V of the last observations of episodes, [P, T, N]; meaningless where none ended."""
+        finals = self._seen.all_finals()
+        if finals is None:
+            return self._final_values
+        # Always the full shape: a learner's values must not hang on how often others truncate.
+        return self.networks.value(finals).view(self._values.shape)
+
+    def _finite(self) -> Array:
+        finite = self._seen.finite(self._truncated) & np.isfinite(self._rewards).all((1, 2))
+        current = self._observations.reshape(self.learners, -1)
+        return np.asarray(finite & np.isfinite(current).all(1))
+
+    def not_finite(self, learner: int) -> str:
+        """The first value of the last rollout that is no number, and which environment gave it."""
+        odd = self._seen.first_not_finite(
+            learner, self._rewards, self._truncated, self._observations
+        )
+        step = self.steps // self.num_envs - self.horizon + odd.step
+        when = f"in step {step}" if step else "at its reset"
+        place = self._environment(learner, odd.environment)
+        return f"{place} returned a value that is not finite {when}: its {odd.field}"
+
+    def outside(self) -> dict[int, str]:
+        """Learner -> a sentence on its task, where an observation is outside of what is declared.
+
+        Only the first such observation of a pack is told: bounds are a promise to whoever reads
+        them, and nothing here depends on them.
+        """
+        if self._declared is None or isinstance(self._seen, FrameObservations):
+            return {}
+        raw, (low, high) = self._seen.raw, self._declared
+        for p, t, n, d in np.argwhere((raw < low) | (raw > high))[:1]:
+            self._declared = None
+            value = f"observation[{d}] = {raw[p, t, n, d]:g}"
+            declared = f"[{low[d]:g}, {high[d]:g}], which its task declares"
+            return {int(p): f"{self._environment(p, n)} returned {value}, outside of {declared}"}
+        return {}
+
+    def _environment(self, learner: int, n: int) -> str:
+        """Which environment, and the seed that its first episode began from."""
+        seed = self.streams[learner].env_seeds(self.num_envs)[n]
+        return f"environment {n} of {self.num_envs} (seed {seed})"
+
+    @contextlib.contextmanager
+    def _naming_learners(self) -> Iterator[None]:
+        """A task's error becomes one that names the learner, its environment and the step."""
+        try:
+            yield
+        except TaskError as error:
+            learner, n = divmod(error.index, self.num_envs)
+            step = f"in step {self.steps // self.num_envs + 1}"
+            text = f"{self._environment(learner, n)}: {error}, {step}"
+            raise TaskError(text, learner) from error
+
+    def renormalize(self, rollout: Rollout) -> None:
+        """Take the rollout into the observations' statistics, and normalize it by the new ones.
+
+        Does nothing unless the recipe normalizes once a rollout, as Baselines' ppo1.
+        """
+        inputs = self._seen.renormalize()
+        if inputs is not None:
+            rollout.inputs = inputs
+
+    def state(self, learner: int) -> dict[str, Array]:
+        """One learner's normalizer statistics by name, for `parameters.npz`."""
+        rewards = self._reward_scaler.moments
+        return self._seen.state(learner) | {
+            "rewards.variance": rewards.variance[learner],
+            "rewards.count": rewards.count[learner],
+        }
+
+    def checkpoint(self, learner: int) -> dict[str, Any]:
+        """All that one learner's next rollouts depend on besides its parameters and streams.
+
+        Without `envs` where the simulators' state cannot be taken out.
+        """
+        state: dict[str, Any] = {
+            "steps": self.steps,
+            "observations": self._seen.checkpoint(learner),
+            "rewards": self._reward_scaler.checkpoint(learner),
+        }
+        envs = self.envs.state(self._rows(learner))
+        if envs is None:
+            return state
+        return state | {"envs": envs} | self._tally.checkpoint(learner)
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned.
+
+        Without `envs`, new episodes begin, from seeds that no other episode began from.
+        """
+        self.steps = state["steps"]
+        self._seen.restore(learner, state.get("observations", {}))
+        self._reward_scaler.restore(learner, state.get("rewards", {}))
+        if "envs" in state:
+            self.envs.set_state(state["envs"], self._rows(learner))
+            self._tally.restore(learner, state)
+        else:
+            seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
+            with self._naming_learners():
+                self.envs.restart(self._rows(learner), seeds)
+            self._tally.restart(learner)
+        self._observations = self._by_learner(self.envs.observations)
+
+    def _rows(self, learner: int) -> slice:
+        """The learner's environments among those of the pack."""
+        return slice(learner * self.num_envs, (learner + 1) * self.num_envs)
+
+    def _by_learner(self, array: Array) -> Array:
+        return array.reshape(self.learners, self.num_envs, *array.shape[1:])
+
+
+def _action_box(envs: VectorEnv, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    space = envs.single_action_space
+    if not isinstance(space, gymnasium.spaces.Box):
+        return None
+    return torch.as_tensor(space.low, device=device), torch.as_tensor(space.high, device=device)

@@ -1,0 +1,103 @@
+"""Where a result comes from: the identity of a run, and the machine and versions that made it."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import repro
+from repro.config.schema import Config
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "mujoco",
+    "gymnasium",
+    "ale-py",
+    "opencv-python-headless",
+    "hydra-core",
+    "pandas",
+    "stable-baselines3",
+    "sb3-contrib",
+)
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """What a run is: the fields that `sweep.json` and `run.json` share."""
+    return {
+        "run_id": config.run_id,
+        "config_hash": config.hash,
+        "experiment": config.experiment,
+        "budget": config.budget,
+        "algorithm": config.algorithm.name,
+        "env_id": config.env.id,
+        "env_name": config.env.name,
+        "num_envs": config.env.num_envs,
+        "objective": config.objective.get("kind"),
+        "objective_value": config.objective_value,
+        # In a legend, an algorithm without a choice of objectives stands for its own.
+        "objective_label": config.objective_label or config.algorithm.name,
+        "recipe": config.recipe.name,
+        "seed": config.seed,
+        "total_timesteps": config.total_timesteps,
+        "updates": config.updates,
+        "steps": config.updates * config.batch_size,
+    }
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """Host, processor and versions of this process."""
+    revision = _git("rev-parse", "HEAD")
+    return {
+        "git_revision": revision,
+        "git_dirty": bool(_git("status", "--porcelain")) if revision else None,
+        "versions": {"python": platform.python_version(), "repro": repro.__version__}
+        | {package: _version(package) for package in PACKAGES},
+        "host": platform.node(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in this source tree; None outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

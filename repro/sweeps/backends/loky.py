@@ -1,0 +1,126 @@
+"""Processes of this machine, each an executor of its own: one that dies takes no other along."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from multiprocessing import resource_tracker
+from queue import SimpleQueue
+
+from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+
+from repro.runs import store
+from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings
+from repro.sweeps.worker import Task, end_with, settle, train_as_worker
+from repro.training.pack import Outcome
+
+
+def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
+    """Over `workers` processes; a pack whose process dies is taken up by the next one."""
+    processes = [_Process() for _ in range(min(workers, len(tasks)))]
+    free: SimpleQueue[_Process] = SimpleQueue()
+    for process in processes:
+        free.put(process)
+
+    def train(task: Task) -> list[Outcome]:
+        process = free.get()
+        try:
+            return process.train(task, settings.retries)
+        finally:
+            free.put(process)
+
+    # Before the threads, where starting it would undo `_block_interrupts`.
+    resource_tracker.ensure_running()
+    with ThreadPoolExecutor(len(processes), initializer=_block_interrupts) as threads:
+        futures = {threads.submit(train, task): index for index, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            _stop(processes)
+
+
+class _Process:
+    """A process that trains one pack at a time, and is replaced when it dies."""
+
+    def __init__(self) -> None:
+        self._executor: ProcessPoolExecutor | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        self.training: Future[list[Outcome]] | None = None
+
+    def train(self, task: Task, retries: int) -> list[Outcome]:
+        for attempt in range(retries + 1):
+            try:
+                return self._submit(task).result()
+            except Exception as error:
+                if self._stopped:
+                    raise
+                self._executor = None
+                if attempt == retries or not isinstance(error, BrokenProcessPool):
+                    return settle(task.pack, store.FAILED, _how_it_died(error, attempt))
+        raise AssertionError("unreachable")
+
+    def interrupt(self) -> None:
+        """Let a pack in training be written down, and begin no other."""
+        with self._lock:
+            self._stopped = True
+            if self._executor is None or self.training is None or self.training.done():
+                return
+            for pid in list(self._executor._processes or ()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._executor is not None:
+                self._executor.shutdown(kill_workers=True)
+
+    def _submit(self, task: Task) -> Future[list[Outcome]]:
+        with self._lock:
+            if self._stopped:
+                raise RuntimeError("stopped")
+            if self._executor is None:
+                self._executor = executor()
+            self.training = self._executor.submit(train_as_worker, task)
+            return self.training
+
+
+def executor() -> ProcessPoolExecutor:
+    """A process that waits for tasks, no longer than this one lives."""
+    return ProcessPoolExecutor(1, env=ONE_THREAD, initializer=end_with, initargs=(os.getpid(),))
+
+
+def _stop(processes: Sequence[_Process]) -> None:
+    try:
+        for process in processes:
+            process.interrupt()
+        wait([process.training for process in processes if process.training], GRACE_SECONDS)
+    finally:  # also after a second Ctrl-C
+        for process in processes:
+            process.kill()
+
+
+def _block_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the workers are the driver's to end.
+
+    A process inherits what the thread that starts it blocks, so that it is deaf from birth.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _how_it_died(error: Exception, retries: int) -> str:
+    again = f", also when tried again ({retries} times)" if retries else ""
+    codes = re.search(r"exit codes of the workers are \{(.+?)\}", str(error))
+    if isinstance(error, BrokenProcessPool) and codes:
+        hint = "; SIGKILL is most often a lack of memory" if "SIGKILL" in codes[1] else ""
+        return f"its process died of {codes[1]}{again}{hint}"
+    return f"its process failed with {type(error).__name__}: {error}"

@@ -1,0 +1,127 @@
+"""How far packs are, through small files that processes on other machines may write too.
+
+    DIR/.progress/<token>/lock       held by the driver of a sweep while it lives
+    DIR/.progress/<token>/<n>.json   how far its pack number n is
+
+A driver that was killed leaves its folder behind; the next one to start removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from repro.console import ProgressBar
+from repro.runs import locks, store
+from repro.sweeps.packs import Pack
+from repro.training.pack import SKIPPED, Outcome, PackProgress
+
+FOLDER = ".progress"
+BEAT_SECONDS = 1.0
+POLL_SECONDS = 0.5
+ENDED = (store.DONE, store.FAILED, SKIPPED)
+
+
+class Heartbeat:
+    """Writes a pack's progress to a file, once a second at most."""
+
+    def __init__(self, path: Path) -> None:
+        """Write nothing yet."""
+        self._path = path
+        self._last = float("-inf")
+
+    def __call__(self, progress: PackProgress) -> None:
+        """Take the progress so far. A full disk is for the runs themselves to report."""
+        if time.monotonic() - self._last < BEAT_SECONDS:
+            return
+        self._last = time.monotonic()
+        with contextlib.suppress(OSError):
+            store.write_json(self._path, progress._asdict())
+
+
+class Monitor:
+    """Reads the heartbeats of a sweep's packs from a thread, for the bar."""
+
+    def __init__(self, packs: Sequence[Pack], bar: ProgressBar) -> None:
+        """Choose the files: `paths`, one a pack."""
+        self._packs, self._bar = packs, bar
+        token = uuid.uuid4().hex[:8]
+        self._parents = list(dict.fromkeys(_parent(pack) for pack in packs))
+        self._folders = [parent / token for parent in self._parents]
+        self.paths = [_parent(pack) / token / f"{n}.json" for n, pack in enumerate(packs)]
+        self._ended: dict[int, Sequence[Outcome]] = {}
+        self._owned = contextlib.ExitStack()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Clear away what drivers that were killed have left, and begin."""
+        for parent in self._parents:
+            remove_orphans(parent)
+        self._owned.enter_context(locks.owning(self._folders))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Show where things stand, and leave no file behind."""
+        self._stop.set()
+        self._thread.join()
+        self._update()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another sweep may still use it
+                folder.parent.rmdir()
+        self._owned.close()
+
+    def finish(self, index: int, outcomes: Sequence[Outcome]) -> None:
+        """A pack has ended."""
+        self._ended[index] = outcomes
+
+    def _poll(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._update()
+
+    def _update(self) -> None:
+        steps = runs = failed = 0
+        for index, pack in enumerate(self._packs):
+            outcomes = self._ended.get(index, ())
+            if outcomes and all(outcome.status in ENDED for outcome in outcomes):
+                steps += pack.steps
+                runs += len(outcomes)
+                failed += sum(outcome.status == store.FAILED for outcome in outcomes)
+                continue
+            beat = _read(self.paths[index])
+            steps += beat.get("steps", 0)
+            runs += beat.get("failed", 0)
+            failed += beat.get("failed", 0)
+        self._bar.update(steps, runs, failed)
+
+
+def _parent(pack: Pack) -> Path:
+    return Path(pack.configs[0].runs_dir) / FOLDER
+
+
+def remove_orphans(parent: Path) -> None:
+    """Clear away what drivers that were killed have left in a `FOLDER`."""
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        if locks.owner(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        return store.read_json(path)
+    except (OSError, ValueError):
+        return {}

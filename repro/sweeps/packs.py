@@ -1,0 +1,93 @@
+"""How the runs of a sweep are dealt out to processes: pure functions of their configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from repro.config.schema import Config
+from repro.learning import parameters
+
+# A pack of P runs takes about as long as P + 1 shares: what is paid once an iteration, whatever P,
+# is worth about one run's simulation.
+FIXED_SHARES = 1.0
+# How long a step takes in a pack, in microseconds (speed/tasks_avx2.json): only ratios matter.
+STEP_TIMES = {
+    "HalfCheetah": 67,
+    "Hopper": 149,
+    "InvertedDoublePendulum": 107,
+    "InvertedPendulum": 42,
+    "Reacher": 50,
+    "Swimmer": 110,
+    "Walker2d": 177,
+}
+UNKNOWN_STEP_TIME = 100
+FOREIGN_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs that train in lockstep."""
+
+    configs: tuple[Config, ...]
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of all runs together."""
+        return sum(config.updates * config.batch_size for config in self.configs)
+
+    @property
+    def cost(self) -> float:
+        """Estimated time, in microseconds."""
+        if self.configs[0].algorithm.foreign:
+            return float(self.steps * FOREIGN_STEP_TIME)
+        task = self.configs[0].env.id.rpartition("-v")[0]
+        step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
+        return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))
+
+
+def plan(configs: Sequence[Config], workers: int, max_pack: int | None = None) -> list[Pack]:
+    """Packs in the order in which they should start.
+
+    Every group of compatible runs is cut into the same number of equal packs, the one (up to
+    `workers`) that is estimated to end first when each worker, once free, takes the longest
+    pack left. Larger packs win a tie.
+
+    Args:
+        configs: of any number of groups, but not none.
+        workers: packs that can train at the same time.
+        max_pack: runs in a pack at most.
+    """
+    groups = [[configs[i] for i in indices] for indices in parameters.group(configs)]
+    most = min(workers, max(map(len, groups)))
+    plans = [_cut(groups, parts, max_pack) for parts in range(1, most + 1)]
+    return min(plans, key=lambda packs: makespan([pack.cost for pack in packs], workers))
+
+
+def makespan(costs: Sequence[float], workers: int) -> float:
+    """When the last of `workers` ends that take the next of `costs` whenever they are free."""
+    ends = [0.0] * workers
+    for cost in costs:
+        first = ends.index(min(ends))
+        ends[first] += cost
+    return max(ends)
+
+
+def _cut(groups: Sequence[Sequence[Config]], parts: int, max_pack: int | None) -> list[Pack]:
+    packs = []
+    for group in groups:
+        least = -(-len(group) // max_pack) if max_pack else 1
+        packs += [Pack(tuple(part)) for part in _split(group, max(parts, least))]
+    return sorted(packs, key=lambda pack: -pack.cost)
+
+
+def _split(group: Sequence[Config], parts: int) -> list[Sequence[Config]]:
+    """Consecutive pieces whose sizes differ by one at most, none of them empty."""
+    parts = min(parts, len(group))
+    size, larger = divmod(len(group), parts)
+    pieces, start = [], 0
+    for i in range(parts):
+        end = start + size + (i < larger)
+        pieces.append(group[start:end])
+        start = end
+    return pieces

@@ -1,0 +1,128 @@
+"""The loop of a pack as an iterator of records. It knows no sink, no launcher and no Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from repro import envs
+from repro.algorithms import ALGORITHMS
+from repro.algorithms.base import Learners
+from repro.algorithms.interpolation import interpolation
+from repro.algorithms.iteration import Iteration
+from repro.algorithms.ppo import PPO
+from repro.config import sb3
+from repro.config.names import check_choice
+from repro.config.schema import Config
+from repro.engines import native
+from repro.errors import ConfigError, CorruptError, TaskError
+
+if TYPE_CHECKING:  # it needs a package that not everybody has
+    from repro.algorithms.sb3.algorithm import StableBaselines3
+
+
+class Training:
+    """P runs that train in lockstep: iterate over it for their records."""
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        """Make environments and learners.
+
+        Args:
+            configs: [P], of one pack (`population.group`).
+
+        Raises:
+            ConfigError: a task, objective or device that is not to be had.
+        """
+        config = configs[0]
+        device = resolve_device(config.device)
+        self._algorithm: Learners | StableBaselines3
+        if config.algorithm.foreign:
+            self._algorithm = _foreign(config, device)
+        else:
+            self._algorithm = _own(configs, device)
+        self._probe = config.probe
+        self.device = str(device)
+        compiled = isinstance(self._algorithm.networks, native.Networks)
+        self.engine = "native" if compiled else "torch"
+
+    def __iter__(self) -> Iterator[Iteration]:
+        """Train until every run has finished or failed."""
+        try:
+            for record in self._algorithm.train():
+                ppo = self._algorithm
+                if isinstance(ppo, PPO) and self._probe != "none" and record.number == 1:
+                    record.tables = {
+                        p: {"interpolation": interpolation(ppo, p)} for p in record.active
+                    }
+                yield record
+        finally:
+            self._algorithm.close()
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The iteration under way, and a learner's environment steps so far."""
+        return self._algorithm.iteration, self._algorithm.steps
+
+    def checkpoint(self, learner: int) -> dict[str, Any] | None:
+        """All that a learner's coming iterations depend on; None where that cannot be told.
+
+        Without a part named `envs` where the simulators' state cannot be taken out.
+        """
+        return self._algorithm.checkpoint(learner)
+
+    def restore(self, learner: int, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned, before the first iteration.
+
+        Raises:
+            ConfigError: it is another task's.
+            CorruptError: it is another algorithm's, or of another size.
+        """
+        try:
+            self._algorithm.restore(learner, state)
+        except (ConfigError, TaskError):
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CorruptError(
+                f"a checkpoint does not fit ({type(error).__name__}: {error}): say resume=never to "
+                "begin anew."
+            ) from error
+
+    def state(self, learner: int) -> dict[str, Any]:
+        """A learner's parameters and normalizer statistics by name."""
+        return self._algorithm.state(learner)
+
+
+def _own(configs: Sequence[Config], device: torch.device) -> Learners:
+    config = configs[0]
+    check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
+    size = len(configs) * config.env.num_envs
+    made = envs.make(config.env.id, config.env.backend, size, config.env.atari)
+    try:
+        return ALGORITHMS[config.algorithm.name](configs, made, device)
+    except BaseException:
+        made.close()
+        raise
+
+
+def _foreign(config: Config, device: torch.device) -> StableBaselines3:
+    try:
+        from repro.algorithms.sb3.algorithm import StableBaselines3
+    except ModuleNotFoundError as error:
+        raise ConfigError(sb3.missing(config.algorithm.name)) from error
+    return StableBaselines3(config, device)
+
+
+def resolve_device(name: str) -> torch.device:
+    """`cpu`, `cuda`, or with `auto` the better one that is there.
+
+    Raises:
+        ConfigError: `cuda` where there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError(
+            "device=cuda, but torch finds no GPU here: say device=cpu or device=auto."
+        )
+    return torch.device("cuda" if name != "cpu" and available else "cpu")

@@ -1,0 +1,91 @@
+"""What is refused before anything starts: in about a second, and without torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from repro import envs
+from repro.config import sb3
+from repro.config.names import nearest
+from repro.config.schema import CONF_DIR, Config
+from repro.errors import ConfigError
+from repro.runs import store
+from repro.training import loggers
+
+
+def preflight(configs: Sequence[Config]) -> None:
+    """Refuse runs that cannot work on this machine; leaves nothing behind.
+
+    Each distinct task, logger and directory is tried once.
+
+    Raises:
+        ConfigError: the first that fails, in one sentence.
+    """
+    for config in configs:
+        check_scalars(config)
+    for device in {config.device for config in configs}:
+        check_device(device)
+    for runs_dir in {config.runs_dir for config in configs}:
+        check_runs_dir(runs_dir)
+    for name in {config.algorithm.name for config in configs if config.algorithm.foreign}:
+        sb3.check_installed(name)
+    for logger in {config.logger.name: config for config in configs}.values():
+        loggers.check_available(logger)
+    for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
+        envs.make(env.id, env.backend, 1, env.atari).close()
+
+
+def check_device(device: str) -> None:
+    """Raise a ConfigError for a GPU that the installed torch was not built for.
+
+    Whether there is one, `repro.training.loop.resolve_device` says, at the price of loading torch.
+    """
+    if device == "cuda" and importlib.metadata.version("torch").endswith("+cpu"):
+        raise ConfigError(
+            "device=cuda, but the torch that is installed is built for the CPU only: say "
+            "device=cpu, or install another."
+        )
+
+
+def check_scalars(config: Config) -> None:
+    """Raise a ConfigError unless the objective has the scalars of its YAML, and no others."""
+    if not config.objective:
+        return
+    kind = config.objective["kind"]
+    text = (CONF_DIR / "objective" / f"{kind}.yaml").read_text(encoding="utf-8")
+    expected = [name for name in yaml.safe_load(text) if name != "kind"]
+    has = f"objective.kind={kind} has {' and '.join(expected) or 'no scalars'}"
+    for name in config.objective:
+        if name not in ("kind", *expected):
+            hint = nearest(name, expected)
+            raise ConfigError(f"objective.{name} is not known{hint}: {has}.")
+    for name in expected:
+        if name not in config.objective:
+            raise ConfigError(f"objective.{name} has no value: {has}.")
+
+
+def check_runs_dir(name: str) -> None:
+    """Raise a ConfigError unless runs can be written to a directory, which need not exist yet."""
+    if not name:
+        raise ConfigError("runs_dir has no value: give one, such as runs_dir=runs.")
+    runs_dir = Path(name)
+    existing = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
+    try:
+        # Tried rather than asked: a file system may refuse what the permission bits allow.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+        store.read_sweep(runs_dir)
+    except OSError as error:
+        raise ConfigError(
+            f"runs_dir={runs_dir} cannot be written to ({error.strerror} at {existing}): "
+            "choose another."
+        ) from error
+    except (ValueError, KeyError) as error:
+        raise ConfigError(
+            f"runs_dir={runs_dir} holds a sweep.json that cannot be read: {error}"
+        ) from error

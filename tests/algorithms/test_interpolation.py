@@ -1,0 +1,27 @@
+"""Figure 2's probe: the line from the old to the new parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from repro.algorithms.interpolation import interpolation
+from tests.conftest import Compose, Learners
+
+
+def test_interpolation_passes_through_both_policies(config: Compose, learners: Learners) -> None:
+    ppo = learners(
+        [config("env=hopper", f"seed={seed}", "algorithm.horizon=512") for seed in (0, 1)]
+    )
+    record = ppo.iterate()
+    after = ppo.parameters.flat.clone()
+    rows = {name: np.array(column) for name, column in interpolation(ppo, 1).items()}
+    assert torch.equal(ppo.parameters.flat, after)
+    start, end = np.argmin(np.abs(rows["x"])), np.argmin(np.abs(rows["x"] - 1))
+    assert rows["x"][start] == 0 and abs(rows["x"][end] - 1) < 1e-6
+    for name in ("kl", "l_cpi", "l_clipped_ratio", "l_clip"):
+        assert abs(rows[name][start]) < 1e-6, "advantages have mean 0, and nothing has moved"
+    assert abs(rows["kl"][end] - record.metrics["kl"][1]) < 1e-6
+    assert abs(rows["l_clip"][end] - record.metrics["surrogate"][1]) < 1e-6
+    assert (rows["l_clip"] <= rows["l_cpi"] + 1e-9).all()
+    assert (rows["l_clip"] <= rows["l_clipped_ratio"] + 1e-9).all()

@@ -1,0 +1,173 @@
+"""What runs on a GPU: against the plain torch code, on a CPU as far as that goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from repro.algorithms import ALGORITHMS
+from repro.algorithms.base import Batch, Learners
+from repro.config.schema import Config
+from repro.engines import cuda as gpu
+from repro.engines.native import Buffers
+from repro.envs import make
+from repro.networks.distributions import DiagonalGaussian
+from tests.conftest import Compose
+from tests.helpers import bits, tiny
+
+SMALL = ("engine=torch", "algorithm.horizon=128", "total_timesteps=100000")
+CARTPOLE = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=4", "recipe=ppo2")
+TASKS = [
+    ("env=half_cheetah",),
+    ("env=hopper", "recipe=ppo2", "env.num_envs=2"),  # filter at each step, actions clipped
+    ("env=reacher", "recipe=sb3"),  # no filter, true next observations at time limits
+    ("env=hopper", "algorithm=trpo"),
+    CARTPOLE,
+]
+
+
+def pack(config: Compose, overrides: Sequence[str]) -> list[Config]:
+    return [config(*SMALL, *overrides, f"seed={seed}") for seed in range(3)]
+
+
+def learners(configs: Sequence[Config], device: str) -> Any:
+    env = configs[0].env
+    envs = make(env.id, env.backend, len(configs) * env.num_envs)
+    return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device(device))
+
+
+def act_as_on_a_gpu(pack: Learners) -> None:
+    """All of `gpu.Acting` but what CUDA does: page-locked memory and the graph."""
+    c = pack.collector
+    buffers = Buffers(c._seen.raw, c._seen.inputs, c._noise, c._statistics, c._actions)
+    c._whole_act = gpu.Acting(c.networks, c._seen.normalizer, buffers, c._action_box)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
+def test_acting_equals_the_plain_code(config: Compose, overrides: tuple[str, ...]) -> None:
+    configs = pack(config, overrides)
+    plain, other = learners(configs, "cpu"), learners(configs, "cpu")
+    act_as_on_a_gpu(other)
+    pairs = zip(bits.traces(plain, 3), bits.traces(other, 3), strict=True)
+    for expected, found in pairs:
+        bits.assert_equal_bits(expected, found)
+
+
+def test_what_is_not_recorded_is_called_each_time() -> None:
+    seen: list[float] = []
+    repeated = gpu.Repeated(lambda x: seen.append(float(x)), records=False)
+    for value in (1.0, 2.0, 3.0):
+        repeated(torch.tensor(value))
+    assert seen == [1, 2, 3]
+
+
+# -- with a device ------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+def test_recorded_work_is_done_at_each_call() -> None:
+    total = torch.zeros(2, device="cuda")
+    calls: list[torch.Size] = []
+
+    def add(x: torch.Tensor) -> None:
+        calls.append(x.shape)
+        total.add_(x.sum())
+
+    repeated = gpu.Repeated(add, records=True)
+    for value in range(1, 6):
+        repeated(torch.full((3,), float(value), device="cuda"))
+    repeated(torch.ones(1, device="cuda"))  # of another shape: a last, smaller minibatch
+    assert total.tolist() == [46, 46]
+    assert calls == [(3,), (3,), (1,)], "warmed up, recorded, and once of another shape"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("overrides", [task for task in TASKS if "algorithm=trpo" not in task])
+def test_an_update_equals_the_cpus(config: Compose, overrides: tuple[str, ...]) -> None:
+    configs = pack(config, overrides)
+    cpu, cuda = learners(configs, "cpu"), learners(configs, "cuda")
+    batch = cpu.estimate(cpu.collector.collect(1))
+    cpu._optimize(batch)
+    cuda._optimize(_moved(batch))
+    start = learners(configs, "cpu").parameters.flat
+    assert float((cpu.parameters.flat - start).abs().max()) > 1e-3
+    torch.testing.assert_close(cuda.parameters.flat.cpu(), cpu.parameters.flat, rtol=0, atol=1e-4)
+
+
+def _moved(batch: Batch) -> Batch:
+    old = batch.old
+    assert isinstance(old, tuple)
+    moved = {name: x.cuda() for name, x in vars(batch).items() if name != "old"}
+    return Batch(old=type(old)(*(x.cuda() for x in old)), **moved)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
+def test_graphs_change_no_bit(
+    config: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    configs = pack(config, overrides)
+    recorded = _results(learners(configs, "cuda"))
+    plain = gpu.Repeated.__call__
+    monkeypatch.setattr(gpu.Repeated, "__call__", lambda self, x: self._function(x))
+    assert gpu.Repeated.__call__ is not plain
+    for name, expected in _results(learners(configs, "cuda")).items():
+        np.testing.assert_array_equal(recorded[name], expected, err_msg=name)
+
+
+def _results(pack: Any) -> dict[str, np.ndarray]:
+    rows = [pack.iterate() for _ in range(3)]
+    kept = {f"part {i}": part.flat.cpu().numpy() for i, part in enumerate(pack.parts)}
+    return kept | {f"{row.number} {k}": v for row in rows for k, v in row.metrics.items()}
+
+
+@pytest.mark.gpu
+def test_a_step_waits_for_the_device_once(config: Compose) -> None:
+    own = learners(pack(config, ("env=half_cheetah",)), "cuda")
+    collector = own.collector
+    collector.collect(1)  # warms up and records
+    waits: list[int] = []
+    event = collector._whole_act._done
+    synchronize = event.synchronize
+
+    class Counted:
+        record = event.record
+
+        @staticmethod
+        def synchronize() -> None:
+            waits.append(1)
+            synchronize()
+
+    collector._whole_act._done = Counted
+    torch.cuda.set_sync_debug_mode("error")  # what waits unasked is an error
+    try:
+        for t in range(3):
+            collector._act(t)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(waits) == 3
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_resumes_to_the_last_bit(tmp_path: Path) -> None:
+    line = "env=half_cheetah device=cuda"
+    whole, torn = tiny.tiny(tmp_path / "whole", line), tiny.tiny(tmp_path / "torn", line)
+    tiny.train([whole])
+    tiny.train([torn], 2, 4)
+    tiny.assert_same(tiny.result(tiny.directory(torn)), tiny.result(tiny.directory(whole)))
+
+
+@pytest.mark.gpu
+def test_a_pack_on_a_gpu_equals_its_members_alone(config: Compose) -> None:
+    configs = pack(config, ("env=half_cheetah",))
+    together = learners(configs, "cuda")
+    rollout = together.collector.collect(1)
+    assert isinstance(rollout.old, DiagonalGaussian)
+    for p, own in enumerate(configs):
+        alone = learners([own], "cuda").collector.collect(1)
+        torch.testing.assert_close(rollout.old.mean[p, :8], alone.old.mean[0, :8])

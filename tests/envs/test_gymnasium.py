@@ -1,0 +1,188 @@
+"""The adapter for any registered id against Gymnasium's environments stepped alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+import repro.envs
+from repro.envs.gymnasium import GymnasiumVectorEnv
+from repro.errors import ConfigError
+from tests.helpers.states import through_files
+
+FLAT = Box(-1, 1, (2,))
+
+
+class Bare(gymnasium.Env[Any, Any]):
+    """An environment with the given spaces and nothing else."""
+
+    def __init__(self, **spaces: Space[Any]) -> None:
+        self.observation_space = spaces.get("observation_space", FLAT)
+        self.action_space = spaces.get("action_space", FLAT)
+
+
+@pytest.fixture
+def bare_id() -> Iterator[str]:
+    gymnasium.register("ReproBare-v0", Bare)
+    yield "ReproBare-v0"
+    del gymnasium.registry["ReproBare-v0"]
+
+
+@pytest.mark.parametrize(
+    ("env_id", "steps"),
+    [("CartPole-v1", 400), ("Pendulum-v1", 410), ("MountainCar-v0", 210), ("Acrobot-v1", 60)],
+)
+def test_equal_to_environments_stepped_alone(env_id: str, steps: int) -> None:
+    seeds = [4, 9, 9]
+    env = repro.envs.make(env_id, "gymnasium", 3)
+    solo = [gymnasium.make(env_id) for _ in seeds]
+    rng = np.random.default_rng(0)
+    found = env.reset(seed=seeds)[0]
+    assert found.dtype == np.float64
+    alone = [one.reset(seed=seed)[0] for one, seed in zip(solo, seeds, strict=True)]
+    assert np.array_equal(found, alone)
+    ends = 0
+    for _ in range(steps):
+        space = env.single_action_space
+        if isinstance(space, Discrete):
+            actions = rng.integers(space.n, size=3)
+        else:
+            actions = rng.standard_normal((3, *(space.shape or ()))).astype(np.float32)
+        observations, rewards, terminated, truncated, infos = env.step(actions)
+        assert ("final_obs" in infos) == bool((terminated | truncated).any())
+        for i, one in enumerate(solo):
+            last, reward, ended, cut, _ = one.step(actions[i])
+            if ended or cut:
+                ends += 1
+                assert infos["_final_obs"][i]
+                assert infos["final_obs"].dtype == np.float64
+                assert np.array_equal(infos["final_obs"][i], last)
+                last = one.reset()[0]
+            assert np.array_equal(observations[i], last)
+            assert rewards[i] == reward
+            assert (terminated[i], truncated[i]) == (ended, cut)
+    assert ends >= (0 if env_id == "Acrobot-v1" else 3)
+
+
+def test_seeds_as_in_gymnasium() -> None:
+    env = GymnasiumVectorEnv("CartPole-v1", 2)
+    by_int = env.reset(seed=6)[0].copy()
+    assert np.array_equal(by_int, env.reset(seed=[6, 7])[0])
+    later = env.reset()[0].copy()
+    assert not np.array_equal(by_int, later)
+    env.reset(seed=6)
+    assert np.array_equal(env.reset(seed=[None, None])[0], later)
+    with pytest.raises(ConfigError, match="got 1 seeds for 2 environments"):
+        env.reset(seed=[1])
+
+
+def test_observations_are_one_reused_array_within_the_declared_space() -> None:
+    env = GymnasiumVectorEnv("CartPole-v1", 2)
+    first = env.reset(seed=0)[0]
+    assert env.observation_space.contains(first)
+    copy = first.copy()
+    second = env.step(np.array([0, 1]))[0]
+    assert first is second is env.observations
+    assert not np.array_equal(copy, second)
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+
+@pytest.mark.parametrize(
+    ("spaces", "message"),
+    [
+        ({"observation_space": Discrete(5)}, "observation space Discrete"),
+        ({"observation_space": Box(0, 255, (4, 4), np.uint8)}, "observation space Box"),
+        ({"observation_space": Dict({"x": FLAT})}, "observation space Dict"),
+        ({"action_space": MultiBinary(3)}, "action space MultiBinary"),
+        ({"action_space": Box(-1, 1, (2, 2))}, "action space Box"),
+    ],
+)
+def test_other_spaces_are_refused(
+    spaces: dict[str, Space[Any]], message: str, bare_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gymnasium.registry[bare_id], "kwargs", spaces)
+    with pytest.raises(ConfigError, match=f"{bare_id} has {message}.*supports only") as caught:
+        GymnasiumVectorEnv(bare_id, 1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("CartPol-v1", "did you mean CartPole-v1"),
+        ("Pendulum-v0", "did you mean Pendulum-v1"),
+        ("CartPole-v7", "did you mean CartPole-v"),
+        ("Nowhere/Nothing-v0", "Namespace Nowhere not found"),
+        ("no such name", "has no environment 'no such name'"),
+        ("HalfCheetah-v2", "cannot be imported.*moved to the gymnasium-robotics"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
+def test_an_unknown_id_is_refused_in_one_sentence(env_id: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        GymnasiumVectorEnv(env_id, 1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("original", "message"),
+    [
+        (
+            'Box2D is not installed, run `pip install swig` then `pip install "gymnasium[box2d]"`',
+            r'needs a package that is missing: pip install "gymnasium\[box2d\]"',
+        ),
+        ("get it from example.org", "missing: get it from example.org"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    original: str, message: str, bare_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise gymnasium.error.DependencyNotInstalled(original)
+
+    monkeypatch.setattr(gymnasium.registry[bare_id], "entry_point", fail)
+    with pytest.raises(ConfigError, match=message):
+        GymnasiumVectorEnv(bare_id, 1)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", "Acrobot-v1", "MountainCarContinuous-v0", "Pendulum-v1"]
+)
+def test_a_restored_environment_goes_on_bit_for_bit(env_id: str) -> None:
+    original, restored = GymnasiumVectorEnv(env_id, 3), GymnasiumVectorEnv(env_id, 5)
+    original.reset(seed=1)
+    restored.reset(seed=2)
+    actions = batch_space(original.single_action_space, 3)
+    actions.seed(0)
+    for _ in range(150):
+        original.step(actions.sample())
+    restored.set_state(through_files(original.state()), slice(1, 4))
+    np.testing.assert_array_equal(restored.observations[1:4], original.observations)
+    for _ in range(250):
+        action = actions.sample()
+        expected = original.step(action)
+        found = restored.step(np.concatenate([action[:1], action, action[:1]]))
+        for ours, theirs in zip(found[:4], expected[:4], strict=True):
+            np.testing.assert_array_equal(ours[1:4], theirs)
+
+
+def test_close_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = GymnasiumVectorEnv("CartPole-v1", 2)
+    closed: list[object] = []
+    monkeypatch.setattr(gymnasium.Wrapper, "close", lambda self: closed.append(self))
+    env.close()
+    assert len(closed) == 2
+
+
+def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(ConfigError, match="num_envs is 0"):
+        GymnasiumVectorEnv("CartPole-v1", 0)
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        GymnasiumVectorEnv("CartPole-v1", 1).step(np.array([0]))

@@ -1,0 +1,219 @@
+"""`python -m repro.watch`: real videos where there is something to draw with, of real episodes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from repro import evaluate, watch
+from repro.errors import ConfigError
+from repro.evaluation import film as filming
+from repro.runs import store
+from repro.runs.finished import FinishedRun
+from tests.helpers.cli import ROOT, environment
+from tests.helpers.finished_runs import finish, single
+
+CARTPOLE = "env=gymnasium env.id=CartPole-v1 recipe=sb3"
+
+
+@pytest.fixture(scope="module")
+def runs_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def hopper(runs_dir: Path) -> FinishedRun:
+    return finish(runs_dir, "env=hopper")
+
+
+@pytest.fixture(scope="module")
+def cartpole(runs_dir: Path) -> FinishedRun:
+    return finish(runs_dir, CARTPOLE)
+
+
+@pytest.fixture
+def gl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something that MuJoCo can draw with; the test is skipped where there is nothing."""
+    pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.setenv(filming.GL, "")  # so that what is chosen is forgotten
+    monkeypatch.delenv(filming.GL)
+    try:
+        filming.choose_gl()
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def decode(path: Path) -> tuple[dict[str, Any], list[Any]]:
+    """What a player would see: facts and pictures."""
+    import imageio_ffmpeg
+
+    reader = imageio_ffmpeg.read_frames(str(path))
+    facts = next(reader)
+    width, height = facts["size"]
+    pictures = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+    return facts, pictures
+
+
+def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = watch.run([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+# -- what is played ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize(
+    "line", ["env=hopper", "env=reacher recipe=cleanrl", "env=hopper algorithm=cem", CARTPOLE]
+)
+def test_the_episodes_are_those_of_an_evaluation_to_the_last_bit(
+    runs_dir: Path, line: str, deterministic: bool
+) -> None:
+    run = finish(runs_dir, line)
+    done = evaluate.evaluate(run, 4, 9, deterministic, num_envs=3)
+    seen: list[int] = []
+    env = single(run.config.env.id)
+    watched = watch.watch(run, env, 4, 9, deterministic, seen.append)
+    assert [episode.total for episode in watched] == done.returns.tolist()
+    assert [episode.length for episode in watched] == done.lengths.tolist()
+    assert seen == [step for episode in watched for step in range(episode.length + 1)]
+
+
+# -- what is drawn -------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("gl")
+def test_a_video_of_a_mujoco_task(
+    hopper: FinishedRun, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    size = ("--width", "97", "--height", "64")
+    out = tmp_path / "hop.mp4"
+    code, said, wrong = show(capsys, hopper.directory, "--episodes", 2, "--out", out, *size)
+    assert (code, wrong) == (0, "")
+    done = evaluate.evaluate(hopper, 2)
+    lines = [
+        f"episode {number}: return {total:,.2f} in {length} steps"
+        for number, (total, length) in enumerate(zip(done.returns, done.lengths, strict=True), 1)
+    ]
+    assert said.splitlines() == [*lines, f"done: {out}"]
+    facts, pictures = decode(out)
+    assert facts["size"] == (96, 64) and facts["codec"] == "h264"
+    assert facts["fps"] == pytest.approx(125 / 3, rel=1e-3)  # one in three of Hopper's 125 a second
+    assert len(pictures) == sum(length // 3 + 1 for length in done.lengths)
+    assert list(tmp_path.iterdir()) == [out]
+
+    env = filming.make("Hopper-v4", 97, 64)
+    drawn: list[Any] = []
+    watch.watch(hopper, env, 1, 0, False, lambda step: drawn.append(filming.picture(env)))
+    env.close()
+    drawn = [drawn[0], drawn[done.lengths[0] // 3 * 3]]
+    shown = [pictures[0], pictures[done.lengths[0] // 3]]
+    away = [[np.abs(a.astype(int) - b[:, :96]).mean() for b in drawn] for a in shown]
+    assert max(away[0][0], away[1][1]) < 5  # what compression costs
+    assert away[0][0] < away[0][1] and away[1][1] < away[1][0]  # and it has moved
+
+
+def test_a_video_of_a_task_that_pygame_draws(
+    cartpole: FinishedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("pygame")
+    code, said, wrong = show(capsys, cartpole.directory, "--deterministic")
+    assert (code, wrong) == (0, "")
+    (length,) = evaluate.evaluate(cartpole, 1, deterministic=True).lengths
+    facts, pictures = decode(cartpole.directory / "video.mp4")
+    assert facts["size"] == (600, 400) and facts["fps"] == 50
+    assert len(pictures) == length + 1 and f" in {length} steps" in said
+
+
+def test_a_film_that_is_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    out = tmp_path / "x.mp4"
+    out.write_text("before")
+    with pytest.raises(RuntimeError, match="cut"), filming.Film(out, 25) as film:
+        film.add(np.zeros((16, 16, 3), np.uint8))
+        raise RuntimeError("cut")
+    assert list(tmp_path.iterdir()) == [out] and out.read_text() == "before"
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def test_where_there_is_nothing_to_draw_with(
+    hopper: FinishedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.delenv(filming.GL, raising=False)
+    monkeypatch.setattr(filming, "OFF_SCREEN", ("no", "none"))
+    assert show(capsys, hopper.directory) == (
+        2,
+        "",
+        "MuJoCo finds no OpenGL to draw with off-screen: apt install libegl1 libgl1-mesa-dri (or "
+        "libosmesa6).\n",
+    )
+
+
+def test_a_choice_that_does_not_work_here_is_obeyed_and_told(hopper: FinishedRun) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    done = subprocess.run(
+        [sys.executable, "-m", "repro.watch", str(hopper.directory)],
+        env=environment() | {filming.GL: "nonsense"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "MuJoCo cannot draw with MUJOCO_GL=nonsense here: unset it, or" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("RUN --out x.gif", "--out x.gif must end in .mp4."),
+        ("RUN --out nowhere/x.mp4", "--out nowhere/x.mp4: there is no directory nowhere"),
+        ("RUN --width 100", "CartPole-v1 does not take --width: leave it out."),
+        ("RUN --height 4097", "argument --height: 4097 must be a whole number of 16 or more and"),
+        ("RUN --episodes 0", "argument --episodes: 0 must be"),
+        ("RUN RUN", "unrecognized arguments"),
+        ("nowhere", "nowhere is not a directory"),
+    ],
+)
+def test_wrong_arguments(
+    cartpole: FinishedRun,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: str,
+    sentence: str,
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    monkeypatch.chdir(tmp_path)
+    code, said, wrong = show(capsys, *arguments.replace("RUN", str(cartpole.directory)).split())
+    assert code == 2 and not said and sentence in wrong and wrong.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_cannot_be_drawn(
+    runs_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    run = finish(runs_dir, "env=gymnasium env.id=tests.helpers.tasks:Walk-v0")
+    code, said, wrong = show(capsys, run.directory, "--out", tmp_path / "x.mp4")
+    assert code == 2 and not said and "Walk-v0 cannot be drawn" in wrong, wrong
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_not_done(
+    runs_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = finish(tmp_path, "env=reacher")
+    store.write_json(run.directory / "run.json", run.info | {"status": store.RUNNING})
+    code, _, wrong = show(capsys, run.directory)
+    assert code == 2 and "is RUNNING, not DONE" in wrong

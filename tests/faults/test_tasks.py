@@ -1,0 +1,215 @@
+"""F8 and F9: a task that breaks, hangs or returns nonsense ends its own run, which says where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro.config.schema import Config
+from repro.learning.parameters import Streams
+from repro.runs import archive, checkpoint, store
+from repro.training import pack as session
+from tests.helpers.tiny import assert_same, directory, result, tiny
+
+MEMBERS = (0, 1, 2)
+RARELY = "checkpoint.every_seconds=1000"  # what a failure needs is saved all the same
+
+
+def pack(place: Path, task: str, more: str = "") -> list[Config]:
+    line = f"env=gymnasium env.id=tests.helpers.tasks:{task}-v0 recipe=ppo2 {more} {RARELY}"
+    return [tiny(place, f"{line} seed={seed}") for seed in MEMBERS]
+
+
+def assert_finite(run: Path) -> int:
+    """Every checkpoint that is there holds numbers only; which is the newest."""
+    for saved in checkpoint.load_whole(run, pytest.fail).values():
+        archive.check_finite(archive.flatten(saved.state)[0])
+    return checkpoint.iterations(run)[0]
+
+
+Golden = Callable[..., list[Config]]
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Golden:
+    """The same runs where the fault never happens; from now on it happens once."""
+    marker = tmp_path / "happened"
+
+    def train(task: str, more: str = "") -> list[Config]:
+        monkeypatch.setenv("FAULT_ONCE", str(marker))
+        marker.touch()
+        configs = pack(tmp_path / "golden", task, more)
+        assert {outcome.status for outcome in session.run_pack(configs)} == {store.DONE}
+        marker.unlink()
+        return configs
+
+    return train
+
+
+def assert_only_one_failed(configs: list[Config], golden: list[Config], which: int = 0) -> str:
+    """The others are as if nothing had happened, and then so is that one; what it said."""
+    outcomes = session.run_pack(configs)
+    assert [outcome.status for outcome in outcomes] == [
+        store.FAILED if p == which else store.DONE for p in MEMBERS
+    ]
+    said = outcomes[which].error
+    assert said is not None and said.startswith(configs[which].run_id)
+    assert store.read_run(directory(configs[which]))["error"] == said
+    session.run_pack([configs[which]])
+    for ours, theirs in zip(configs, golden, strict=True):
+        assert_same(result(directory(ours)), result(directory(theirs)))
+    return said
+
+
+# -- F8: tasks that raise -------------------------------------------------------------------------
+
+
+def test_f8_a_task_that_raises_once(tmp_path: Path, undisturbed: Golden) -> None:
+    golden = undisturbed("Raises", "env.num_envs=2 algorithm.horizon=16")
+    configs = pack(tmp_path / "here", "Raises", "env.num_envs=2 algorithm.horizon=16")
+    said = assert_only_one_failed(configs, golden)
+    seed = Streams(0).env_seeds(2)[0]
+    assert re.fullmatch(
+        rf"{configs[0].run_id} failed in iteration 5: environment 0 of 2 \(seed {seed}\): its step "
+        r"with action [01] failed with RuntimeError: the simulator broke, in step 70",
+        said,
+    )
+    history = [store.read_run(directory(config))["resumed"] for config in configs]
+    assert [[each["iteration"] for each in entries] for entries in history] == [[4], [4], [4]]
+
+
+def test_f8_the_log_has_the_traceback_and_how_to_see_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a task that always raises, in two of three runs: by the parity of their seeds."""
+    parities = [Streams(seed).env_seeds(1)[0] % 2 for seed in MEMBERS]
+    assert sorted(parities) == [0, 1, 1]
+    monkeypatch.setenv("FAULT_PARITY", "1")
+    configs = pack(tmp_path, "AlwaysRaises")
+    for _ in range(2):  # the same again
+        outcomes = session.run_pack(configs)
+        for config, outcome, parity in zip(configs, outcomes, parities, strict=True):
+            run = directory(config)
+            if not parity:
+                assert store.read_run(run)["status"] == store.DONE
+                assert not (run / "error.log").exists()
+                continue
+            assert outcome.status == store.FAILED and assert_finite(run) == 2
+            log = (run / "error.log").read_text()
+            assert log.startswith(
+                f"{outcome.error}.\nIt goes on from the checkpoint of iteration 2"
+            )
+            assert f"python -m repro.again {run}\n" in log
+            assert log.endswith("in step 70\n") and "line" in log
+            assert 'tasks.py", line' in log and "RuntimeError: the simulator is broken\n" in log
+
+
+@pytest.mark.parametrize("after", [0, 60])
+def test_f8_a_task_that_raises_in_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Golden, after: int
+) -> None:
+    monkeypatch.setenv("FAULT_STEP", str(after))
+    golden = undisturbed("RaisesInReset")
+    configs = pack(tmp_path / "here", "RaisesInReset")
+    # Whose episode is the first to end after 60 steps hangs on the seeds.
+    said = assert_only_one_failed(configs, golden, which=2 if after else 0)
+    assert "RuntimeError: no room for another episode" in said and "environment 0 of 1" in said
+    assert ("failed before its first step" in said) == (after == 0)
+    assert "its reset" in said
+
+
+def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
+    """Not always the first: the last learner's second environment."""
+    configs = pack(tmp_path, "Raises", "env.num_envs=2 algorithm.horizon=16")
+    training = session.Training(configs)
+    for env in training._algorithm.collector.envs._envs.envs[:5]:
+        env.unwrapped.steps = -1000
+    with pytest.raises(
+        session.TaskError, match=r"environment 1 of 2 \(seed \d+\): its step"
+    ) as caught:
+        list(training)
+    assert caught.value.index == 2
+
+
+# -- F9: what is no observation and no reward -----------------------------------------------------
+
+NOT_FINITE = {
+    "NotANumber": "observation[0]",
+    "Endless": "observation[0]",
+    "Priceless": "reward",
+    "Worthless": "reward",
+}
+
+
+@pytest.mark.parametrize("task", NOT_FINITE)
+def test_f9_a_task_that_returns_no_number(tmp_path: Path, undisturbed: Golden, task: str) -> None:
+    golden = undisturbed(task)
+    configs = pack(tmp_path / "here", task)
+    run, seed = directory(configs[0]), Streams(0).env_seeds(1)[0]
+    outcomes = session.run_pack(configs)
+    assert [outcome.status for outcome in outcomes] == [store.FAILED, store.DONE, store.DONE]
+    assert outcomes[0].error == (
+        f"{configs[0].run_id} failed in iteration 3: environment 0 of 1 (seed {seed}) returned a "
+        f"value that is not finite in step 70: its {NOT_FINITE[task]}"
+    )
+    # Parameters are those of the last good iteration, which is also what it goes on from.
+    assert store.read_run(run)["failed_iteration"] == 3 and assert_finite(run) == 2
+    assert_last_good(run)
+    session.run_pack(configs[:1])
+    for ours, theirs in zip(configs, golden, strict=True):
+        assert_same(result(directory(ours)), result(directory(theirs)))
+
+
+def assert_last_good(run: Path) -> None:
+    """The weights that a failed run leaves are its checkpoint's."""
+    saved = checkpoint.load(run, 2).state["parameters"]["0"]
+    kept = np.concatenate([np.ravel(leaf) for leaf in archive.flatten(saved)[0].values()])
+    weights = [
+        array
+        for name, array in store.read_parameters(run).items()
+        if not name.startswith(("observations.", "rewards."))
+    ]
+    assert len(weights) > 8 and all(np.isin(array, kept).all() for array in weights)
+
+
+def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path) -> None:
+    """What only the value of a truncated episode hangs on."""
+    configs = pack(tmp_path, "CutShort", "recipe.time_limit=bootstrap")
+    outcomes = session.run_pack(configs)
+    for config, outcome in zip(configs, outcomes, strict=True):
+        assert outcome.status == store.FAILED and assert_finite(directory(config)) == 2
+        assert outcome.error.endswith("not finite in step 70: its last observation[0]")
+
+
+MALFORMED = {
+    "Misshapen": "an observation of shape (3,) where the task declares Box",
+    "Wordy": "an observation of type <U5 where the task declares Box",
+    "Twofold": "what it returned: ValueError: setting an array element with a sequence",
+}
+
+
+@pytest.mark.parametrize("task", MALFORMED)
+def test_f9_what_has_another_form(tmp_path: Path, undisturbed: Golden, task: str) -> None:
+    golden = undisturbed(task)
+    configs = pack(tmp_path / "here", task)
+    said = assert_only_one_failed(configs, golden)
+    assert MALFORMED[task] in said and "failed in iteration 3: environment 0 of 1 (seed" in said
+    assert said.endswith("in step 70")
+
+
+def test_f9_an_observation_outside_of_its_space_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its bounds are not used by anything, so that the run goes on."""
+    configs = pack(tmp_path, "Outside")
+    assert {outcome.status for outcome in session.run_pack(configs)} == {store.DONE}
+    told = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"{configs[0].run_id}: environment 0 of 1 \(seed \d+\) returned "
+        r"observation\[1\] = 1.[6-9], outside of \[0, 1.5\], which its task declares.\n",
+        told,
+    )

@@ -1,0 +1,58 @@
+"""Sweeps whose training is left out, and what sweeps leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro import __main__ as command
+from repro.config.schema import Config
+from repro.runs import store
+from repro.sweeps import packs, sweep
+from repro.training.pack import Outcome
+
+
+def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Config]:
+    """What a sweep would train."""
+    seen: list[Config] = []
+
+    def train(configs: Sequence[Config], *_: object) -> list[sweep.End]:
+        seen.extend(configs)
+        done = [Outcome(config.run_id, Path(), store.DONE, None) for config in configs]
+        return [sweep.End(outcome, 0) for outcome in done]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "expect", lambda configs: None)
+        patch.setattr(sweep, "train", train)
+        assert command.run(["-m", *arguments]) == 0
+    return seen
+
+
+def untrained(plan: Sequence[packs.Pack]) -> list[list[Outcome]]:
+    """What `workers.run_packs` returns, without training anything."""
+    return [
+        [
+            Outcome(config.run_id, Path(config.runs_dir) / config.run_id, store.DONE, None)
+            for config in pack.configs
+        ]
+        for pack in plan
+    ]
+
+
+def assert_equal_results(here: Path, there: Path) -> None:
+    """The same runs with the same bits, but for columns of wall-clock time."""
+    names = [directory.name for directory in store.run_directories(there)]
+    assert names == [directory.name for directory in store.run_directories(here)]
+    for name in names:
+        ours, theirs = here / name, there / name
+        for table in ("episodes.parquet", "progress.parquet"):
+            one, other = store.read_table(ours / table), store.read_table(theirs / table)
+            kept = [column for column in other if not column.startswith("time_")]
+            assert one[kept].equals(other[kept]), (name, table)
+        parameters, expected = store.read_parameters(ours), store.read_parameters(theirs)
+        assert parameters.keys() == expected.keys()
+        assert store.read_run(ours)["digest"] == store.read_run(theirs)["digest"] is not None
+        assert all(np.array_equal(parameters[key], expected[key]) for key in expected)

@@ -1,0 +1,185 @@
+"""The progress bar: sparse off a terminal, live on one, and never a reason to fail."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from repro import console
+from repro.console import ProgressBar, clock, say
+from tests.helpers.cli import ROOT
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(console.time, "monotonic", lambda: self.now)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Broken(io.StringIO):
+    """Its reader has gone after a few writes."""
+
+    def __init__(self, writes: int, terminal: bool = False) -> None:
+        super().__init__()
+        self.left, self.terminal = writes, terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_lines_are_sparse_off_a_terminal(passing: Clock) -> None:
+    stream = io.StringIO()
+    with ProgressBar(3, 1000, stream=stream) as bar:
+        for steps in range(1, 1001):
+            passing.now += 0.01
+            bar.update(steps, runs=3 * (steps == 1000))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 11  # the start and every tenth
+    assert lines[0] == "runs 0/3  steps 0/1,000 (0%)  0 steps/s"
+    assert lines[5] == "runs 0/3  steps 500/1,000 (50%)  100 steps/s  0:05 left"
+    assert lines[-1].startswith("runs 3/3  steps 1,000/1,000 (100%)")
+
+
+def test_a_slow_sweep_says_something_each_minute(passing: Clock) -> None:
+    stream = io.StringIO()
+    with ProgressBar(1, 1_000_000, stream=stream) as bar:
+        for second in range(1, 601):
+            passing.now += 1
+            bar.update(second)
+    assert 11 <= len(stream.getvalue().splitlines()) <= 12
+
+
+def test_nothing_is_said_twice(passing: Clock) -> None:
+    stream = io.StringIO()
+    with ProgressBar(1, 10, stream=stream):
+        pass
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_silence(passing: Clock) -> None:
+    for stream in (io.StringIO(), Terminal()):
+        with ProgressBar(1, 10, enabled=False, stream=stream) as bar:
+            bar.update(10, 1)
+        assert not stream.getvalue()
+
+
+def test_the_speed_is_a_recent_one(passing: Clock) -> None:
+    bar = ProgressBar(1, 10_000, stream=io.StringIO())
+    with bar:
+        for speed in (1, 50):
+            for _ in range(60):
+                passing.now += 1
+                bar.update(bar._now[0] + speed)
+    assert "50 steps/s" in bar.text()
+    assert bar.text().endswith(f"{clock((10_000 - 60 * 51) / 50)} left")
+
+
+def test_failures_are_counted() -> None:
+    bar = ProgressBar(3, 10, enabled=False)
+    with bar:
+        bar.update(5, runs=2, failed=1)
+    assert bar.text().startswith("runs 2/3 (1 failed)  steps 5/10 (50%)")
+
+
+def test_a_terminal_gets_one_live_line(passing: Clock) -> None:
+    stream = Terminal()
+    with ProgressBar(2, 1000, stream=stream) as bar:
+        for steps in range(1, 1001):
+            passing.now += 0.01
+            bar.update(steps, runs=2 * (steps == 1000))
+    text = stream.getvalue()
+    frames = re.findall(r"steps ([\d,]+)/1,000", text)
+    assert 40 <= len(frames) <= 60  # five a second
+    assert frames[0] == "0" and frames[-1] == "1,000"
+    assert text.count("\n") <= 2, "the frames replace each other"
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "the cursor comes back"
+
+
+def test_the_cursor_comes_back_after_an_error() -> None:
+    stream = Terminal()
+    with pytest.raises(RuntimeError), ProgressBar(2, 1000, stream=stream):
+        raise RuntimeError
+    assert "\x1b[?25h" in stream.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("writes", [0, 1, 5])
+def test_a_reader_that_has_gone_stops_nothing(terminal: bool, writes: int) -> None:
+    stream = Broken(writes, terminal)
+    with ProgressBar(1, 10, stream=stream) as bar:
+        for steps in range(11):
+            bar.update(steps)
+    say("the end", stream)
+    assert bar._now == (10, 0, 0)
+
+
+def test_a_closed_stream_stops_nothing() -> None:
+    stream = io.StringIO()
+    stream.close()
+    with ProgressBar(1, 10, stream=stream) as bar:
+        bar.update(10)
+    say("the end", stream)
+
+
+def test_no_stdout_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with ProgressBar(1, 10) as bar:
+        bar.update(10)
+    say("the end")
+
+
+def test_an_ascii_stdout_gets_what_it_can_show() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    say("ε = 0.2", stream)
+    assert raw.getvalue() == b"? = 0.2\n"
+
+
+def test_times() -> None:
+    assert [clock(s) for s in (0, 59.6, 61, 3600, 360_000)] == [
+        "0:00",
+        "1:00",
+        "1:01",
+        "1:00:00",
+        "100:00:00",
+    ]
+
+
+@pytest.mark.parametrize("last", ["", "say('the end')"])
+def test_a_closed_pipe_leaves_the_exit_code_alone(last: str) -> None:
+    """`python -m repro ... | head -1`, in small: Python's own last flush must not fail either."""
+    script = (
+        "from repro.console import ProgressBar, say\n"
+        "with ProgressBar(1, 100_000) as bar:\n"
+        f"    for step in range(100_000): bar.update(step)\n{last}\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=write, stderr=subprocess.PIPE, cwd=ROOT, check=False
+    )
+    os.close(write)
+    assert done.returncode == 0 and not done.stderr
