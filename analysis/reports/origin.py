@@ -184,7 +184,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=BENCH,
         metavar="FILE",
-        help="file of python -m repro.bench.speed with SB3's speed (default: results/speed/tasks.json)",
+        help="file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`speed`: files of `python -m repro.bench.speed` as a table and a figure, against the physics floor."""
+"""`speed`: files of `python -m repro.bench` as a table and a figure, against the physics floor."""
 
 from __future__ import annotations
 

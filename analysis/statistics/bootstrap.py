@@ -3,10 +3,10 @@
 The bootstrap is stratified: seeds are resampled within each (task, setting), never across. Each
 replicate's deviation from a stratum's mean is widened by sqrt(n / (n - 1)), the rescaling bootstrap
 of Rao and Wu (1988): resampling n values reproduces only (n - 1) / n of the variance of their mean,
-which at the paper's 3 seeds is two thirds of it. For normal data (`tests/analysis/statistics/test_bootstrap.py`
-measures it), a nominal 95 % interval of 7 strata of 3 runs covers the truth about 93 % of the time,
-without the widening 87 %. For a single stratum of 3 runs no bootstrap can hold its promise: about
-80 %, without the widening 75 %.
+which at the paper's 3 seeds is two thirds of it. For normal data (measured in
+`tests/analysis/statistics/test_bootstrap.py`), a nominal 95 % interval of 7 strata of 3 runs covers
+the truth about 93 % of the time, without the widening 87 %. For a single stratum of 3 runs no
+bootstrap can hold its promise: about 80 %, without the widening 75 %.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from repro.config.algorithms import A2CSettings
 from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
-from repro.learning.parameters import RMSProp, clip_gradient, gradient_norm
+from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
 from repro.networks.distributions import Distribution
 from repro.rollouts.collector import Rollout
 

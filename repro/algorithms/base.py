@@ -33,7 +33,8 @@ from repro.config.schema import Config
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.parameters import StackedParameters, Streams
+from repro.learning.parameters import StackedParameters
+from repro.learning.streams import Streams
 from repro.networks.cnn import CNNActorCritic
 from repro.networks.distributions import Categorical, Distribution
 from repro.networks.frames import Inputs
@@ -377,7 +378,7 @@ def mean(x: Tensor) -> Array:
 
 
 def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
-    """Step size -> those of `learners` that take it, for `population.Adam`."""
+    """Step size -> those of `learners` that take it, for `optimizers.Adam`."""
     rates, groups = list(rates), dict[float, list[int]]()
     for p in learners:
         groups.setdefault(float(rates[p]), []).append(p)

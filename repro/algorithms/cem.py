@@ -25,15 +25,17 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.base import Learners, Metrics
-from repro.algorithms.iteration import Episodes
 from repro.config.algorithms import CEMSettings
 from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
-from repro.learning.parameters import StackedParameters, Streams
+from repro.learning.parameters import StackedParameters
+from repro.learning.streams import Streams
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
-from repro.networks.mlp import Array, Bound, MLPActorCritic
+from repro.networks.initialization import Array
+from repro.networks.mlp import Bound, MLPActorCritic
 from repro.rollouts.collector import Collector, Rollout
+from repro.rollouts.episodes import Episodes
 
 
 class CEM(Learners):

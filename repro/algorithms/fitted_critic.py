@@ -12,7 +12,7 @@ from repro.algorithms.base import Batch, Learners
 from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
-from repro.learning.parameters import Adam
+from repro.learning.optimizers import Adam
 
 ACTOR = ("actor.", "policy.", "log_std")
 CRITIC = ("critic.", "value.")

@@ -25,8 +25,8 @@ from repro.algorithms.base import Array, Batch, Learners, Metrics, by_rate, mean
 from repro.config.schema import Config
 from repro.engines import cuda, native
 from repro.envs.vector import VectorEnv
-from repro.learning import objectives
-from repro.learning.parameters import Adam, clip_gradient, gradient_norm
+from repro.learning import objectives, packed_objectives
+from repro.learning.optimizers import Adam, clip_gradient, gradient_norm
 from repro.networks.distributions import DiagonalGaussian
 from repro.networks.frames import FrameStacks
 from repro.networks.mlp import Bound
@@ -47,7 +47,7 @@ class PPO(Learners):
         """
         super().__init__(configs, envs, device)
         self.adam = Adam(self.parameters.flat, self.recipe.adam_epsilon)
-        self.surrogate = objectives.PackedSurrogate([c.objective for c in configs], device)
+        self.surrogate = packed_objectives.PackedSurrogate([c.objective for c in configs], device)
         self.beta = self.surrogate.column("beta")
         self.target_kl = self.surrogate.column("target_kl")
         self.value_coef = self.column("value_coef")[:, None]

@@ -25,7 +25,8 @@ from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
-from repro.learning.parameters import StackedParameters, gradient_norm
+from repro.learning.optimizers import gradient_norm
+from repro.learning.parameters import StackedParameters
 from repro.rollouts.collector import Rollout
 
 Product = Callable[[Tensor], Tensor]  # v -> F v, [P, n] each

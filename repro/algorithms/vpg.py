@@ -26,7 +26,7 @@ from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.parameters import Adam, gradient_norm
+from repro.learning.optimizers import Adam, gradient_norm
 from repro.rollouts.collector import Rollout
 
 # Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.

@@ -1,7 +1,6 @@
 """From a game's frames to what its learner sees: what each switch may be, and what goes with it.
 
-`conf/env/atari.yaml` has their values and sources, `repro.envs.atari.vector` does what they say. This
-module imports no torch.
+`conf/env/atari.yaml` has their values and sources, `repro.envs.atari` does what they say.
 """
 
 from __future__ import annotations

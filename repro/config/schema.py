@@ -17,10 +17,25 @@ from typing import Any
 from omegaconf import MISSING
 
 from repro.config.atari import AtariConfig
-from repro.runs.schema import PLACEMENT
 
 CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
 
+# Keys of a configuration that say where a run is put and watched: no part of what it computes, so
+# none of its hash. `budget` and `experiment` name choices that show in other keys.
+PLACEMENT = (
+    "runs_dir",
+    "logger",
+    "device",
+    "engine",
+    "budget",
+    "experiment",
+    "progress",
+    "profile",
+    "checkpoint",
+    "resume",
+    "retry_failed",
+    "stall_timeout",
+)
 # Members of one pack may differ in these and in nothing else that matters to a result.
 BATCHABLE = (
     "seed",

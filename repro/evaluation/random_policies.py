@@ -7,7 +7,7 @@ the random policy is, so three are measured:
 - `gaussian`: a unit Gaussian, not clipped, so the control cost sees the whole of it;
 - `gaussian_clipped`: a unit Gaussian clipped to the action box.
 
-    python -m repro.evaluation.random_policies --episodes 200 --out results/reference/random_policies.csv
+    python -m repro.evaluation.random_policies --episodes 200 --out random_policies.csv
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from repro.config.schema import PolicyConfig, RecipeConfig
 from repro.errors import ConfigError
 from repro.networks.distributions import Distribution
 from repro.networks.frames import FrameStacks, Inputs
-from repro.networks.mlp import Array, MLPActorCritic, orthogonal
+from repro.networks.initialization import Array, orthogonal
+from repro.networks.mlp import MLPActorCritic
 
 # Samples that pass through the convolutions at once: on a CPU as many as the caches hold, which is
 # worth a tenth to a quarter of the update's time; elsewhere what their outputs need of memory.

@@ -19,9 +19,9 @@ from repro.config.schema import PolicyConfig, RecipeConfig
 from repro.errors import ConfigError
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
+from repro.networks.initialization import Array, normc, orthogonal
 from repro.networks.layers import mlp, pad_weights, padded_size, trunk
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 HEADS = ("policy", "value")
 TOWERS = {"policy": "actor", "value": "critic"}
 
@@ -74,7 +74,7 @@ class MLPActorCritic:
         return shapes
 
     def initialize(self, rng: np.random.Generator, recipe: RecipeConfig) -> dict[str, Array]:
-        """One learner's initial parameters by name, padded for `repro.networks.layers`; zero biases."""
+        """One learner's initial parameters by name, padded for `networks.layers`; zero biases."""
         parameters = {}
         for name, shape in self.shapes.items():
             if name == "log_std":
@@ -191,20 +191,6 @@ class Bound:
     def as_distribution(self, statistics: Tensor) -> Distribution:
         """The distribution whose means or logits are `statistics`, [P, M, A]."""
         return self.policy.as_distribution(self.parameters, statistics)
-
-
-def normc(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
-    """Baselines' ppo1: normal entries, each output's incoming weights scaled to norm `gain`."""
-    weight = rng.standard_normal(shape)
-    return np.asarray(weight * (gain / np.linalg.norm(weight, axis=0)), np.float32)
-
-
-def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> Array:
-    """A random matrix with orthonormal rows or columns (Saxe et al. 2013), times `gain`."""
-    tall = rng.standard_normal((max(shape), min(shape)))
-    q, r = np.linalg.qr(tall)
-    q = q * np.sign(np.diag(r))
-    return np.asarray(gain * (q if shape[0] >= shape[1] else q.T), np.float32)
 
 
 def flat_size(space: gymnasium.Space[object], what: str) -> int:

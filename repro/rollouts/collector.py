@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.iteration import Episodes
 from repro.config.schema import Config
 from repro.engines import cuda, native
-from repro.engines.native import Buffers, Networks
+from repro.engines.buffers import Buffers
+from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
-from repro.learning.parameters import Streams
+from repro.learning.streams import Streams
 from repro.networks.distributions import Categorical, Distribution
 from repro.networks.frames import Inputs
 from repro.networks.mlp import Bound
 from repro.rollouts.diagnosis import bounds
-from repro.rollouts.episodes import Tally
+from repro.rollouts.episodes import Episodes, Tally
 from repro.rollouts.observations import FlatObservations, FrameObservations
 
 Array = np.ndarray[Any, Any]

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from repro.algorithms.iteration import Episodes
-
 Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Episodes:
+    """Finished training episodes of a learner in an iteration; columns as in `store.EPISODES`."""
+
+    iteration: list[int] = field(default_factory=list)
+    step: list[int] = field(default_factory=list)
+    actor: list[int] = field(default_factory=list)
+    returns: list[float] = field(default_factory=list)
+    length: list[int] = field(default_factory=list)
+
+    def add(self, iteration: int, step: int, actor: int, total: float, length: int) -> None:
+        """One more row; `total` is its return."""
+        self.iteration.append(iteration)
+        self.step.append(step)
+        self.actor.append(actor)
+        self.returns.append(total)
+        self.length.append(length)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """By the names of the table."""
+        return {
+            "iteration": self.iteration,
+            "step": self.step,
+            "actor": self.actor,
+            "return": self.returns,
+            "length": self.length,
+        }
 
 
 class Tally:

@@ -5,22 +5,6 @@ from __future__ import annotations
 SCHEMA_VERSION = 1
 LOCK = "lock"  # the file in a run directory that says whose it is
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
-# Keys of a configuration that say where a run is put and watched: no part of what it computes, so
-# none of its hash. `budget` and `experiment` name choices that show in other keys.
-PLACEMENT = (
-    "runs_dir",
-    "logger",
-    "device",
-    "engine",
-    "budget",
-    "experiment",
-    "progress",
-    "profile",
-    "checkpoint",
-    "resume",
-    "retry_failed",
-    "stall_timeout",
-)
 
 # name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
 # configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from repro.config.schema import Config
-from repro.learning import parameters
+from repro.learning.packed_objectives import pack_family
 
 # A pack of P runs takes about as long as P + 1 shares: what is paid once an iteration, whatever P,
 # is worth about one run's simulation.
@@ -58,7 +58,7 @@ def plan(configs: Sequence[Config], workers: int, max_pack: int | None = None) -
         workers: packs that can train at the same time.
         max_pack: runs in a pack at most.
     """
-    groups = [[configs[i] for i in indices] for indices in parameters.group(configs)]
+    groups = [[configs[i] for i in indices] for indices in group(configs)]
     most = min(workers, max(map(len, groups)))
     plans = [_cut(groups, parts, max_pack) for parts in range(1, most + 1)]
     return min(plans, key=lambda packs: makespan([pack.cost for pack in packs], workers))
@@ -91,3 +91,17 @@ def _split(group: Sequence[Config], parts: int) -> list[Sequence[Config]]:
         pieces.append(group[start:end])
         start = end
     return pieces
+
+
+def group(configs: Sequence[Config]) -> list[list[int]]:
+    """Indices of configurations that may train together, in order of first appearance.
+
+    Runs of Stable-Baselines3 are packs of their own.
+    """
+    packs: dict[str, list[int]] = {}
+    for index, config in enumerate(configs):
+        family = pack_family(config.objective) if config.objective else ""
+        alone = str(index) if config.algorithm.foreign else ""
+        key = config.pack_key + family + alone
+        packs.setdefault(key, []).append(index)
+    return list(packs.values())

@@ -30,7 +30,7 @@ class Training:
         """Make environments and learners.
 
         Args:
-            configs: [P], of one pack (`population.group`).
+            configs: [P], of one pack (`sweeps.packs.group`).
 
         Raises:
             ConfigError: a task, objective or device that is not to be had.

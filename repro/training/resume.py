@@ -20,55 +20,8 @@ from repro.runs.checkpoint import Checkpoint
 # Libraries whose arithmetic a result is made of.
 VERSIONS = ("torch", "numpy", "mujoco", "gymnasium")
 OF_ATARI = ("ale-py", "opencv-python-headless")
-# Sources that decide where a run happens, and how it is shown and kept, but not what comes out.
-BYSTANDERS = frozenset(
-    (
-        "__init__",
-        "__main__",
-        "actors",
-        "again",
-        "archive",
-        "atari_bench",
-        "backends",
-        "bench",
-        "checkpoint",
-        "checks",
-        "cli_errors",
-        "commands",
-        "compose",
-        "contenders",
-        "counterparts",
-        "errors",
-        "evaluate",
-        "failures",
-        "files",
-        "filming",
-        "finished",
-        "heartbeats",
-        "launcher",
-        "locks",
-        "packs",
-        "profile",
-        "progress",
-        "provenance",
-        "reference",
-        "resume",
-        "saving",
-        "scaling",
-        "schema",
-        "session",
-        "signals",
-        "stalls",
-        "sinks",
-        "status",
-        "store",
-        "sweep",
-        "trials",
-        "watch",
-        "work",
-        "workers",
-    )
-)
+# Rooms whose code computes a result. A change elsewhere, as of a message, changes no bit.
+COMPUTING = ("algorithms", "engines", "envs", "learning", "networks", "rollouts")
 ENVS = "envs"  # the name of the simulators' part of a state
 
 
@@ -109,10 +62,9 @@ def code() -> str:
     """SHA-256 of the sources that compute something."""
     root = Path(repro.__file__).parent
     hashed = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".cpp", ".h")):
-        name = path.relative_to(root)
-        if name.parts[0].removesuffix(".py") not in BYSTANDERS:
-            hashed.update(f"{name.as_posix()}\n".encode() + path.read_bytes())
+    for path in sorted(path for room in COMPUTING for path in (root / room).rglob("*")):
+        if path.suffix in (".py", ".cpp", ".h"):
+            hashed.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
 
 

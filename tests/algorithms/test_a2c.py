@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from repro.algorithms.a2c_tr import A2CTrustRegion, flatten, project
-from repro.learning.parameters import RMSProp
+from repro.learning.optimizers import RMSProp
 from tests.conftest import Compose, Learners
 from tests.helpers.sb3_twins import a2c_twin, share_rollouts, to_sb3
 

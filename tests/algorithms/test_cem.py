@@ -11,7 +11,8 @@ import torch
 
 from repro.algorithms.cem import CEM, Search
 from repro.config.algorithms import CEMSettings
-from repro.learning.parameters import StackedParameters, Streams
+from repro.learning.parameters import StackedParameters
+from repro.learning.streams import Streams
 from tests.conftest import Compose, Learners
 
 SETTINGS = CEMSettings("cem", 100, 1.0, 40, 0.25, 1.0, 0.3, 8)

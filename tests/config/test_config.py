@@ -16,11 +16,10 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
 from repro.config import overrides as cli_errors
-from repro.config.schema import BATCHABLE, CONF_DIR, Config
+from repro.config.schema import BATCHABLE, CONF_DIR, PLACEMENT, Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
-from repro.learning import parameters
-from repro.runs.schema import PLACEMENT
+from repro.sweeps import packs
 from tests.conftest import Compose
 from tests.helpers.sweeps import composed
 
@@ -194,7 +193,7 @@ def assert_papers(games: Collection[str]) -> None:
 
 def assert_runs(configs: list[Config], count: int, pack: int) -> None:
     assert len({config.run_id for config in configs}) == len(configs) == count
-    assert [len(group) for group in parameters.group(configs)] == [pack] * (count // pack)
+    assert [len(group) for group in packs.group(configs)] == [pack] * (count // pack)
     assert {config.total_timesteps for config in configs} == {10_000_000}
 
 
@@ -202,7 +201,7 @@ def test_table1_is_231_runs_in_7_groups_of_33(monkeypatch: pytest.MonkeyPatch) -
     configs = composed(monkeypatch, "+experiment=table1")
     assert len({config.run_id for config in configs}) == len(configs) == 231
     assert {config.updates for config in configs} == {488}
-    assert [len(group) for group in parameters.group(configs)] == [33] * 7
+    assert [len(group) for group in packs.group(configs)] == [33] * 7
     rows = {(config.objective["kind"], config.objective_value) for config in configs}
     assert rows == {
         ("none", None),

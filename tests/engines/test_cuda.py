@@ -14,7 +14,7 @@ from repro.algorithms import ALGORITHMS
 from repro.algorithms.base import Batch, Learners
 from repro.config.schema import Config
 from repro.engines import cuda as gpu
-from repro.engines.native import Buffers
+from repro.engines.buffers import Buffers
 from repro.envs import make
 from repro.networks.distributions import DiagonalGaussian
 from tests.conftest import Compose

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from repro.config.schema import Config
-from repro.learning.parameters import Streams
+from repro.learning.streams import Streams
 from repro.runs import archive, checkpoint, store
 from repro.training import pack as session
 from tests.helpers.tiny import assert_same, directory, result, tiny

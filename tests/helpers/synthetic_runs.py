@@ -1,4 +1,4 @@
-"""Fake run directories and reference files for tests of `analysis`, made through `repro.runs.store`."""
+"""Fake run directories and reference files for tests of `analysis`, made by `runs.store`."""
 
 from __future__ import annotations
 

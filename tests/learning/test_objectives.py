@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from repro.config.schema import CONF_DIR
 from repro.config.validation import objective_kinds
 from repro.errors import ConfigError
-from repro.learning import objectives
+from repro.learning import objectives, packed_objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian
 from tests.conftest import Compose
 
@@ -98,7 +98,7 @@ def test_the_packed_form_equals_each_objective_in_value_and_gradient(kind: str) 
         {"kind": "kl_adaptive", "beta": 1.0, "target_kl": 0.01},
     ]
     position = [entry["kind"] for entry in pack].index(kind)
-    packed = objectives.PackedSurrogate(pack, CPU)
+    packed = packed_objectives.PackedSurrogate(pack, CPU)
     ratio.requires_grad_(), kl.requires_grad_()
     terms = packed.prepare([1.0] * 5, packed.column("beta"))(ratio, advantages, kl)
     own = [scalar(float(v)) for k, v in pack[position].items() if k != "kind"]
@@ -121,17 +121,23 @@ def test_a_kind_without_a_form_runs_by_its_own_function(monkeypatch: pytest.Monk
         return ratio * advantages - advantages.abs() * (ratio - 1) ** 2 / (2 * epsilon)
 
     monkeypatch.setitem(objectives.SURROGATES, "simple", simple)
-    pack = objectives.PackedSurrogate([{"kind": "simple", "epsilon": e} for e in (0.1, 0.4)], CPU)
+    pack = packed_objectives.PackedSurrogate(
+        [{"kind": "simple", "epsilon": e} for e in (0.1, 0.4)], CPU
+    )
     ratio, advantages, kl = samples(p=2)
     found = pack.prepare([1.0, 0.5], pack.column("beta"))(ratio, advantages, kl)
     for p, epsilon in enumerate([0.1, 0.2]):
         expected = simple(ratio[p], advantages[p], kl[p], torch.tensor(epsilon))
         torch.testing.assert_close(found[p], expected)
-    assert objectives.pack_family({"kind": "simple"}) != objectives.pack_family({"kind": "clip"})
+    assert packed_objectives.pack_family({"kind": "simple"}) != packed_objectives.pack_family(
+        {"kind": "clip"}
+    )
 
 
 def test_the_schedule_scales_epsilon_of_clipping_kinds_only() -> None:
-    pack = objectives.PackedSurrogate([{"kind": "clip", "epsilon": 0.2}, {"kind": "none"}], CPU)
+    pack = packed_objectives.PackedSurrogate(
+        [{"kind": "clip", "epsilon": 0.2}, {"kind": "none"}], CPU
+    )
     low, high = pack.clip_bounds([0.5, 0.5])
     torch.testing.assert_close(low, torch.tensor([[0.9], [0.0]]))
     torch.testing.assert_close(high, torch.tensor([[1.1], [math.inf]]))
@@ -233,9 +239,9 @@ def test_every_yaml_of_the_group_has_a_function_and_the_reverse() -> None:
 def test_scalars_that_a_function_does_not_take_are_refused(config: Compose) -> None:
     for objective in ({"kind": "clip"}, {"kind": "none", "epsilon": 0.2}):
         with pytest.raises(ConfigError, match=r"objective\.kind=.*takes"):
-            objectives.PackedSurrogate([objective], CPU)
+            packed_objectives.PackedSurrogate([objective], CPU)
     with pytest.raises(ConfigError, match=r"repro/objectives\.py"):
-        objectives.PackedSurrogate([{"kind": "nowhere"}], CPU)
+        packed_objectives.PackedSurrogate([{"kind": "nowhere"}], CPU)
 
 
 def test_table_1_has_the_papers_eleven_settings(config: Compose) -> None:

@@ -7,7 +7,9 @@ import torch
 
 from repro.algorithms.ppo import PPO
 from repro.config.schema import CONF_DIR, Config
-from repro.learning.parameters import Adam, Streams, clip_gradient, gradient_norm, group
+from repro.learning.optimizers import Adam, clip_gradient, gradient_norm
+from repro.learning.streams import Streams
+from repro.sweeps.packs import group
 from tests.conftest import Compose, Learners, compose_config, make_learners
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from repro.learning.parameters import Streams
+from repro.learning.streams import Streams
 
 
 def test_f24_ten_thousand_runs_share_nothing() -> None:

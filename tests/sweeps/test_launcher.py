@@ -1,7 +1,7 @@
 """Sweeps: checked before they start, packed, spread over processes, and honest about what failed.
 
 Hydra's own `LauncherTestSuite` does not apply: its jobs call functions of the tests with free-form
-configurations, where ours train packs of `repro.config.schema.Config`. What it checks of a launcher (jobs
+configurations, where ours train packs of `Config`. What it checks of a launcher (jobs
 with their overrides in order, batches, mandatory choices, errors that reach the caller) is checked
 here on real jobs.
 """

@@ -20,7 +20,8 @@ from repro.runs import store
 from tests.helpers.cli import ROOT, environment
 
 SWEEP = "-m env=gymnasium env.id=tests.helpers.tasks:Slow-v0,tests.helpers.tasks:Walk-v0"
-SWEEP += " total_timesteps=256 algorithm.horizon=128 algorithm.minibatch_size=64 hydra.launcher.workers=2"
+SWEEP += " total_timesteps=256 algorithm.horizon=128 algorithm.minibatch_size=64"
+SWEEP += " hydra.launcher.workers=2"
 
 
 def script() -> str:

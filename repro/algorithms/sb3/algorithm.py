@@ -6,7 +6,7 @@
         measure        the columns of our tables, by our definitions
 
 These are the calls of its `learn`, in its order: parameters are those of `learn`, to the last bit
-(`tests/algorithms/sb3/test_algorithm.py`). Nothing of it can be taken up again, so it saves no checkpoints.
+(`tests/algorithms/sb3/test_algorithm.py`). It cannot be resumed, so it saves no checkpoints.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from repro.algorithms.iteration import Episodes, Iteration
+from repro.algorithms.iteration import Iteration
 from repro.algorithms.sb3 import mapping
 from repro.algorithms.sb3.measures import Measures
 from repro.config.schema import Config
+from repro.rollouts.episodes import Episodes
 
 
 class StableBaselines3:

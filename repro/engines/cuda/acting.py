@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.engines.buffers import Buffers
 from repro.engines.cuda.graphs import Repeated
-from repro.engines.native.acting import Buffers
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.distributions import Categorical
 from repro.networks.mlp import Bound

@@ -1,7 +1,7 @@
 """Compiled kernels for rollouts and PPO's update on a CPU, beside the plain torch code.
 
-The torch code stays the definition; both agree to float32 rounding (tests/engines/test_native.py), and a
-learner's bits do not depend on its pack with either. `engine` of the configuration chooses.
+The torch code stays the definition; both agree to float32 rounding (tests/engines/test_native.py),
+and a learner's bits do not depend on its pack with either. `engine` of the configuration chooses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import warnings
 
 import torch
 
-from repro.engines.native.acting import Acting, Buffers
+from repro.engines.buffers import Buffers
+from repro.engines.native.acting import Acting
 from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.engines.native.networks import Networks
 from repro.engines.native.update import Updater

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from repro.engines.buffers import Buffers
 from repro.engines.native.kernels import library, pointer
 from repro.engines.native.networks import Networks
 from repro.learning.normalize import ObservationNormalizer
 
 Array = np.ndarray[Any, Any]
-
-
-class Buffers(NamedTuple):
-    """Where a rollout is kept: [P, T, N, ...], of which `act` writes time t."""
-
-    raw: Array
-    inputs: Tensor
-    noise: Tensor
-    statistics: Tensor
-    actions: Tensor
 
 
 class _Acting(ctypes.Structure):

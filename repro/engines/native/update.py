@@ -13,7 +13,7 @@ from repro.config.algorithms import PPOSettings
 from repro.config.schema import RecipeConfig
 from repro.engines.native.kernels import library, pointer
 from repro.engines.native.networks import Networks
-from repro.learning.parameters import ADAM_BETAS, Adam
+from repro.learning.optimizers import ADAM_BETAS, Adam
 
 Array = np.ndarray[Any, Any]
 

@@ -1,4 +1,4 @@
-"""One game of `repro.envs.atari.vector` as an environment of Gymnasium's, for other people's agents."""
+"""One Atari game as a Gymnasium environment, for other people's agents."""
 
 from __future__ import annotations
 

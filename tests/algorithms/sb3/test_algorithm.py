@@ -26,7 +26,6 @@ from repro.algorithms.sb3 import algorithm
 from repro.algorithms.sb3 import mapping as sb3_mapping
 from repro.config.compose import compose
 from repro.config.schema import Config
-from repro.learning import parameters
 from repro.runs import checkpoint, store
 from repro.sweeps import packs
 from repro.training import pack as session
@@ -357,7 +356,7 @@ def test_a_task_that_breaks_is_no_matter_of_numbers(cli: Cli) -> None:
 def test_each_is_a_pack_of_its_own() -> None:
     theirs = [small("sb3_ppo", POLE, f"seed={seed}") for seed in range(3)]
     ours = [compose(POLE, f"seed={seed}") for seed in range(3)]
-    assert parameters.group([*theirs, *ours]) == [[0], [1], [2], [3, 4, 5]]
+    assert packs.group([*theirs, *ours]) == [[0], [1], [2], [3, 4, 5]]
     plan = packs.plan([*theirs, *ours], workers=2, max_pack=2)
     alone = [pack for pack in plan if pack.configs[0].algorithm.foreign]
     assert [len(pack.configs) for pack in alone] == [1, 1, 1]

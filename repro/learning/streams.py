@@ -1,0 +1,42 @@
+"""One learner's random generators: every draw of a run comes from its seed, none is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Streams:
+    """One learner's random generators, all grown from its seed and independent of each other."""
+
+    def __init__(self, seed: int) -> None:
+        """Spawn a stream for each use."""
+        init, action, shuffle, env = np.random.SeedSequence(seed).spawn(4)
+        self.init = np.random.default_rng(init)
+        self.action = np.random.default_rng(action)
+        self.shuffle = np.random.default_rng(shuffle)
+        self._env = env
+
+    def env_seeds(self, num_envs: int) -> list[int]:
+        """A seed for each of the learner's N environments."""
+        return [int(seed) for seed in self._env.generate_state(num_envs, np.uint32)]
+
+    def restart_seeds(self, num_envs: int, step: int) -> list[int]:
+        """Seeds like `env_seeds`, for episodes that begin anew after `step` steps."""
+        key = (*self._env.spawn_key, step)
+        again = np.random.SeedSequence(self._env.entropy, spawn_key=key)
+        return [int(seed) for seed in again.generate_state(num_envs, np.uint32)]
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Where the streams are that go on after the initialization."""
+        return {
+            "action": [self.action.bit_generator.state],
+            "shuffle": [self.shuffle.bit_generator.state],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put back what `checkpoint` returned."""
+        (self.action.bit_generator.state,) = state["action"]
+        (self.shuffle.bit_generator.state,) = state["shuffle"]
