@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.a2c import A2C
-from repro.algorithms.base import Batch, Metrics
+from repro.algorithms.base import Metrics
 from repro.config.algorithms import A2CTrustRegionSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 
 class A2CTrustRegion(A2C):

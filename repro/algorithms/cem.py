@@ -34,8 +34,9 @@ from repro.networks.distributions import Categorical, DiagonalGaussian, Distribu
 from repro.networks.frames import Inputs
 from repro.networks.initialization import Array
 from repro.networks.mlp import Bound, MLPActorCritic
-from repro.rollouts.collector import Collector, Rollout
+from repro.rollouts.collector import Collector
 from repro.rollouts.episodes import Episodes
+from repro.rollouts.rollout import Rollout
 
 
 class CEM(Learners):

@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Batch, Metrics, mean
+from repro.algorithms.base import Metrics, mean
 from repro.algorithms.fitted_critic import ACTOR, CriticLearners
 from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import gradient_norm
 from repro.learning.parameters import StackedParameters
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 Product = Callable[[Tensor], Tensor]  # v -> F v, [P, n] each
 

@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Batch, Metrics, by_rate, mean
+from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.optimizers import Adam, gradient_norm
-from repro.rollouts.collector import Rollout
+from repro.learning.optimizers import Adam, by_rate, gradient_norm
+from repro.rollouts.rollout import Rollout
 
 # Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
 FAR, FACTOR = 2.0, 1.5

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -18,52 +17,22 @@ import torch
 from torch import Tensor
 
 from repro.config.schema import Config
-from repro.engines import cuda, native
+from repro.engines import selection
 from repro.engines.buffers import Buffers
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
 from repro.learning.streams import Streams
-from repro.networks.distributions import Categorical, Distribution
+from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
 from repro.networks.mlp import Bound
 from repro.rollouts.diagnosis import bounds
 from repro.rollouts.episodes import Episodes, Tally
 from repro.rollouts.observations import FlatObservations, FrameObservations
+from repro.rollouts.rollout import Rollout
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass
-class Rollout:
-    """One iteration's samples. B = T N, the samples of a learner, time-major.
-
-    Attributes:
-        inputs: [P, B, D] observations as the networks see them; or B stacks of frames.
-        actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
-        old: the distribution the actions were drawn from, over [P, B].
-        rewards: [P, T, N], scaled where the recipe scales them.
-        values: V(s_t), [P, T, N].
-        next_values: V of the true next observation, [P, T, N].
-        terminated: [P, T, N] bool.
-        truncated: [P, T, N] bool.
-        episodes: [P], finished episodes.
-        finished_steps: [P], steps of finished episodes: on Atari of lives, where games are rows.
-        finite: [P] bool: whether everything that the tasks returned is a number.
-    """
-
-    inputs: Inputs
-    actions: Tensor
-    old: Distribution
-    rewards: Tensor
-    values: Tensor
-    next_values: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    episodes: list[Episodes]
-    finished_steps: Array
-    finite: Array
 
 
 class Collector:
@@ -122,17 +91,12 @@ class Collector:
         self._final_values = torch.zeros((p, t, n), device=self.device)
         self._whole_act = self._bind_act()
 
-    def _bind_act(self) -> native.Acting | cuda.Acting | None:
-        """What acts in one call, where there is such a thing for these networks and this device."""
+    def _bind_act(self) -> selection.Act | None:
         seen = self._seen
         if isinstance(seen, FrameObservations):
             return None
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
-        if isinstance(self.networks, Networks):
-            return native.Acting(self.networks, seen.normalizer, buffers, self._action_box)
-        if self.device.type == "cuda":
-            return cuda.Acting(self.networks, seen.normalizer, buffers, self._action_box)
-        return None
+        return selection.acting(self.networks, seen.normalizer, buffers, self._action_box)
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:

@@ -12,7 +12,6 @@ import torch
 
 import repro
 from repro.config.schema import Config
-from repro.engines import native
 from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
@@ -42,14 +41,20 @@ class Start(NamedTuple):
     changes: list[dict[str, tuple[Any, Any]]]
 
 
-def identity(config: Config, device: str) -> dict[str, Any]:
-    """All that the bits of a run's result depend on, as JSON values by name."""
+def identity(config: Config, device: str, engine: str) -> dict[str, Any]:
+    """All that the bits of a run's result depend on, as JSON values by name.
+
+    Args:
+        config: of the run.
+        device: where it trains.
+        engine: what computes, `Training.engine`.
+    """
     versions = provenance.machine()["versions"]
     packages = (*VERSIONS, *OF_ATARI) if config.env.backend == "atari" else VERSIONS
     return {
         "config": config.hashed(),
         "device": device,
-        "engine": native.engine(config.engine, device),
+        "engine": engine,
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in packages},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -82,7 +87,8 @@ def plan(
     Args:
         configs: of unfinished runs.
         directories: of each.
-        device: where they will train.
+        device: where they will train. The engine is known once the learners exist: `Saver`
+            compares it.
         complain: told a sentence about each checkpoint that is damaged.
 
     Returns:
@@ -104,7 +110,11 @@ def plan(
     for iteration, members in _common({i: list(found) for i, found in whole.items()}):
         checkpoints = [whole[i][iteration] for i in members] if iteration else []
         changes = [
-            _accepted(configs[i], saved, identity(configs[i], device))
+            accepted(
+                configs[i],
+                saved.identity,
+                identity(configs[i], device, saved.identity["engine"]),
+            )
             for i, saved in zip(members, checkpoints, strict=bool(checkpoints))
         ]
         starts.append(Start(iteration, members, checkpoints, changes or [{} for _ in members]))
@@ -153,10 +163,15 @@ def _common(kept: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
     return groups
 
 
-def _accepted(
-    config: Config, saved: Checkpoint, now: Mapping[str, Any]
+def accepted(
+    config: Config, was: Mapping[str, Any], now: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
-    changed = changes(saved.identity, now)
+    """What has changed since a checkpoint: dotted key -> (then, now).
+
+    Raises:
+        ConfigError: anything has, and the run must continue exactly.
+    """
+    changed = changes(was, now)
     if config.resume == "exact":
         _refuse(config, changed)
     return changed

@@ -45,7 +45,9 @@ class Saver:
             CorruptError: a checkpoint that does not fit.
         """
         self._configs, self._directories, self._training = configs, directories, training
-        self._identities = [resume.identity(config, training.device) for config in configs]
+        self._identities = [
+            resume.identity(config, training.device, training.engine) for config in configs
+        ]
         self.histories = [self._begin(p, start) for p in range(len(configs))]
         self._boundaries: dict[int, _Boundary] = {}
         self._saved = {p: saved.iteration for p, saved in enumerate(start.checkpoints)}
@@ -58,7 +60,9 @@ class Saver:
         cpu = provenance.machine()["cpu"]
         if not start.checkpoints:
             return {"started_at": provenance.now(), "time_wall_s": 0.0, "cpu": cpu, "resumed": []}
-        saved, changes = start.checkpoints[p], start.changes[p]
+        saved = start.checkpoints[p]
+        engines = ({"engine": each["engine"]} for each in (saved.identity, self._identities[p]))
+        changes = start.changes[p] | resume.accepted(self._configs[p], *engines)
         exact = self._restore(p, saved) and not changes
         before = saved.history["cpu"]
         if before != cpu:

@@ -27,13 +27,14 @@ from repro.algorithms.iteration import Iteration
 from repro.algorithms.sb3 import mapping
 from repro.algorithms.sb3.measures import Measures
 from repro.config.schema import Config
+from repro.engines.selection import TORCH
 from repro.rollouts.episodes import Episodes
 
 
 class StableBaselines3:
     """One run. State: that of `model`, and the episodes under way in `recorder`."""
 
-    networks = None  # which our own algorithms may have compiled
+    engine = TORCH
 
     def __init__(self, config: Config, device: torch.device) -> None:
         """Make the environments and the model.
