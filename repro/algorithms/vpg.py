@@ -79,12 +79,12 @@ class VPG(CriticLearners):
         return self.settings.signal in ("q", "advantage")
 
     def signal(self, rollout: Rollout, estimate: Tensor) -> Tensor:
-        """What multiplies grad log pi(a|s), [P, T, N], from the plainest to the least noisy.
+        """The weight of grad log pi(a|s), [P, T, N], in the order of falling variance.
 
         return        R(tau), the sum of the episode's discounted rewards
-        reward_to_go  the sum from t on: what came before is none of the action's doing
-        q             the lambda-return: later rewards partly replaced by V
-        advantage     the same less V(s_t), generalized advantage estimation
+        reward_to_go  the sum from t on: an action does not change earlier rewards
+        q             the lambda-return: later rewards are partly replaced by V
+        advantage     the lambda-return minus V(s_t): generalized advantage estimation
         """
         ends = rollout.terminated | rollout.truncated
         rewards, discounts = rollout.rewards, self.gamma[:, None, None]

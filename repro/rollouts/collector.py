@@ -1,7 +1,7 @@
-"""Collection: P learners run their policies in N environments each for T steps.
+"""Collection: P learners run their policies for T steps in N environments each.
 
-Buffers are [P, T, N, ...]: learners, time, actors. All environments of a pack are one vector
-environment of P N members, so a step costs one call whatever P is.
+Buffers are [P, T, N, ...]: learners, time, actors. The environments of a pack are one `VectorEnv`
+of P N members, so that a step is one call for any P.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Collector:
-    """Owns the environments, the normalizers and the action noise of a pack."""
+    """The environments, normalizers and action noise of a pack."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Collector:
         streams: Sequence[Streams],
         device: torch.device,
     ) -> None:
-        """Reset the environments and allocate the buffers; reused by every `collect`."""
+        """Reset the environments, and allocate the buffers that every `collect` reuses."""
         config = configs[0]
         self.learners, self.num_envs = len(configs), config.env.num_envs
         self.horizon = config.algorithm.horizon
@@ -87,9 +87,11 @@ class Collector:
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
-        self._values = torch.zeros((p, t, n), device=self.device)  # with those of ends: of frames
+        self._values = torch.zeros(
+            (p, t, n), device=self.device
+        )  # filled while acting: frames only
         self._final_values = torch.zeros((p, t, n), device=self.device)
-        self._whole_act = self._bind_act()
+        self._fast_act = self._bind_act()
 
     def _bind_act(self) -> selection.Act | None:
         seen = self._seen
@@ -138,9 +140,9 @@ class Collector:
             self._noise.copy_(self._drawn, non_blocking=True)
 
     def _act(self, t: int) -> Array:
-        """Actions [P N, ...] for the environments; keeps what led to them."""
-        if self._whole_act is not None:
-            return self._whole_act(t, self._observations)
+        """Actions [P N, ...] for the environments; fills the buffers at time t."""
+        if self._fast_act is not None:
+            return self._fast_act(t, self._observations)
         inputs = self._seen.keep(t, self._observations)
         if self._seen.values_while_acting:
             distribution, self._values[:, t] = self.networks.evaluate(inputs)
@@ -205,11 +207,11 @@ class Collector:
         return self.networks.value(inputs).view(self._values.shape)
 
     def _all_final_values(self) -> Tensor:
-        """V of the last observations of episodes, [P, T, N]; meaningless where none ended."""
+        """V of episodes' last observations, [P, T, N]; arbitrary where no episode ended."""
         finals = self._seen.all_finals()
         if finals is None:
             return self._final_values
-        # Always the full shape: a learner's values must not hang on how often others truncate.
+        # Always the full shape: the bits must not depend on how often other learners truncate.
         return self.networks.value(finals).view(self._values.shape)
 
     def _finite(self) -> Array:
@@ -218,7 +220,7 @@ class Collector:
         return np.asarray(finite & np.isfinite(current).all(1))
 
     def not_finite(self, learner: int) -> str:
-        """The first value of the last rollout that is no number, and which environment gave it."""
+        """Names the first value of the last rollout that is not finite, and its environment."""
         odd = self._seen.first_not_finite(
             learner, self._rewards, self._truncated, self._observations
         )
@@ -228,10 +230,9 @@ class Collector:
         return f"{place} returned a value that is not finite {when}: its {odd.field}"
 
     def outside(self) -> dict[int, str]:
-        """Learner -> a sentence on its task, where an observation is outside of what is declared.
+        """Learner -> a sentence on its task, where an observation is outside the declared bounds.
 
-        Only the first such observation of a pack is told: bounds are a promise to whoever reads
-        them, and nothing here depends on them.
+        Only a pack's first such observation is reported, since no result depends on the bounds.
         """
         if self._declared is None or isinstance(self._seen, FrameObservations):
             return {}
@@ -244,13 +245,13 @@ class Collector:
         return {}
 
     def _environment(self, learner: int, n: int) -> str:
-        """Which environment, and the seed that its first episode began from."""
+        """Names an environment by its number and the seed of its first episode."""
         seed = self.streams[learner].env_seeds(self.num_envs)[n]
         return f"environment {n} of {self.num_envs} (seed {seed})"
 
     @contextlib.contextmanager
     def _naming_learners(self) -> Iterator[None]:
-        """A task's error becomes one that names the learner, its environment and the step."""
+        """Add the learner, its environment and the step to a task's error."""
         try:
             yield
         except TaskError as error:
@@ -260,9 +261,9 @@ class Collector:
             raise TaskError(text, learner) from error
 
     def renormalize(self, rollout: Rollout) -> None:
-        """Take the rollout into the observations' statistics, and normalize it by the new ones.
+        """Update the observation statistics with the rollout, and normalize it with them.
 
-        Does nothing unless the recipe normalizes once a rollout, as Baselines' ppo1.
+        Only where the recipe normalizes once a rollout, as Baselines' ppo1.
         """
         inputs = self._seen.renormalize()
         if inputs is not None:
@@ -277,9 +278,9 @@ class Collector:
         }
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """All that one learner's next rollouts depend on besides its parameters and streams.
+        """What one learner's next rollouts depend on, besides parameters and streams.
 
-        Without `envs` where the simulators' state cannot be taken out.
+        Without `envs` where the simulators' state cannot be saved.
         """
         state: dict[str, Any] = {
             "steps": self.steps,
@@ -294,7 +295,7 @@ class Collector:
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned.
 
-        Without `envs`, new episodes begin, from seeds that no other episode began from.
+        Without `envs`, new episodes begin, from seeds that no earlier episode used.
         """
         self.steps = state["steps"]
         self._seen.restore(learner, state.get("observations", {}))
@@ -310,7 +311,7 @@ class Collector:
         self._observations = self._by_learner(self.envs.observations)
 
     def _rows(self, learner: int) -> slice:
-        """The learner's environments among those of the pack."""
+        """The learner's environments in the pack."""
         return slice(learner * self.num_envs, (learner + 1) * self.num_envs)
 
     def _by_learner(self, array: Array) -> Array:

@@ -20,7 +20,7 @@ class Rollout:
     """One iteration's samples. B = T N, the samples of a learner, time-major.
 
     Attributes:
-        inputs: [P, B, D] observations as the networks see them; or B stacks of frames.
+        inputs: observations as the networks see them, [P, B, D]; or B stacks of frames.
         actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
         old: the distribution the actions were drawn from, over [P, B].
         rewards: [P, T, N], scaled where the recipe scales them.
@@ -28,9 +28,10 @@ class Rollout:
         next_values: V of the true next observation, [P, T, N].
         terminated: [P, T, N] bool.
         truncated: [P, T, N] bool.
-        episodes: [P], finished episodes.
-        finished_steps: [P], steps of finished episodes: on Atari of lives, where games are rows.
-        finite: [P] bool: whether everything that the tasks returned is a number.
+        episodes: finished episodes, [P].
+        finished_steps: steps of the episodes that ended, [P]; on Atari an episode is a life here,
+            while `episodes` has whole games.
+        finite: whether all that the tasks returned is finite, [P] bool.
     """
 
     inputs: Inputs
