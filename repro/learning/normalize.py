@@ -116,7 +116,7 @@ class RewardScaler:
     """r / std of the discounted return so far, clipped: switches `reward_*` of the recipe."""
 
     def __init__(self, num_envs: int, gamma: Array, recipe: RecipeConfig) -> None:
-        """Keep a discounted return per environment and its statistics per learner; `gamma` is [P]."""
+        """Keep discounted returns per environment, statistics per learner; `gamma` is [P]."""
         self.enabled = recipe.reward_scaling
         self.returns = np.zeros((len(gamma), num_envs))
         self.moments = RunningMoments(len(gamma), 1, recipe.normalizer_count)
