@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from repro.runs import archive
 from repro.errors import CorruptError, NumericalError
+from repro.runs import archive
 
 FORMAT = 1
 FOLDER = "checkpoints"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repro.runs import archive, store
 from repro.config import overrides
 from repro.config.schema import Config, hash_of
-from repro.errors import ConfigError, CorruptError
 from repro.config.validation import from_dict
+from repro.errors import ConfigError, CorruptError
+from repro.runs import archive, store
 
 PARAMETERS = "parameters.npz"
 AGAIN = "run that configuration again"

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout, lock_descriptor
 
-from repro.runs import provenance
 from repro.errors import ConfigError
+from repro.runs import provenance
 
 FILE = "lock"
 PATIENCE = 2.0  # seconds: a killed owner's end may take a moment, a reader's glance takes none

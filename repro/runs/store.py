@@ -26,10 +26,30 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from repro.errors import CorruptError
-from repro.runs.files import read_json, read_table, table_bytes, write_atomically, write_json, write_table
-from repro.runs.schema import DONE, EPISODES, EVALUATIONS, EVALUATIONS_FILE, FAILED, INTERPOLATION, LOCK, PREEMPTED, PROGRESS, RUNNING, SCHEMA_VERSION, TABLES
 from repro.config.schema import PLACEMENT
+from repro.errors import CorruptError
+from repro.runs.files import (
+    read_json,
+    read_table,
+    table_bytes,
+    write_atomically,
+    write_json,
+    write_table,
+)
+from repro.runs.schema import (
+    DONE,
+    EPISODES,
+    EVALUATIONS,
+    EVALUATIONS_FILE,
+    FAILED,
+    INTERPOLATION,
+    LOCK,
+    PREEMPTED,
+    PROGRESS,
+    RUNNING,
+    SCHEMA_VERSION,
+    TABLES,
+)
 
 __all__ = [
     "DONE",
