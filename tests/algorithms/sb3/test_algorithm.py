@@ -275,7 +275,7 @@ def test_an_interrupted_run_begins_anew(
     capsys.readouterr()
     with pytest.raises(KeyboardInterrupt):
         session.run_pack([config], interrupt)
-    assert f"algorithm={name} has no checkpoints: an interrupted run begins anew" in (
+    assert f"algorithm={name} has no checkpoints: an interrupted run starts again" in (
         capsys.readouterr().out
     )
     info = store.read_run(config.directory)
