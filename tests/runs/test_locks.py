@@ -15,8 +15,8 @@ import pytest
 from repro.errors import ConfigError
 from repro.runs import locks, store
 from repro.training import pack
-from tests.conftest import Compose
 from tests.helpers.cli import Cli, environment, start
+from tests.helpers.configs import Compose
 
 FOLDER = Path(__file__).parents[1] / "helpers"
 HOLDER = """
