@@ -32,7 +32,6 @@ class Saver:
 
     Attributes:
         resumable: EXACT, APPROXIMATE (the simulators' state cannot be saved) or NEVER.
-        histories: [P] what run.json says of each run's attempts.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Saver:
         """
         self._configs, self._training = configs, training
         self._fingerprints = [resume.fingerprint(config, training.device) for config in configs]
-        self.histories = [self._start(p, start) for p in range(len(configs))]
+        self._histories = [self._start(p, start) for p in range(len(configs))]
         self._snapshots: dict[int, _Snapshot] = {}
         self._saved = {p: saved.iteration for p, saved in enumerate(start.checkpoints)}
         self._started = self._last_save = time.monotonic()
@@ -109,7 +108,7 @@ class Saver:
 
     def history(self, p: int) -> dict[str, Any]:
         """What run.json says of a run's attempts, this one included."""
-        history = self.histories[p]
+        history = self._histories[p]
         wall = history["time_wall_s"] + time.monotonic() - self._started
         approximate = not all(entry["exact"] for entry in history["resumed"])
         return {**history, "time_wall_s": wall, "approximate": approximate}

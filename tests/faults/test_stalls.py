@@ -96,13 +96,13 @@ class Clockwork:
 
 def test_whoever_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[object] = []
-    monkeypatch.setattr(stalls.Watch, "_end", lambda *arguments: ended.append(arguments))
+    monkeypatch.setattr(stalls.Watchdog, "_end", lambda *arguments: ended.append(arguments))
     config = compose("env=reacher", "stall_timeout=0.2", f"runs_dir={tmp_path}")
-    with stalls.Watch([config], [tmp_path]) as watch:
+    with stalls.Watchdog([config], [tmp_path]) as watch:
         watch.training = clockwork = Clockwork()
         time.sleep(1)
     assert clockwork.looks >= 3 and not ended
-    with stalls.Watch([config], [tmp_path]):
+    with stalls.Watchdog([config], [tmp_path]):
         time.sleep(1)
     assert ended, "nothing at all is no movement either"
 
