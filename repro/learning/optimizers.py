@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -124,3 +124,11 @@ def gradient_norm(gradient: Tensor) -> Tensor:
     """2-norm of each learner's gradient: [P, n] -> [P]."""
     norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
     return norm
+
+
+def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
+    """Step size -> the `learners` that take it, for `Adam.step`."""
+    rates, groups = list(rates), dict[float, list[int]]()
+    for p in learners:
+        groups.setdefault(float(rates[p]), []).append(p)
+    return groups

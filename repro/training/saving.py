@@ -43,11 +43,13 @@ class Saver:
         """Restore the learners from their checkpoints.
 
         Raises:
-            ConfigError: the simulator is another one than the checkpoint's.
+            ConfigError: engine or simulator differ from the checkpoint's.
             CorruptError: a checkpoint does not fit.
         """
         self._configs, self._training = configs, training
-        self._fingerprints = [resume.fingerprint(config, training.device) for config in configs]
+        self._fingerprints = [
+            resume.fingerprint(config, training.device, training.engine) for config in configs
+        ]
         self._histories = [self._start(p, start) for p in range(len(configs))]
         self._snapshots: dict[int, _Snapshot] = {}
         self._saved = {p: saved.iteration for p, saved in enumerate(start.checkpoints)}
@@ -60,7 +62,11 @@ class Saver:
         cpu = provenance.machine()["cpu"]
         if not start.checkpoints:
             return {"started_at": provenance.now(), "time_wall_s": 0.0, "cpu": cpu, "resumed": []}
-        saved, changes = start.checkpoints[p], start.changes[p]
+        saved = start.checkpoints[p]
+        then, now = (
+            {"engine": each["engine"]} for each in (saved.fingerprint, self._fingerprints[p])
+        )
+        changes = start.changes[p] | resume.checked_changes(self._configs[p], then, now)
         exact = self._restore(p, saved) and not changes
         before = saved.history["cpu"]
         if before != cpu:

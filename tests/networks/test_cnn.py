@@ -8,6 +8,8 @@ import torch
 from stable_baselines3 import PPO as SB3PPO
 
 from repro.config.schema import Config
+from repro.engines.batches import Batch
+from repro.networks.distributions import Categorical
 from repro.networks.frames import FrameStacks
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits
@@ -185,8 +187,10 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
         ppo = learners([own])
         ppo.iteration = 10
         values = torch.tensor([[0.05, 1.0]])
-        batch = {"values": torch.zeros(1, 2), "targets": torch.tensor([[0.05, 1.0]])}
-        losses.append(ppo._value_loss()(values, batch))
+        nothing, targets = torch.zeros(1, 2), torch.tensor([[0.05, 1.0]])
+        old = Categorical(torch.zeros(1, 2, 4))
+        batch = Batch(nothing, nothing, old, nothing, nothing, targets, values=nothing)
+        losses.append(ppo.value_loss(values, batch, ppo.value_clip()))
     clip = 0.1 * (1 - 9 / 10)
     expected = torch.tensor([[(0.05 - clip) ** 2, (1 - clip) ** 2]])
     torch.testing.assert_close(losses[0], expected)

@@ -125,21 +125,31 @@ def test_f18_another_configuration_is_refused_key_by_key(tmp_path: Path, changed
         assert f"config.{key} was " in str(caught.value) and f"and is {value}" in str(caught.value)
 
 
+def test_f18_another_engine_is_refused(tmp_path: Path) -> None:
+    interrupt([tiny(tmp_path, "env=hopper")], 2)
+    plain = tiny(tmp_path, "env=hopper engine=torch")
+    with pytest.raises(ConfigError, match="engine was native and is torch"):
+        run_pack([plain])
+    run_pack([tiny(tmp_path, "env=hopper engine=torch resume=approximate")])
+    (entry,) = store.read_run(directory(plain))["resumed"]
+    assert entry["changed"] == {"engine": ["native", "torch"]} and entry["exact"] is False
+
+
 def test_the_fingerprint_holds_what_bits_depend_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(tmp_path, "env=hopper")
-    here = resume.fingerprint(config, "cpu")
+    here = resume.fingerprint(config, "cpu", "native")
     assert json.loads(json.dumps(here)) == here
-    elsewhere = resume.changes(here, resume.fingerprint(config, "cuda"))
+    elsewhere = resume.changes(here, resume.fingerprint(config, "cuda", "torch"))
     assert elsewhere == {"device": ("cpu", "cuda"), "engine": ("native", "torch")}
-    plain = tiny(tmp_path, "env=hopper engine=torch")
-    assert resume.changes(here, resume.fingerprint(plain, "cpu")) == {"engine": ("native", "torch")}
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 2)
-        assert resume.changes(here, resume.fingerprint(config, "cpu")) == {"threads": (1, 2)}
+        assert resume.changes(here, resume.fingerprint(config, "cpu", "native")) == {
+            "threads": (1, 2)
+        }
     atari = compose("env=atari", "env.game=pong")
-    versions = resume.fingerprint(atari, "cpu")["versions"]
+    versions = resume.fingerprint(atari, "cpu", "torch")["versions"]
     assert versions.keys() - here["versions"].keys() == {"ale-py", "opencv-python-headless"}
     assert all(versions.values())
     # A key that is new or gone is a change, too.

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from repro.engines.buffers import Buffers
-from repro.engines.native.kernels import library, pointer
+from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
 from repro.learning.normalize import ObservationNormalizer
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Acting(ctypes.Structure):
-    """`Acting` of rollout.cpp, field by field."""
+    """`Acting` of rollout.cpp, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         ("actor", ctypes.c_void_p),
@@ -52,6 +52,7 @@ class Acting:
         box: tuple[Tensor, Tensor] | None,
     ) -> None:
         """Bind arrays that must stay where they are; `box` clips what the environments get."""
+        check_layout(_Acting, library().acting_size())
         learners, horizon, num_envs = buffers.raw.shape[:3]
         low, high = box if box is not None else (None, None)
         self._alive = (networks, normalizer, buffers, box)

@@ -65,7 +65,22 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward):
         function.restype = None
+    for function in (kernels.update_size, kernels.acting_size):
+        function.argtypes, function.restype = [], number
     return kernels
+
+
+def check_layout(structure: type[ctypes.Structure], size: int) -> None:
+    """Hold a ctypes mirror of a C structure against the compiler's size of it.
+
+    Raises:
+        RuntimeError: they differ, so that the kernels would read other memory.
+    """
+    if ctypes.sizeof(structure) != size:
+        raise RuntimeError(
+            f"{structure.__name__} has {ctypes.sizeof(structure)} bytes in Python and {size} in "
+            "C++: give both the same fields in the same order."
+        )
 
 
 def pointer(array: np.ndarray[Any, Any] | Tensor | None) -> int | None:
