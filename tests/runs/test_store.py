@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,6 +122,24 @@ def test_parameters_without_a_checksum_are_refused(run: Path) -> None:
     (run / "run.json").write_text(json.dumps(info))
     with pytest.raises(CorruptError, match=r"run\.json has no parameters_sha256"):
         store.read_parameters(run)
+
+
+def test_run_directories_are_found_while_others_vanish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b/deep/1", "a", "a/checkpoints/iteration_00000001.tmp-1", ".set_aside/c.1"):
+        (tmp_path / name).mkdir(parents=True)
+        if "checkpoints" not in name:
+            (tmp_path / name / "run.json").touch()
+    scandir = os.scandir
+
+    def vanished(path: str) -> Any:
+        if ".tmp-" in str(path):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanished)
+    assert store.run_directories(tmp_path) == [tmp_path / "a", tmp_path / "b/deep/1"]
 
 
 def test_sweeps_of_one_directory_add_up(tmp_path: Path) -> None:
