@@ -45,7 +45,7 @@ test-slow: install ## tests that train until something is learned
 
 test-faults: install ## faults at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \
-	  tests/training/test_resume.py tests/sweeps/test_ray.py tests/sweeps/test_submitit.py -n 2 --dist loadfile
+	  tests/training/test_resume*.py tests/sweeps/test_ray.py tests/sweeps/test_submitit.py -n 2 --dist loadfile
 
 lint: install ## style
 	$(BIN)/ruff check .
@@ -63,7 +63,7 @@ format: install ## put the sources in shape
 
 bench: install ## speed against physics and Stable-Baselines3, on one core
 	@mkdir -p runs
-	$(BIN)/python -m repro.bench.speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
+	$(BIN)/python -m repro.bench speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
 	$(BIN)/python -m analysis speed --bench runs/bench.json --out runs/speed
 
 clean: ## remove .venv and caches; runs stay

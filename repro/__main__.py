@@ -50,9 +50,9 @@ Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
 
 def main() -> None:
     """The command `repro`."""
-    signals.leave()
+    signals.install_handlers()
     code = run(sys.argv[1:])
-    signals.be_deaf()
+    signals.ignore_further_signals()
     sys.exit(code)
 
 
@@ -168,6 +168,7 @@ def train(config: Config) -> int:
         return 0
 
     from repro.training import loop, pack  # only now: they load torch
+    from repro.training.outcome import CORRUPT, LOCKED
 
     loop.resolve_device(config.device)
     with ProgressBar(1, config.updates * config.batch_size, enabled=config.progress) as bar:
@@ -176,10 +177,10 @@ def train(config: Config) -> int:
         )
         if outcome.status == store.DONE:
             bar.update(bar.steps, 1)
-    if outcome.status == pack.CORRUPT:
+    if outcome.status == CORRUPT:
         say(str(outcome.error), sys.stderr)
         return EXIT_CORRUPT
-    if outcome.status == pack.LOCKED:
+    if outcome.status == LOCKED:
         say(str(outcome.error), sys.stderr)
         return EXIT_PREEMPTED
     if outcome.status == store.FAILED:

@@ -24,9 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m repro.again", description=__doc__)
     parser.add_argument("directory", metavar="DIR", type=Path, help="a run's directory")
     directory = parser.parse_args().directory
-    signals.leave()
+    signals.install_handlers()
     code = guarded(lambda: train(configuration(directory)))
-    signals.be_deaf()
+    signals.ignore_further_signals()
     sys.exit(code)
 
 

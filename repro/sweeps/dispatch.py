@@ -11,7 +11,7 @@ from repro.sweeps.backends import Backend, Ended, Settings, cores, loky, ray, su
 from repro.sweeps.heartbeats import Monitor
 from repro.sweeps.packs import Pack
 from repro.sweeps.worker import Task, settle, train, unfinished
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 
 class Interruption(KeyboardInterrupt):

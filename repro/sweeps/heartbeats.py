@@ -21,7 +21,7 @@ from typing import Self
 from repro.console import ProgressBar
 from repro.runs import locks, store
 from repro.sweeps.packs import Pack
-from repro.training.pack import SKIPPED, Outcome, PackProgress
+from repro.training.outcome import SKIPPED, Outcome, PackProgress
 
 FOLDER = ".progress"
 BEAT_SECONDS = 1.0

@@ -22,7 +22,7 @@ from repro.sweeps import dispatch, heartbeats, packs, worker
 from repro.sweeps.backends import Settings
 from repro.training import preflight
 from repro.training.loop import resolve_device
-from repro.training.pack import CORRUPT, LOCKED, SKIPPED, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, SKIPPED, Outcome
 
 GRID_PATIENCE = 30.0  # other sweeps that start in the same directory write their grids quickly
 UNFINISHED = (store.PREEMPTED, LOCKED)

@@ -17,8 +17,8 @@ from repro.runs import locks, store
 from repro.sweeps.heartbeats import Heartbeat
 from repro.sweeps.packs import Pack
 from repro.training import failures
-from repro.training import pack as session
-from repro.training.pack import CORRUPT, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, Outcome
+from repro.training.pack import run_pack
 
 # Statuses that are never written: the run directory is left as it was.
 REFUSED = "REFUSED"  # bad input that shows only where the run would be
@@ -46,7 +46,7 @@ class Task:
 def train(task: Task) -> list[Outcome]:
     """Train one pack in this process; an error becomes the fate of its runs."""
     try:
-        return session.run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
+        return run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
     except ConfigError as error:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:
@@ -96,7 +96,7 @@ def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
             return Outcome(config.run_id, directory, status, error)  # it had not started
         with locks.owning([directory]) as refused:
             if refused:
-                return Outcome(config.run_id, directory, session.LOCKED, refused[0])
+                return Outcome(config.run_id, directory, LOCKED, refused[0])
             if info.get("stalled"):  # it had a last word
                 error = f"{info['error']}; {error}"
             failures.mark(config, status, error, trace)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 
 def test_interpolation_passes_through_both_policies(config: Compose, learners: Learners) -> None:

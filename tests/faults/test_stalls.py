@@ -8,11 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from repro.config.compose import compose
 from repro.runs import checkpoint, store
 from repro.training import stalls
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, Cli, finish, start
-from tests.helpers.tiny import TINY, TINY_PPO, assert_same, result, undisturbed
+from tests.helpers.configs import compose
+from tests.helpers.tiny import TINY, TINY_PPO, result, undisturbed
 
 HANGS = (
     "env=gymnasium",
@@ -39,7 +40,7 @@ def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
     assert checkpoint.iterations(run)[0] == 2
     again = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)))
     assert again.code == 0 and "goes on from iteration 2" in again.out
-    assert_same(result(run), undisturbed(tmp_path, HANGS))
+    assert_equal_bits(result(run), undisturbed(tmp_path, HANGS))
 
 
 def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(tmp_path: Path) -> None:
@@ -95,13 +96,13 @@ class Clockwork:
 
 def test_whoever_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[object] = []
-    monkeypatch.setattr(stalls.Watch, "_end", lambda *arguments: ended.append(arguments))
+    monkeypatch.setattr(stalls.Watchdog, "_end", lambda *arguments: ended.append(arguments))
     config = compose("env=reacher", "stall_timeout=0.2", f"runs_dir={tmp_path}")
-    with stalls.Watch([config], [tmp_path]) as watch:
+    with stalls.Watchdog([config], [tmp_path]) as watch:
         watch.training = clockwork = Clockwork()
         time.sleep(1)
     assert clockwork.looks >= 3 and not ended
-    with stalls.Watch([config], [tmp_path]):
+    with stalls.Watchdog([config], [tmp_path]):
         time.sleep(1)
     assert ended, "nothing at all is no movement either"
 

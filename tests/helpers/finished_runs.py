@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from repro import evaluate
-from repro.config.compose import compose
 from repro.envs.vector import FloatArray
-from repro.evaluation import episodes as trials
+from repro.evaluation import episodes
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
 from repro.training import pack
+from tests.helpers.configs import compose
 
 
 def finish(runs_dir: Path, line: str) -> FinishedRun:
@@ -75,7 +75,7 @@ class Oracle:
 
     def episode(self, seed: int, number: int, deterministic: bool) -> tuple[float, int]:
         """Return and length."""
-        env_seed, noise = trials.start(seed, number)
+        env_seed, noise = episodes.start(seed, number)
         env = single(self.config.env.id)
         observation, _ = env.reset(seed=env_seed)
         total, length, over = 0.0, 0, False

@@ -36,8 +36,8 @@ from repro.sweeps import heartbeats, launcher, packs, worker
 from repro.sweeps.backends import Backend, Ended, Settings
 from repro.sweeps.worker import Task
 from repro.training.pack import SKIPPED, Outcome, PackProgress
-from tests.conftest import Compose
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.configs import Compose
 from tests.helpers.sweeps import composed, untrained
 
 SERIAL = "hydra.launcher.workers=1"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from repro import status
-from repro.config.compose import compose
 from repro.runs import store
 from repro.training import pack
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.configs import compose
 from tests.helpers.sweeps import assert_equal_results
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from repro.sweeps.worker import Task
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 GRACE_SECONDS = 8.0  # what an interrupted pack has to write down where it is
 # For a process before it loads NumPy: the libraries read these once.

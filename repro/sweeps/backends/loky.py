@@ -17,7 +17,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoo
 from repro.runs import store
 from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings
 from repro.sweeps.worker import Task, end_with, settle, train_as_worker
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:

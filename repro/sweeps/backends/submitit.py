@@ -22,7 +22,7 @@ from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings, cores
 from repro.sweeps.worker import Task, settle, train_as_worker, unfinished
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 FOLDER = ".submitit"  # in runs_dir: what submitit sends and receives, and each job's output
 PATIENCE = 60.0  # a job that takes over may have to wait until its predecessor is gone
