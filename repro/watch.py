@@ -91,7 +91,8 @@ def _film_games(run: FinishedRun, out: Path, options: argparse.Namespace) -> lis
     """Every frame: many games draw what moves on every other one only."""
     import torch
 
-    from repro.envs.atari.vector import FRAMES_PER_SECOND, AtariVectorEnv
+    from repro.envs.atari.game import FRAMES_PER_SECOND
+    from repro.envs.atari.vector import AtariVectorEnv
     from repro.evaluation import episodes as trials
     from repro.evaluation import policies
 

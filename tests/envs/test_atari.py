@@ -13,7 +13,8 @@ import pytest
 from ale_py import roms
 
 from repro.envs import make
-from repro.envs.atari.vector import WITHOUT_NOOP, AtariVectorEnv, games
+from repro.envs.atari.game import WITHOUT_NOOP, games
+from repro.envs.atari.vector import AtariVectorEnv
 from repro.errors import ConfigError
 from repro.runs import archive
 from tests.helpers.atari_oracles import PLAIN, compare, settings

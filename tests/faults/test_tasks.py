@@ -126,7 +126,7 @@ def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
     """Not always the first: the last learner's second environment."""
     configs = pack(tmp_path, "Raises", "env.num_envs=2 algorithm.horizon=16")
     training = session.Training(configs)
-    for env in training._algorithm.collector.envs._envs.envs[:5]:
+    for env in training._algorithm.collector.envs._envs[:5]:
         env.unwrapped.steps = -1000
     with pytest.raises(
         session.TaskError, match=r"environment 1 of 2 \(seed \d+\): its step"
@@ -186,9 +186,9 @@ def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path)
 
 
 MALFORMED = {
-    "Misshapen": "an observation of shape (3,) where the task declares Box",
-    "Wordy": "an observation of type <U5 where the task declares Box",
-    "Twofold": "what it returned: ValueError: setting an array element with a sequence",
+    "Misshapen": "an observation of shape (3,) and type float32 where the task declares Box",
+    "Wordy": "an observation of shape (2,) and type <U5 where the task declares Box",
+    "Twofold": "returned (array([1., 2.]), False, False), not a reward and two booleans",
 }
 
 
