@@ -192,7 +192,7 @@ class CandidateCollector(Collector):
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = np.argwhere(self._terminated[:, t] | self._truncated[:, t])
-        scores = [float(self._tally.returns[p, n]) for p, n in ends]
+        scores = [float(self._episode_statistics.returns[p, n]) for p, n in ends]
         super()._record_ends(t, infos, iteration, episodes)
         for (p, n), score in zip(ends, scores, strict=True):
             self._ended(int(p), int(n), score)
