@@ -35,10 +35,11 @@ from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.cnn import CNNActorCritic
 from repro.networks.distributions import Categorical, Distribution
 from repro.networks.frames import Inputs
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector, Rollout
 from repro.runs.store import PROGRESS
 
@@ -114,9 +115,9 @@ class Learners(ABC):
         kind = CNNActorCritic if config.policy.convolutions is not None else MLPActorCritic
         return kind(envs.single_observation_space, envs.single_action_space, config.policy)
 
-    def make_networks(self) -> Bound | Networks:
+    def make_networks(self) -> BoundPolicy | Networks:
         """The policy over `views`, of which it sees what `stack` adds later."""
-        return Bound(self.policy, self.views)
+        return BoundPolicy(self.policy, self.views)
 
     def make_collector(self, envs: VectorEnv) -> Collector:
         """What runs the policies."""

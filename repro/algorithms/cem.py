@@ -30,10 +30,11 @@ from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
 from repro.networks.initialization import Array
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector, Rollout
 from repro.rollouts.episodes import Episodes
 
@@ -51,7 +52,9 @@ class CEM(Learners):
         rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
         self.candidates = torch.stack([torch.stack(row) for row in rows])
         flat = self.candidates.view(-1, mean.flat.shape[1])
-        collector.networks = Bound(policy, dict(zip(mean.views, mean.split(flat), strict=True)))
+        collector.networks = BoundPolicy(
+            policy, dict(zip(mean.views, mean.split(flat), strict=True))
+        )
 
     def update(self, rollout: Rollout) -> Metrics:
         """Nothing is left to do: generations end while episodes do."""

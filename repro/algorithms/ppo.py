@@ -27,9 +27,9 @@ from repro.engines import cuda, native
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives, packed_objectives
 from repro.learning.optimizers import Adam, clip_gradient, gradient_norm
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import DiagonalGaussian
 from repro.networks.frames import FrameStacks
-from repro.networks.mlp import Bound
 from repro.rollouts.collector import Rollout
 
 ValueLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]  # V and a minibatch -> L_VF, [P, M]
@@ -67,7 +67,7 @@ class PPO(Learners):
                 self.early_stop_limit,
             )
 
-    def make_networks(self) -> Bound | native.Networks:
+    def make_networks(self) -> BoundPolicy | native.Networks:
         """Compiled where that can be had."""
         self.parameters = self.stack()
         return native.bind(self.config.engine, self.policy, self.parameters)

@@ -25,9 +25,9 @@ from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical, Distribution
 from repro.networks.frames import Inputs
-from repro.networks.mlp import Bound
 from repro.rollouts.diagnosis import bounds
 from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
@@ -73,7 +73,7 @@ class Collector:
         self,
         configs: Sequence[Config],
         envs: VectorEnv,
-        networks: Bound | Networks,
+        networks: BoundPolicy | Networks,
         streams: Sequence[Streams],
         device: torch.device,
     ) -> None:

@@ -19,7 +19,7 @@ from repro.config.schema import CONF_DIR
 from repro.engines import native
 from repro.engines.native import kernels
 from repro.errors import ConfigError
-from repro.networks.mlp import Bound
+from repro.networks.bound import BoundPolicy
 from repro.rollouts.collector import Rollout
 from tests.conftest import Compose, Learners, compose_config, make_learners
 
@@ -39,7 +39,7 @@ def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
         for engine in ("native", "torch")
     )
     assert isinstance(one.networks, native.Networks) and one.updater is not None
-    assert isinstance(other.networks, Bound) and other.updater is None
+    assert isinstance(other.networks, BoundPolicy) and other.updater is None
     return one, other
 
 
@@ -179,7 +179,7 @@ def test_what_the_kernels_cannot_do_is_refused_or_left_to_torch(
     small = ("algorithm.horizon=64", *overrides)
     with pytest.raises(ConfigError, match=f"engine=native .*{reason}"):
         learners([config(*small, "engine=native")])
-    assert isinstance(learners([config(*small, "engine=auto")]).networks, Bound)
+    assert isinstance(learners([config(*small, "engine=auto")]).networks, BoundPolicy)
 
 
 def test_without_a_compiler_torch_takes_over_with_one_warning(
@@ -192,7 +192,7 @@ def test_without_a_compiler_torch_takes_over_with_one_warning(
         with pytest.raises(ConfigError, match="no C\\+\\+ compiler"):
             learners([config(*small, "engine=native")])
         with pytest.warns(UserWarning, match="slower: there is no C\\+\\+ compiler") as warned:
-            assert isinstance(learners([config(*small)]).networks, Bound)
+            assert isinstance(learners([config(*small)]).networks, BoundPolicy)
             learners([config(*small, "seed=1")])
         assert len([w for w in warned if "compiler" in str(w.message)]) == 1
     finally:

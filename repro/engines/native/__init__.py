@@ -18,19 +18,22 @@ from repro.engines.native.networks import Networks
 from repro.engines.native.update import Updater
 from repro.errors import ConfigError
 from repro.learning.parameters import StackedParameters
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.bound import BoundPolicy
+from repro.networks.mlp import MLPActorCritic
 
 __all__ = ["Acting", "Buffers", "Networks", "Updater", "bind", "engine", "unsuited"]
 
 
-def bind(asked: str, policy: MLPActorCritic, parameters: StackedParameters) -> Networks | Bound:
+def bind(
+    asked: str, policy: MLPActorCritic, parameters: StackedParameters
+) -> Networks | BoundPolicy:
     """The networks over their parameters: compiled where the machine and `asked` allow it.
 
     Raises:
         ConfigError: `engine=native` where there can be none.
     """
     if asked == "torch":
-        return Bound(policy, parameters.views)
+        return BoundPolicy(policy, parameters.views)
     reason = unsuited(policy, parameters.flat.device)
     if reason is None:
         try:
@@ -42,7 +45,7 @@ def bind(asked: str, policy: MLPActorCritic, parameters: StackedParameters) -> N
                 _warn(reason)
     if asked == "native":
         raise ConfigError(f"engine=native cannot be had: {reason}. Say engine=auto or torch.")
-    return Bound(policy, parameters.views)
+    return BoundPolicy(policy, parameters.views)
 
 
 def engine(asked: str, device: str) -> str:

@@ -1,4 +1,4 @@
-"""Policies evaluated by the kernels of rollout.cpp: what `policies.Bound` is for torch."""
+"""Networks of P learners by the kernels of rollout.cpp: `BoundPolicy` with compiled kernels."""
 
 from __future__ import annotations
 
