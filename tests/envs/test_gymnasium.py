@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 
 import repro.envs
 from repro.envs.gymnasium import GymnasiumVectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, TaskError
 from tests.helpers.states import through_files
 
 FLAT = Box(-1, 1, (2,))
@@ -241,6 +241,49 @@ def test_a_restored_environment_goes_on_bit_for_bit(env_id: str) -> None:
         found = restored.step(np.concatenate([action[:1], action, action[:1]]))
         for ours, theirs in zip(found[:4], expected[:4], strict=True):
             np.testing.assert_array_equal(ours[1:4], theirs)
+
+
+class Fragile(Bare):
+    """Raises at an action below 0, and at its second reset."""
+
+    resets = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, Any]:
+        self.resets += 1
+        if self.resets == 2:
+            raise RuntimeError("no second episode")
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        if action[0] < 0:
+            raise RuntimeError("no way back")
+        return np.zeros(2, np.float32), 0.0, bool(action[0] > 1), False, {}
+
+
+gymnasium.register("ReproFragile-v0", Fragile, kwargs={"action_space": Box(-9, 9, (8,))})
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            -1.25,
+            r"its step with action \[-1.25, (0, ){5}\.\.\.\] failed with RuntimeError: no way back",
+        ),
+        (2.0, "its reset failed with RuntimeError: no second episode"),
+    ],
+)
+def test_an_error_names_the_environment_the_call_and_the_action(
+    action: float, message: str
+) -> None:
+    env = GymnasiumVectorEnv("ReproFragile-v0", 3)
+    env.reset()
+    actions = np.zeros((3, 8))
+    env.step(actions)
+    actions[1, 0] = action
+    with pytest.raises(TaskError, match=f"^{message}$") as caught:
+        env.step(actions)
+    assert caught.value.index == 1
 
 
 def test_close_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

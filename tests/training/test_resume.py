@@ -382,10 +382,10 @@ def test_never_sets_the_attempt_aside_and_begins_anew(
 def test_an_opaque_task_says_so_and_goes_on_with_new_episodes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = "env=gymnasium env.id=tests.helpers.tasks:Opaque-v0 env.num_envs=2 recipe=ppo2"
+    line = "env=gymnasium env.id=tests.helpers.tasks:Unsaveable-v0 env.num_envs=2 recipe=ppo2"
     config = tiny(tmp_path, line)
     interrupt([config], 2)
-    assert "Opaque-v0 has no way to save its state" in capsys.readouterr().out
+    assert "Unsaveable-v0 has no way to save its state" in capsys.readouterr().out
     before = store.read_table(directory(config) / "episodes.parquet")
     session.run_pack([config])
     run = store.read_run(directory(config))
