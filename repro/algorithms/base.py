@@ -35,9 +35,10 @@ from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives, packed_state
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.cnn import CNNActorCritic
 from repro.networks.distributions import Categorical, Distribution
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector
 from repro.rollouts.rollout import Rollout
 from repro.runs.schema import PROGRESS
@@ -99,9 +100,9 @@ class Learners(ABC):
         kind = CNNActorCritic if config.policy.convolutions is not None else MLPActorCritic
         return kind(envs.single_observation_space, envs.single_action_space, config.policy)
 
-    def make_networks(self) -> Bound | Networks:
+    def make_networks(self) -> BoundPolicy | Networks:
         """The policy over `views`, to which `stack` may add later."""
-        return Bound(self.policy, self.views)
+        return BoundPolicy(self.policy, self.views)
 
     def make_collector(self, envs: VectorEnv) -> Collector:
         """Collects rollouts."""

@@ -30,10 +30,11 @@ from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
 from repro.networks.initialization import Array
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector
 from repro.rollouts.episodes import Episodes
 from repro.rollouts.rollout import Rollout
@@ -52,7 +53,9 @@ class CEM(Learners):
         rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
         self.candidates = torch.stack([torch.stack(row) for row in rows])
         flat = self.candidates.view(-1, mean.flat.shape[1])
-        collector.networks = Bound(policy, dict(zip(mean.views, mean.split(flat), strict=True)))
+        collector.networks = BoundPolicy(
+            policy, dict(zip(mean.views, mean.split(flat), strict=True))
+        )
 
     def update(self, rollout: Rollout) -> Metrics:
         """Generations have ended during collection; only the observation filter is updated."""
@@ -193,7 +196,7 @@ class CandidateCollector(Collector):
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = np.argwhere(self._terminated[:, t] | self._truncated[:, t])
-        scores = [float(self._tally.returns[p, n]) for p, n in ends]
+        scores = [float(self._episode_statistics.returns[p, n]) for p, n in ends]
         super()._record_ends(t, infos, iteration, episodes)
         for (p, n), score in zip(ends, scores, strict=True):
             self._ended(int(p), int(n), score)

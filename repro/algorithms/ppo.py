@@ -31,7 +31,7 @@ from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import Adam, by_rate, clip_gradient, gradient_norm
 from repro.learning.packed_objectives import PackedSurrogate, UpdateSurrogate
-from repro.networks.mlp import Bound
+from repro.networks.bound import BoundPolicy
 from repro.rollouts.rollout import Rollout
 
 
@@ -54,7 +54,7 @@ class PPO(Learners):
         self.kernel = selection.updater(self.config, self.networks, self.adam, has_form)
         self.engine = selection.engine(self.networks, self.kernel)
 
-    def make_networks(self) -> Bound | Networks:
+    def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
         self.parameters, has_form = self.stack(), self.surrogate.has_form
         return selection.networks(self.config, self.policy, self.parameters, has_form)

@@ -22,7 +22,8 @@ from repro.errors import ConfigError
 from repro.learning.normalize import ObservationNormalizer
 from repro.learning.optimizers import Adam
 from repro.learning.parameters import StackedParameters
-from repro.networks.mlp import Bound, MLPActorCritic
+from repro.networks.bound import BoundPolicy
+from repro.networks.mlp import MLPActorCritic
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
@@ -33,7 +34,7 @@ Act = Callable[[int, Array], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 
 def networks(
     config: Config, policy: MLPActorCritic, parameters: StackedParameters, has_form: bool
-) -> native.Networks | Bound:
+) -> native.Networks | BoundPolicy:
     """The networks of an algorithm that the kernels know: compiled where that is possible.
 
     Args:
@@ -46,7 +47,7 @@ def networks(
         ConfigError: `engine=native` where the kernels cannot compute rollouts and updates.
     """
     if config.engine == TORCH:
-        return Bound(policy, parameters.views)
+        return BoundPolicy(policy, parameters.views)
     reason = _not_covered(policy, parameters.flat.device)
     if config.engine == NATIVE:
         reason = reason or _update_not_covered(config, has_form)
@@ -60,11 +61,11 @@ def networks(
                 _warn(reason)
     if config.engine == NATIVE:
         raise ConfigError(f"engine=native is not possible: {reason}. Say engine=auto or torch.")
-    return Bound(policy, parameters.views)
+    return BoundPolicy(policy, parameters.views)
 
 
 def updater(
-    config: Config, networks: native.Networks | Bound, adam: Adam, has_form: bool
+    config: Config, networks: native.Networks | BoundPolicy, adam: Adam, has_form: bool
 ) -> native.Updater | None:
     """PPO's compiled update over compiled networks; None where torch does it."""
     if not isinstance(networks, native.Networks) or _update_not_covered(config, has_form):
@@ -72,7 +73,7 @@ def updater(
     return native.Updater(networks, adam, config)
 
 
-def engine(networks: native.Networks | Bound, kernel: native.Updater | None) -> str:
+def engine(networks: native.Networks | BoundPolicy, kernel: native.Updater | None) -> str:
     """What computes, for run.json and for exact resume."""
     if kernel is not None:
         return NATIVE
@@ -80,7 +81,7 @@ def engine(networks: native.Networks | Bound, kernel: native.Updater | None) -> 
 
 
 def acting(
-    networks: native.Networks | Bound,
+    networks: native.Networks | BoundPolicy,
     normalizer: ObservationNormalizer,
     buffers: Buffers,
     box: tuple[Tensor, Tensor] | None,

@@ -24,11 +24,11 @@ from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
-from repro.networks.mlp import Bound
 from repro.rollouts.diagnosis import bounds
-from repro.rollouts.episodes import Episodes, Tally
+from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
 
@@ -42,7 +42,7 @@ class Collector:
         self,
         configs: Sequence[Config],
         envs: VectorEnv,
-        networks: Bound | Networks,
+        networks: BoundPolicy | Networks,
         streams: Sequence[Streams],
         device: torch.device,
     ) -> None:
@@ -64,8 +64,10 @@ class Collector:
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
-        self._seen.see(self._observations)
-        self._tally = Tally((self.learners, self.num_envs), envs.keeps_scores)
+        self._seen.observe(self._observations)
+        self._episode_statistics = EpisodeStatistics(
+            (self.learners, self.num_envs), envs.keeps_scores
+        )
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -113,7 +115,7 @@ class Collector:
     def _collect(self, iteration: int) -> Rollout:
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
-        self._tally.finished_steps[:] = 0
+        self._episode_statistics.finished_steps[:] = 0
         self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
@@ -127,7 +129,7 @@ class Collector:
             if terminated.any() or truncated.any():
                 self._record_ends(t, infos, iteration, episodes)
             self._observations = self._by_learner(observations)
-            self._seen.see(self._observations)
+            self._seen.observe(self._observations)
         return self._rollout(episodes)
 
     def _draw_noise(self) -> None:
@@ -143,7 +145,7 @@ class Collector:
         """Actions [P N, ...] for the environments; fills the buffers at time t."""
         if self._fast_act is not None:
             return self._fast_act(t, self._observations)
-        inputs = self._seen.keep(t, self._observations)
+        inputs = self._seen.store(t, self._observations)
         if self._seen.values_while_acting:
             distribution, self._values[:, t] = self.networks.evaluate(inputs)
         else:
@@ -162,7 +164,7 @@ class Collector:
         rewards, self._terminated[:, t], self._truncated[:, t] = (
             self._by_learner(x) for x in (rewards, terminated, truncated)
         )
-        self._tally.add(rewards)
+        self._episode_statistics.add_step(rewards)
         self._rewards[:, t] = self._reward_scaler.apply(
             rewards, self._terminated[:, t], self._truncated[:, t]
         )
@@ -171,9 +173,9 @@ class Collector:
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = self._terminated[:, t] | self._truncated[:, t]
-        self._tally.record_ends(ends, infos, iteration, self.steps, episodes)
+        self._episode_statistics.record_ends(ends, infos, iteration, self.steps, episodes)
         finals = self._by_learner(infos["final_obs"]) if self.bootstrap else None
-        self._seen.keep_ends(t, ends, finals)
+        self._seen.store_ends(t, ends, finals)
         if finals is not None and self._seen.values_while_acting and self._truncated[:, t].any():
             self._final_values[:, t] = self.networks.value(self._seen.encode(finals))
 
@@ -196,7 +198,7 @@ class Collector:
             terminated=torch.from_numpy(self._terminated).to(self.device),
             truncated=truncated,
             episodes=episodes,
-            finished_steps=self._tally.finished_steps.copy(),
+            finished_steps=self._episode_statistics.finished_steps.copy(),
             finite=self._finite(),
         )
 
@@ -221,13 +223,13 @@ class Collector:
 
     def not_finite(self, learner: int) -> str:
         """Names the first value of the last rollout that is not finite, and its environment."""
-        odd = self._seen.first_not_finite(
+        found = self._seen.first_non_finite(
             learner, self._rewards, self._truncated, self._observations
         )
-        step = self.steps // self.num_envs - self.horizon + odd.step
+        step = self.steps // self.num_envs - self.horizon + found.step
         when = f"in step {step}" if step else "at its reset"
-        place = self._environment(learner, odd.environment)
-        return f"{place} returned a value that is not finite {when}: its {odd.field}"
+        place = self._environment(learner, found.environment)
+        return f"{place} returned a value that is not finite {when}: its {found.field}"
 
     def outside(self) -> dict[int, str]:
         """Learner -> a sentence on its task, where an observation is outside the declared bounds.
@@ -290,7 +292,7 @@ class Collector:
         envs = self.envs.state(self._rows(learner))
         if envs is None:
             return state
-        return state | {"envs": envs} | self._tally.checkpoint(learner)
+        return state | {"envs": envs} | self._episode_statistics.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned.
@@ -302,12 +304,12 @@ class Collector:
         self._reward_scaler.restore(learner, state.get("rewards", {}))
         if "envs" in state:
             self.envs.set_state(state["envs"], self._rows(learner))
-            self._tally.restore(learner, state)
+            self._episode_statistics.restore(learner, state)
         else:
             seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
             with self._naming_learners():
                 self.envs.restart(self._rows(learner), seeds)
-            self._tally.restart(learner)
+            self._episode_statistics.restart(learner)
         self._observations = self._by_learner(self.envs.observations)
 
     def _rows(self, learner: int) -> slice:

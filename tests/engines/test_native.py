@@ -21,7 +21,7 @@ from repro.engines import native, selection
 from repro.engines.native import kernels
 from repro.errors import ConfigError
 from repro.learning.parameters import StackedParameters
-from repro.networks.mlp import Bound
+from repro.networks.bound import BoundPolicy
 from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose, compose
 from tests.helpers.learners import Learners, make_learners
@@ -39,7 +39,7 @@ def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
         for engine in ("native", "torch")
     )
     assert isinstance(one.networks, native.Networks) and one.kernel is not None
-    assert isinstance(other.networks, Bound) and other.kernel is None
+    assert isinstance(other.networks, BoundPolicy) and other.kernel is None
     return one, other
 
 
@@ -179,7 +179,7 @@ def test_what_the_kernels_cannot_do_is_refused_or_left_to_torch(
     small = ("algorithm.horizon=64", *overrides)
     with pytest.raises(ConfigError, match=f"engine=native .*{reason}"):
         learners([config(*small, "engine=native")])
-    assert isinstance(learners([config(*small, "engine=auto")]).networks, Bound)
+    assert isinstance(learners([config(*small, "engine=auto")]).networks, BoundPolicy)
 
 
 def test_without_a_compiler_torch_takes_over_with_one_warning(
@@ -192,7 +192,7 @@ def test_without_a_compiler_torch_takes_over_with_one_warning(
         with pytest.raises(ConfigError, match="no C\\+\\+ compiler"):
             learners([config(*small, "engine=native")])
         with pytest.warns(UserWarning, match="slower: there is no C\\+\\+ compiler") as warned:
-            assert isinstance(learners([config(*small)]).networks, Bound)
+            assert isinstance(learners([config(*small)]).networks, BoundPolicy)
             learners([config(*small, "seed=1")])
         assert len([w for w in warned if "compiler" in str(w.message)]) == 1
     finally:

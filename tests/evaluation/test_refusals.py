@@ -223,7 +223,9 @@ def test_a_task_that_returns_nan_leaves_no_row(
     (tmp_path / "happened").touch()
     with monkeypatch.context() as patch:
         patch.setenv("FAULT_ONCE", str(tmp_path / "happened"))
-        run = finish(tmp_path / "runs", "env=gymnasium env.id=tests.helpers.tasks:Priceless-v0")
+        run = finish(
+            tmp_path / "runs", "env=gymnasium env.id=tests.helpers.tasks:InfiniteReward-v0"
+        )
     with pytest.raises(NumericalError, match="episode 5: the task returned"):
         evaluations.evaluate(run, 10, num_envs=1)
     assert refused(capsys, run.directory)[0] == 4

@@ -44,7 +44,7 @@ def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
 
 
 def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(tmp_path: Path) -> None:
-    line = [part.replace("Hangs", "HangsHard") for part in HANGS]
+    line = [part.replace("Hangs", "HangsInC") for part in HANGS]
     finished = finish(start(tmp_path, *line, "stall_timeout=1", path=(ROOT,)))
     assert finished.code == 1 and "Timeout" in finished.err and "in fault" in finished.err
     (run,) = store.run_directories(tmp_path / "runs")

@@ -210,10 +210,10 @@ def test_resume_never_sets_the_attempt_aside_and_starts_from_the_beginning(
 def test_a_task_without_a_state_resumes_with_new_episodes_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = "env=gymnasium env.id=tests.helpers.tasks:Opaque-v0 env.num_envs=2 recipe=ppo2"
+    line = "env=gymnasium env.id=tests.helpers.tasks:Unsaveable-v0 env.num_envs=2 recipe=ppo2"
     config = tiny(tmp_path, line)
     interrupt([config], 2)
-    assert "Opaque-v0 has no way to save its state" in capsys.readouterr().out
+    assert "Unsaveable-v0 has no way to save its state" in capsys.readouterr().out
     before = store.read_table(directory(config) / "episodes.parquet")
     run_pack([config])
     run = store.read_run(directory(config))

@@ -11,8 +11,8 @@ from torch import Tensor
 from repro.engines.buffers import Buffers
 from repro.engines.cuda.graphs import Repeated
 from repro.learning.normalize import ObservationNormalizer
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
-from repro.networks.mlp import Bound
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +27,7 @@ class Acting:
 
     def __init__(
         self,
-        networks: Bound,
+        networks: BoundPolicy,
         normalizer: ObservationNormalizer,
         buffers: Buffers,
         box: tuple[Tensor, Tensor] | None,

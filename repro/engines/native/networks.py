@@ -1,4 +1,4 @@
-"""Policies evaluated by the kernels of rollout.cpp: as `networks.mlp.Bound` does in torch."""
+"""Networks of P learners by the kernels of rollout.cpp: a `BoundPolicy`, compiled."""
 
 from __future__ import annotations
 
