@@ -47,7 +47,7 @@ def swept(name: str) -> dict[str, str]:
     values = yaml.safe_load(text_of(name))
     found: dict[str, str] = {}
     for parent in values.get("defaults", []):
-        if parent in RUNS:
+        if parent in list(RUNS):
             found |= swept(parent)
     return found | values.get("hydra", {}).get("sweeper", {}).get("params", {})
 
