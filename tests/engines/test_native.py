@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
-import os
-import subprocess
-import sys
+import multiprocessing
 from operator import attrgetter
 from pathlib import Path
 
@@ -116,31 +114,32 @@ def test_a_rollout_agrees_to_rounding() -> None:
 
 @pytest.mark.parametrize("sizes", [[64, 64], [], [10], [20, 33, 7], [256, 128]])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("rows", [1, 3, 97, 200])
 def test_networks_equal_double_precision_and_do_not_depend_on_the_pack(
-    config: Compose, learners: Learners, sizes: list[int], activation: str, rows: int
+    config: Compose, learners: Learners, sizes: list[int], activation: str
 ) -> None:
     pack = [
         config(
             *("env=hopper", f"policy.hidden_sizes={sizes}", f"policy.activation={activation}"),
             *("recipe.initialization=orthogonal", "recipe.policy_gain=1", f"seed={seed}"),
+            "algorithm.horizon=64",
         )
         for seed in range(3)
     ]
     ppo = learners(pack)
     assert isinstance(ppo.networks, native.Networks)
-    x = torch.randn(3, rows, 11, generator=torch.Generator().manual_seed(0))
-    mean, values = ppo.networks.distribution(x)[0], ppo.networks.value(x)
+    solos = [learners([own]).networks for own in pack]
     in_double = {name: view.double() for name, view in ppo.parameters.views.items()}
-    expected, expected_values = ppo.policy.evaluate(in_double, x.double())
-    torch.testing.assert_close(mean.double(), expected[0], rtol=1e-5, atol=2e-6)
-    torch.testing.assert_close(values.double(), expected_values, rtol=1e-5, atol=2e-6)
-    for p in range(3):
-        alone = learners([pack[p]]).networks
-        assert torch.equal(alone.distribution(x[p : p + 1])[0][0], mean[p])
-        for row in (0, rows // 2):  # nor on what else is evaluated with a sample
-            single = alone.value(x[p : p + 1, row : row + 1])
-            assert torch.equal(single[0, 0], values[p, row])
+    for rows in (1, 3, 97, 200):
+        x = torch.randn(3, rows, 11, generator=torch.Generator().manual_seed(0))
+        mean, values = ppo.networks.distribution(x)[0], ppo.networks.value(x)
+        expected, expected_values = ppo.policy.evaluate(in_double, x.double())
+        torch.testing.assert_close(mean.double(), expected[0], rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(values.double(), expected_values, rtol=1e-5, atol=2e-6)
+        for p, solo in enumerate(solos):
+            assert torch.equal(solo.distribution(x[p : p + 1])[0][0], mean[p])
+            for row in (0, rows // 2):  # nor on what else is evaluated with a sample
+                single = solo.value(x[p : p + 1, row : row + 1])
+                assert torch.equal(single[0, 0], values[p, row])
 
 
 def test_tanh_is_accurate_and_saturates() -> None:
@@ -215,15 +214,35 @@ def test_a_failing_compiler_is_no_failure_of_the_run(
         kernels.library.cache_clear()
 
 
-def test_two_processes_may_compile_at_once(tmp_path: Path) -> None:
-    code = "from repro.engines.native.kernels import library; library(); print('loaded')"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [process.communicate(timeout=300)[0] for process in processes] == [b"loaded\n"] * 2
-    assert len(list((tmp_path / "ppo-repro").iterdir())) == 1
+# Stands for a compiler that is slow: it ends when two of it have begun, and gives what is there.
+SLOW_COMPILER = """#!/bin/sh
+[ "$1" = --version ] && exit
+touch {begun}/$$
+for _ in $(seq 1000); do
+  [ $(ls {begun} | wc -l) = 2 ] && break
+  sleep 0.02
+done
+for output; do :; done
+cp {built} $output
+"""
+
+
+def test_two_processes_may_compile_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, compiler = tmp_path / "begun", tmp_path / "c++"
+    begun.mkdir()
+    compiler.write_text(SLOW_COMPILER.format(begun=begun, built=kernels.library()._name))
+    compiler.chmod(0o755)
+    monkeypatch.setattr(kernels, "COMPILERS", (str(compiler),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=kernels.library.__wrapped__) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(begun.iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "ppo-repro").iterdir())) == 1
 
 
 def test_kernels_are_not_for_other_devices(config: Compose, learners: Learners) -> None:
