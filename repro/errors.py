@@ -40,8 +40,26 @@ class StorageError(OSError):
     """A result could not be written, as on a full disk; what was saved before is whole."""
 
 
+class RunsFailedError(RuntimeError):
+    """Runs that are not done, in one sentence.
+
+    Attributes:
+        exit_code: what the command ends with.
+    """
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        """Say which or how many."""
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
 class PreemptedError(KeyboardInterrupt):
     """SIGTERM, SIGINT or SIGHUP: save and leave (exit code 75).
 
     Not an `Exception`, so that nothing that takes care of errors takes it for one.
     """
+
+
+def installation(extra: str) -> str:
+    """The command that installs an extra of this project, from a checkout or a wheel."""
+    return f"pip install 'ppo-repro[{extra}]'"

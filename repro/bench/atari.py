@@ -31,7 +31,7 @@ from torch import Tensor
 from repro.bench.contenders import PHASES, Ours, Sample, resident_mib
 from repro.bench.speed import table
 from repro.config.schema import Config
-from repro.errors import EXIT_BAD_INPUT, ConfigError
+from repro.errors import EXIT_BAD_INPUT, ConfigError, installation
 from repro.runs import provenance, store
 
 FRAMES = 2000  # of the emulator in a round
@@ -96,7 +96,7 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
         from repro.algorithms.sb3.networks import network_keywords
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
+            f"the comparison needs Stable-Baselines3: {installation('baselines')}"
         ) from error
     assert config.env.atari is not None and config.env.game is not None
     gymnasium.register_envs(ale_py)

@@ -6,7 +6,7 @@ import difflib
 
 from repro.config.atari import AtariConfig
 from repro.envs.vector import VectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, installation
 
 BACKENDS = ("mujoco", "gymnasium", "atari")
 
@@ -51,7 +51,7 @@ def make(
             from repro.envs.atari.vector import AtariVectorEnv
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"env=atari needs the package {error.name}: pip install -e '.[atari]'"
+                f"env=atari needs the package {error.name}: {installation('atari')}"
             ) from error
         return AtariVectorEnv(env_id, num_envs, preprocessing)
     nearest = difflib.get_close_matches(backend, BACKENDS, n=1)

@@ -7,9 +7,8 @@ import dataclasses
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -21,40 +20,13 @@ from repro.runs import checkpoint, locks, provenance, store
 from repro.training import failures, resume, stalls
 from repro.training import loggers as sinks
 from repro.training.loop import Training, resolve_device
+from repro.training.outcome import CORRUPT, LOCKED, SKIPPED, Outcome, PackProgress, Report
 from repro.training.profile import Profile
 from repro.training.saving import Saver
 from repro.training.signals import Deferral
 
-SKIPPED = "SKIPPED"
-CORRUPT = "CORRUPT"
-LOCKED = "LOCKED"
 ENDED = (store.DONE, store.FAILED)
 FLUSH_SECONDS = 60.0
-
-
-class Outcome(NamedTuple):
-    """How a run ended.
-
-    DONE or FAILED; or SKIPPED (it was done), CORRUPT (no checkpoint is whole), LOCKED (another
-    process has it).
-    """
-
-    run_id: str
-    directory: Path
-    status: str
-    error: str | None
-
-
-class PackProgress(NamedTuple):
-    """How far a pack is; environment steps are summed over its runs."""
-
-    steps: int
-    total_steps: int
-    runs: int
-    failed: int
-
-
-Report = Callable[[PackProgress], None]
 
 
 def run_pack(
