@@ -63,7 +63,7 @@ format: install ## put the sources in shape
 
 bench: install ## speed against physics and Stable-Baselines3, on one core
 	@mkdir -p runs
-	$(BIN)/python -m repro.bench.speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
+	$(BIN)/python -m repro.bench speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
 	$(BIN)/python -m analysis speed --bench runs/bench.json --out runs/speed
 
 clean: ## remove .venv and caches; runs stay

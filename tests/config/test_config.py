@@ -20,7 +20,7 @@ from repro.config.schema import BATCHABLE, CONF_DIR, PLACEMENT, Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
 from repro.sweeps import packs
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 from tests.helpers.sweeps import composed
 
 GROUPS = cli_errors.groups()
