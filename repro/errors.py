@@ -1,5 +1,10 @@
 """What can go wrong, and the exit code each leaves behind (0 is done)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 EXIT_CRASHED = 1
 EXIT_BAD_INPUT = 2
 EXIT_CORRUPT = 3
@@ -45,12 +50,14 @@ class RunsFailedError(RuntimeError):
 
     Attributes:
         exit_code: what the command ends with.
+        runs: all runs of the call, done or not, where it came from Python.
     """
 
     def __init__(self, text: str, exit_code: int) -> None:
         """Say which or how many."""
         super().__init__(text)
         self.exit_code = exit_code
+        self.runs: Sequence[Any] = ()
 
 
 class PreemptedError(KeyboardInterrupt):
