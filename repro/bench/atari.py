@@ -30,7 +30,7 @@ from repro.bench.contenders import Pack, resident_mib
 from repro.bench.rows import Row, Sample, save, speedup, summarize, table
 from repro.cli import Parser, at_least
 from repro.config.schema import Config
-from repro.errors import ConfigError
+from repro.errors import ConfigError, installation
 
 FRAMES = 2000  # of the emulator in a round
 
@@ -89,7 +89,7 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
         from repro.algorithms.sb3.networks import network_keywords
     except ModuleNotFoundError as error:
         raise ConfigError(
-            "the comparison needs Stable-Baselines3: pip install -e .[baselines]"
+            f"the comparison needs Stable-Baselines3: {installation('baselines')}"
         ) from error
     assert config.env.atari is not None and config.env.game is not None
     gymnasium.register_envs(ale_py)

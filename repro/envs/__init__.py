@@ -10,7 +10,7 @@ from collections.abc import Callable
 from repro.config.atari import AtariConfig
 from repro.config.names import check_choice
 from repro.envs.vector import VectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, installation
 
 __all__ = ["BACKENDS", "VectorEnv", "make"]
 
@@ -62,7 +62,7 @@ def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> Vec
         from repro.envs.atari.vector import AtariVectorEnv
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"env=atari needs the package {error.name}: pip install -e '.[atari]'"
+            f"env=atari needs the package {error.name}: {installation('atari')}"
         ) from error
     return AtariVectorEnv(env_id, num_envs, preprocessing)
 

@@ -19,13 +19,13 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.errors import ConfigError, StorageError
+from repro.errors import ConfigError, StorageError, installation
 
 Image = NDArray[np.uint8]
 GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
 OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
-INSTALL = "pip install 'ppo-repro[video]'"
+INSTALL = installation("video")
 PROBE = """\
 import mujoco
 model = mujoco.MjModel.from_xml_string("<mujoco/>")

@@ -113,36 +113,36 @@ class NetworkPolicy:
         """
         config = run.config
         saved = store.read_parameters(run.directory)
-        self._networks = ALGORITHMS[config.algorithm.name].make_policy(config, env)
-        self.stochastic = self._networks.stochastic
+        self.networks = ALGORITHMS[config.algorithm.name].make_policy(config, env)
+        self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)
-        size = self._networks.observation_size
-        shapes = self._networks.shapes
+        size = self.networks.observation_size
+        shapes = self.networks.shapes
         moments: dict[str, tuple[int, ...]] = {"mean": (size,), "variance": (size,), "count": (1,)}
         expected = shapes | {f"observations.{name}": shape for name, shape in moments.items()}
         _check_shapes(run, saved, expected)
-        self._parameters = _tensors(self._networks, saved)
+        self.parameters = _tensors(self.networks, saved)
         self._copies: dict[str, Tensor] = {}
-        self._normalizer = ObservationNormalizer(1, size, config.recipe)
-        self._normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
+        self.normalizer = ObservationNormalizer(1, size, config.recipe)
+        self.normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
         space = env.single_action_space
-        self._box: tuple[Tensor, Tensor] | None = None
+        self.box: tuple[Tensor, Tensor] | None = None
         if config.recipe.clip_actions and isinstance(space, Box):
-            self._box = torch.as_tensor(space.low), torch.as_tensor(space.high)
+            self.box = torch.as_tensor(space.low), torch.as_tensor(space.high)
 
     @torch.no_grad()
     def act(self, observations: Observations, generators: Generators | None) -> Actions:
         """See `Policy.act`."""
         inputs = np.empty((1, *observations.shape), np.float32)
-        self._normalizer.apply(observations[None], out=inputs)
+        self.normalizer.apply(observations[None], out=inputs)
         rows = torch.from_numpy(inputs).transpose(0, 1)
-        distribution = self._networks.distribution(self._stacked(len(rows)), rows)
+        distribution = self.networks.distribution(self._stacked(len(rows)), rows)
         if generators is None:
             actions = distribution.mode()
         else:
             actions = distribution.sample(self._noise(generators))
-        if self._box is not None:
-            actions = torch.clamp(actions, *self._box)
+        if self.box is not None:
+            actions = torch.clamp(actions, *self.box)
         return np.asarray(actions[:, 0].numpy())
 
     def _stacked(self, copies: int) -> Mapping[str, Tensor]:
@@ -151,15 +151,15 @@ class NetworkPolicy:
         if first is None or len(first) != copies:
             self._copies = {
                 name: tensor.expand(copies, *tensor.shape).contiguous()
-                for name, tensor in self._parameters.items()
+                for name, tensor in self.parameters.items()
             }
         return self._copies
 
     def _noise(self, generators: Generators) -> Tensor:
         """Input of `sample`: [N, 1, A] standard normal, or [N, 1] uniform."""
-        if self._networks.discrete:
+        if self.networks.discrete:
             return torch.tensor([[each.random(dtype=np.float32)] for each in generators])
-        size = self._networks.action_size
+        size = self.networks.action_size
         noise = [each.standard_normal((1, size), np.float32) for each in generators]
         return torch.from_numpy(np.stack(noise))
 
@@ -178,12 +178,12 @@ class FramesPolicy:
             CorruptError: the parameters do not fit the configuration.
         """
         saved = store.read_parameters(run.directory)
-        self._networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, env)
-        self.stochastic = self._networks.stochastic
+        self.networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, env)
+        self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)
-        _check_shapes(run, saved, self._networks.shapes)
-        tensors = _tensors(self._networks, saved)
-        self._parameters = {name: tensor[None] for name, tensor in tensors.items()}
+        _check_shapes(run, saved, self.networks.shapes)
+        tensors = _tensors(self.networks, saved)
+        self.parameters = {name: tensor[None] for name, tensor in tensors.items()}
 
     @torch.no_grad()
     def act(self, observations: Observations, generators: Generators | None) -> Actions:
@@ -200,7 +200,7 @@ class FramesPolicy:
 
     def _distribution(self, stack: Tensor) -> Distribution:
         """Of the action for frames [1, 1, S, H, W]."""
-        return self._networks.distribution(self._parameters, stack)
+        return self.networks.distribution(self.parameters, stack)
 
 
 class RowByRow:

@@ -54,7 +54,9 @@ def identity(config: Config) -> dict[str, Any]:
 @functools.cache
 def machine() -> dict[str, Any]:
     """Host, processor and versions of this process."""
-    revision = _git("rev-parse", "HEAD")
+    # Installed, this file may lie in a repository of another project.
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    revision = _git("rev-parse", "HEAD") if tracked else None
     return {
         "git_revision": revision,
         "git_dirty": bool(_git("status", "--porcelain")) if revision else None,

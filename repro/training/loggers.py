@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from repro.config.schema import Config
-from repro.errors import ConfigError
+from repro.errors import ConfigError, installation
 from repro.runs.schema import DONE
 
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # logger.name -> imported package
@@ -47,8 +47,8 @@ def check_available(config: Config) -> None:
     package = PACKAGES.get(name)
     if package is not None and importlib.util.find_spec(package) is None:
         raise ConfigError(
-            f"logger={name} needs a package that is not installed: pip install -e .[{name}], "
-            "or say logger=none."
+            f"logger={name} needs a package that is not installed: {installation(name)}, or say "
+            "logger=none."
         )
     if name == "wandb" and mode not in ("offline", "online"):
         raise ConfigError(f"logger.mode={mode} is not known: it can be offline or online.")

@@ -155,7 +155,7 @@ def test_a_missing_package_is_named(
     loggers.check_available(chosen)
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     for check in (loggers.check_available, lambda c: loggers.open_logger(c, tmp_path)):
-        with pytest.raises(ConfigError, match=rf"pip install -e \.\[{name}\]"):
+        with pytest.raises(ConfigError, match=rf"pip install 'ppo-repro\[{name}\]'"):
             check(chosen)
 
 
