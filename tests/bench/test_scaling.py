@@ -19,6 +19,12 @@ TINY = (
 )
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The single command trains for a moment only."""
+    monkeypatch.setattr(scaling, "SINGLE", ("env=half_cheetah", "budget=smoke"))
+
+
 def test_the_file_holds_what_each_number_of_workers_took(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "scaling.json"
     assert scaling.main(["--workers", "1,2", "--rounds", "1", "--out", str(out), *TINY]) == 0
