@@ -1,11 +1,11 @@
-"""What Hydra may instantiate from `conf/hydra`: it looks for plugins in this namespace only."""
+"""What `conf/hydra` names. Hydra looks for plugins in this namespace only."""
 
-from repro.sweeps import launcher
+from repro.sweeps import launcher, sweeper
 
 
 class PopulationLauncher(launcher.PopulationLauncher):
     """`hydra/launcher: population`."""
 
 
-class PopulationSweeper(launcher.PopulationSweeper):
+class PopulationSweeper(sweeper.PopulationSweeper):
     """`hydra/sweeper: population`."""

@@ -7,52 +7,73 @@ import contextlib
 import io
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+import textwrap
+from collections.abc import Iterator, Sequence
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from repro.config import overrides as cli_errors
+from repro import __version__
+from repro.cli import finish
+from repro.config import overrides
 from repro.config.compose import register_schema
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
-from repro.console import ProgressBar, say
-from repro.errors import (
-    EXIT_BAD_INPUT,
-    EXIT_CORRUPT,
-    EXIT_CRASHED,
-    EXIT_NUMERICAL,
-    EXIT_PREEMPTED,
-    ConfigError,
-    CorruptError,
-    StorageError,
-)
-from repro.sweeps.launcher import RunsFailedError
+from repro.errors import ConfigError
+from repro.sweeps import sweep
+from repro.sweeps.jobs import one_sentence
 from repro.training import signals
 
 HELP = """\
-Train with PPO and its relatives (arXiv 1707.06347): one run, or with -m a sweep.
+Reproduce "Proximal Policy Optimization Algorithms" (arXiv 1707.06347): train
+with PPO and its relatives, one run or, with -m, a sweep.
 
-  python -m repro env=hopper objective=clip seed=0
-  python -m repro -m env=hopper,walker2d objective=clip,kl_adaptive seed=0,1,2
-  python -m repro -m +experiment=table1 budget=quick
+usage:
+  repro env=NAME [GROUP=CHOICE ...] [KEY=VALUE ...]
+  repro -m env=NAME,NAME seed=0,1,2 [GROUP=CHOICE,CHOICE ...] [KEY=VALUE,VALUE]
 
-Groups (group=option; several options, separated by commas, need -m):
+examples:
+  repro env=reacher budget=quick                          one short run
+  repro env=hopper objective=kl_adaptive seed=1           another objective
+  repro -m env=hopper,walker2d objective=clip,kl_adaptive seed=0,1,2
+  repro -m +experiment=table1 budget=quick                the paper's Table 1
+  repro env=gymnasium env.id=CartPole-v1 algorithm=a2c    any Gymnasium task
+
+groups and their choices (env must be chosen; an experiment is written with +):
 {groups}
-How far a sweep is: python -m repro.status runs/table1/quick
-env must be given; an experiment is written with a plus, +experiment=NAME.
-Keys (key=value) and their defaults: python -m repro env=hopper --cfg job
+keys that are often set:
+  seed=0                     of all that is random; with -m seed=0,1 two runs
+  total_timesteps=N          environment steps, where no budget fits
+  algorithm.learning_rate=X  and other keys of the algorithm
+  recipe.time_limit=X        and other details that the paper leaves unsaid
+  runs_dir=runs              each run gets a directory of its own in it
+  logger=wandb               or tensorboard, beside the run directory
+  progress=false             no progress bar
+  hydra.launcher.workers=N   with -m: processes, by default one a core
+All keys and their values: repro env=hopper --cfg job
+
+An interrupted run goes on when the same command is given again; a finished one
+is not repeated.
+
+other commands:
+  python -m repro.status DIR      how far a sweep is
+  python -m repro.evaluate RUN    whole episodes of a finished run
+  python -m repro.watch RUN       a video of it
+  python -m repro.again RUN       an unfinished run goes on, from its directory
+  repro-analysis COMMAND          tables and figures
+Each has its own --help. Hydra's options are listed by --hydra-help.
+
+exit code: 0 done, 1 a run crashed or could not be written, 2 bad input,
+  3 damaged files, 4 a run stopped being finite, 75 interrupted
 """
 
 
 def main() -> None:
     """The command `repro`."""
-    signals.leave()
+    signals.install_handlers()
     code = run(sys.argv[1:])
-    signals.be_deaf()
+    signals.ignore_further_signals()
     sys.exit(code)
 
 
@@ -64,53 +85,37 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns:
         0 done, 1 a run crashed or could not be written, 2 bad input, 3 damaged files, 4 a run
-        stopped being finite, 75 interrupted or another process's: the same command goes on.
+        stopped being finite, 75 interrupted or trained by another process: the same command again
+        continues.
     """
-    return guarded(lambda: _run(arguments))
+    return finish(lambda: _run(arguments), sweep.CONTINUES)
 
 
-def guarded(act: Callable[[], int]) -> int:
-    """An exit code whatever happens, and one sentence on what the user can change."""
-    full_errors = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    try:
-        return act()
-    except (ConfigError, *cli_errors.COMPOSITION_ERRORS) as error:
-        if full_errors:
-            traceback.print_exc()
-        say(" ".join(str(cli_errors.sentence(error)).split()), sys.stderr)
-        return EXIT_BAD_INPUT
-    except RunsFailedError as error:
-        say(str(error), sys.stderr)
-        return error.exit_code
-    except CorruptError as error:
-        say(str(error), sys.stderr)
-        return EXIT_CORRUPT
-    except StorageError as error:
-        say(str(error), sys.stderr)
-        return EXIT_CRASHED
-    except KeyboardInterrupt:
-        say("Interrupted: the same command again continues.", sys.stderr)
-        return EXIT_PREEMPTED
-
-
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> None:
     if {"-h", "--help"} & set(arguments):
-        groups = cli_errors.groups().items()
-        print(HELP.format(groups="".join(f"  {k:<11}{', '.join(v)}\n" for k, v in groups)), end="")
-        return 0
+        print(_help(), end="")
+        return
+    if "--version" in arguments:
+        print(f"ppo-repro {__version__}")
+        return
     options = _parse(arguments)
-    cli_errors.check_overrides(options.overrides, options.config_dir)
-    try:
-        nodes = _compose(arguments)
-    except AssertionError as error:
-        raise cli_errors.below_null(options.overrides) or error from None
-    return max((train(_checked(node, options.overrides)) for node in nodes), default=0)
+    overrides.check_overrides(options.overrides, options.config_dir)
+    for config in _compose(arguments, options.overrides):
+        sweep.train_one(config)
 
 
-def _checked(node: DictConfig, overrides: Sequence[str]) -> Config:
-    config = from_omegaconf(node)
-    cli_errors.check_use(overrides, config)
-    return config
+def _help() -> str:
+    groups = [
+        textwrap.fill(
+            ", ".join(overrides.groups()[group]),
+            width=79,
+            initial_indent=f"  {group:<11}",
+            subsequent_indent=" " * 13,
+            break_on_hyphens=False,
+        )
+        for group in overrides.groups()
+    ]
+    return HELP.format(groups="\n".join([*groups, ""]))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -118,16 +123,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return get_args_parser().parse_args(list(arguments))
-    except SystemExit as error:
-        if not error.code:  # --version
-            raise
+            return get_args_parser().parse_intermixed_args(list(arguments))
+    except SystemExit:
         last = complaint.getvalue().strip().splitlines()[-1]
         raise ConfigError(f"{last.partition('error: ')[2]}: see --help.") from None
 
 
-def _compose(arguments: Sequence[str]) -> list[DictConfig]:
-    """What Hydra composes for one run; for a multirun nothing, since its launcher trains it."""
+def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
+    """The configuration of a single run; of a sweep none, since its launcher trains it.
+
+    Args:
+        arguments: all of them.
+        given: the overrides among them, in their order.
+    """
     nodes: list[DictConfig] = []
 
     def keep(node: DictConfig) -> None:
@@ -135,9 +143,26 @@ def _compose(arguments: Sequence[str]) -> list[DictConfig]:
 
     register_schema()
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
-    with _hydra_process(arguments):
-        app()
-    return nodes
+    with one_sentence(given):
+        with _hydra_process(_options_first(arguments, given)):
+            app()
+        configs = [from_omegaconf(node) for node in nodes]
+    for config in configs:
+        overrides.check_use(given, config)
+    return configs
+
+
+def _options_first(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
+    """The same arguments in an order that Hydra can read: it wants its overrides in one piece."""
+    rest = iter(given)
+    following = next(rest, None)
+    options = []
+    for argument in arguments:
+        if argument == following:
+            following = next(rest, None)
+        else:
+            options.append(argument)
+    return [*options, *given]
 
 
 @contextlib.contextmanager
@@ -154,49 +179,6 @@ def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = full
-
-
-def train(config: Config) -> int:
-    """One run, here and now."""
-    from repro.runs import store
-    from repro.training import preflight
-
-    preflight.preflight([config])
-    directory = config.directory
-    if store.is_done(directory):
-        say(f"done before: {directory}{_score(directory)}")
-        return 0
-
-    from repro.training import loop, pack  # only now: they load torch
-
-    loop.resolve_device(config.device)
-    with ProgressBar(1, config.updates * config.batch_size, enabled=config.progress) as bar:
-        (outcome,) = pack.run_pack(
-            [config], lambda now: bar.update(now.steps, now.failed, now.failed)
-        )
-        if outcome.status == store.DONE:
-            bar.update(bar.steps, 1)
-    if outcome.status == pack.CORRUPT:
-        say(str(outcome.error), sys.stderr)
-        return EXIT_CORRUPT
-    if outcome.status == pack.LOCKED:
-        say(str(outcome.error), sys.stderr)
-        return EXIT_PREEMPTED
-    if outcome.status == store.FAILED:
-        say(f"{outcome.error} (see {outcome.directory / 'error.log'})", sys.stderr)
-        numerical = "failed_iteration" in store.read_run(outcome.directory)
-        return EXIT_NUMERICAL if numerical else EXIT_CRASHED
-    say(f"done: {directory}{_score(directory)}")
-    return 0
-
-
-def _score(directory: Path) -> str:
-    from repro.runs import store
-
-    returns = store.read_table(directory / "episodes.parquet")["return"].tail(100)
-    if returns.empty:
-        return ""
-    return f", mean return of the last {len(returns)} episodes {returns.mean():.1f}"
 
 
 if __name__ == "__main__":

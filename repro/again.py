@@ -1,7 +1,7 @@
 """`python -m repro.again DIR`: one run goes on from its directory, whatever command began it.
 
-A run that failed comes to the same place again, in its own directory or, to leave that as it is, in
-a copy: everything that it takes is in there.
+A run that failed comes to the same failure again, in its own directory or in a copy that leaves the
+original as it is: the directory holds everything that this takes.
 """
 
 from __future__ import annotations
@@ -9,32 +9,61 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from repro.__main__ import guarded, train
+from repro.cli import Parser, finish
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
 from repro.runs import store
+from repro.sweeps import sweep
 from repro.training import signals
+
+HELP = """\
+Go on with the run in DIR, whatever command began it: from its newest
+checkpoint, or from the beginning if it has none. A run that failed is tried
+again, and comes to the same failure if nothing has changed. To keep its files
+as they are, copy DIR to another folder under the same name first.
+
+examples:
+  python -m repro.again runs/Hopper-v4_ppo_clip_0.2_s0_1f0c5a97
+  cp -r runs/RUN copies/ && python -m repro.again copies/RUN
+"""
+EPILOG = """\
+exit code: as that of repro
+"""
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m repro.again", description=__doc__)
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a run's directory")
-    directory = parser.parse_args().directory
-    signals.leave()
-    code = guarded(lambda: train(configuration(directory)))
-    signals.be_deaf()
+    signals.install_handlers()
+    code = run(sys.argv[1:])
+    signals.ignore_further_signals()
     sys.exit(code)
 
 
+def run(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns the exit code, as `repro` does."""
+    return finish(lambda: _run(arguments), sweep.CONTINUES)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = Parser(
+        prog="python -m repro.again",
+        description=HELP,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="a run's directory")
+    sweep.train_one(configuration(parser.parse_args(arguments).directory))
+
+
 def configuration(directory: Path) -> Config:
-    """Of the run that lies in `directory`, and as if it had been begun there.
+    """The configuration of the run in `directory`, as if it had been started there.
 
     Raises:
-        ConfigError: no run lies there, or that of another configuration than its name says.
+        ConfigError: no run is there, or one of another configuration than its name says.
         CorruptError: its config.yaml is damaged.
     """
     if not (directory / "config.yaml").is_file():

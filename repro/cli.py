@@ -18,6 +18,7 @@ from repro.errors import (
     CorruptError,
     LockedError,
     NumericalError,
+    RunsFailedError,
     StorageError,
 )
 
@@ -28,6 +29,7 @@ _CODES: dict[type[BaseException], int] = {
     NumericalError: EXIT_NUMERICAL,
     LockedError: EXIT_PREEMPTED,
 }
+NOT_KEPT = "Interrupted: what was not finished is not kept."
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,14 +58,21 @@ def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
     return parse
 
 
-def finish(command: Callable[[], None]) -> int:
-    """Run a command; what is wrong becomes one sentence on stderr and an exit code."""
+def finish(command: Callable[[], int | None], interrupted: str = NOT_KEPT) -> int:
+    """Run a command; what is wrong becomes one sentence on stderr and an exit code.
+
+    Args:
+        command: returns its exit code; None is 0.
+        interrupted: the sentence after Ctrl-C or SIGTERM.
+    """
     try:
-        command()
+        return command() or 0
+    except RunsFailedError as error:
+        say(str(error), sys.stderr)
+        return error.exit_code
     except tuple(_CODES) as error:
         say(" ".join(str(error).split()), sys.stderr)
         return next(code for kind, code in _CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt:
-        say("Interrupted: what was not finished is not kept.", sys.stderr)
+        say(interrupted, sys.stderr)
         return EXIT_PREEMPTED
-    return 0

@@ -1,5 +1,10 @@
 """What can go wrong, and the exit code each leaves behind (0 is done)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 EXIT_CRASHED = 1
 EXIT_BAD_INPUT = 2
 EXIT_CORRUPT = 3
@@ -40,8 +45,28 @@ class StorageError(OSError):
     """A result could not be written, as on a full disk; what was saved before is whole."""
 
 
+class RunsFailedError(RuntimeError):
+    """Runs that are not done, in one sentence.
+
+    Attributes:
+        exit_code: what the command ends with.
+        runs: all runs of the call, done or not, where it came from Python.
+    """
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        """Say which or how many."""
+        super().__init__(text)
+        self.exit_code = exit_code
+        self.runs: Sequence[Any] = ()
+
+
 class PreemptedError(KeyboardInterrupt):
     """SIGTERM, SIGINT or SIGHUP: save and leave (exit code 75).
 
     Not an `Exception`, so that nothing that takes care of errors takes it for one.
     """
+
+
+def installation(extra: str) -> str:
+    """The command that installs an extra of this project, from a checkout or a wheel."""
+    return f"pip install 'ppo-repro[{extra}]'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import time
+import resource
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from repro import __main__ as command
 from repro.config import overrides
 from repro.errors import ConfigError
 from repro.runs import store
+from repro.sweeps import sweep
 from tests.helpers.cli import Cli, finish, start
 
-SECONDS = 6  # 3 are promised; a busy machine gets twice that
+SECONDS = 3  # of processor time: how busy the machine is makes no difference
 
 # What is typed -> what must be in the one sentence about it.
 WRONG = {
@@ -91,7 +92,7 @@ WRONG = {
     "-m env=hopper hydra.verbose=true,false": "hydra.verbose",
     "-m env=hopper algorithm.gamma=interval(0,1)": "INTERVAL",
 }
-# Again from a shell, with the clock running: one of each way in which a command can be refused.
+# Again from a shell, and measured: one of each way in which a command can be refused.
 TIMED = [
     "env=hopper algorithm.horzion=3",
     "env=hoper",
@@ -116,9 +117,10 @@ def test_bad_input_is_one_sentence(cli: Cli, line: str) -> None:
 
 @pytest.mark.parametrize("line", TIMED)
 def test_bad_input_is_refused_at_once(tmp_path: Path, line: str) -> None:
-    begin = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     finished = finish(start(tmp_path, *line.split()))
-    assert time.monotonic() - begin < SECONDS
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECONDS
     assert finished.code == 2 and finished.err.count("\n") == 1
     assert WRONG[line] in finished.err
     assert not finished.out and not list(tmp_path.iterdir())
@@ -132,7 +134,7 @@ def test_a_missing_extra_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     for mode in ([], ["-m"]):
         finished = cli(*mode, "env=hopper", "logger=wandb")
         assert finished.code == 2 and finished.err.count("\n") == 1
-        assert "pip install -e .[wandb]" in finished.err
+        assert "pip install 'ppo-repro[wandb]'" in finished.err
     assert not cli.left()
 
 
@@ -202,7 +204,7 @@ def test_a_bug_keeps_its_traceback(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     def bug(config: object) -> int:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(command, "train", bug)
+    monkeypatch.setattr(sweep, "train_one", bug)
     with pytest.raises(ValueError, match="a bug"):
         cli("env=hopper")
 
@@ -232,7 +234,7 @@ def test_typing_errors_never_show_a_traceback(
     if typed.startswith("-"):
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "train", lambda config: 0)
+        patch.setattr(sweep, "train_one", lambda config: None)
         code = command.run([*(each for each in PLAIN if each != line), typed])
     printed = capsys.readouterr()
     assert code in (0, 2)

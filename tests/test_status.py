@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from repro import status
 from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import locks, store
 from repro.runs.provenance import identity
+from repro.sweeps.survey import survey
 from tests.helpers.cli import ROOT, Cli
 from tests.helpers.configs import compose
 
@@ -75,7 +75,7 @@ none                 0/3 f 2m
 running 2: {owner}
 failed {runs[1].run_id}: it broke
 preempted {runs[2].run_id}: interrupted
-preempted {runs[3].run_id}: its process on elsewhere ended without a word
+preempted {runs[3].run_id}: its process on elsewhere ended unexpectedly
 failed {runs[6].run_id}: {damaged / "run.json"} is damaged (Expecting property name enclosed in \
 double quotes: line 1 column 2 (char 1)): remove it and run again.
 """
@@ -100,7 +100,7 @@ def test_a_sweep_that_is_complete(cli: Cli) -> None:
 def test_tasks_of_one_name_are_told_apart(tmp_path: Path) -> None:
     gym = "env=gymnasium env.id="
     sweep(tmp_path, f"{gym}CartPole-v1", "env=hopper", "env=hopper env.version=v5", "env=reacher")
-    tasks = dict.fromkeys(run.task for run in status.survey(tmp_path))
+    tasks = dict.fromkeys(run.task for run in survey(tmp_path))
     assert list(tasks) == ["CartPole-v1", "Hopper-v4", "Hopper-v5", "reacher"]
 
 
@@ -120,7 +120,7 @@ def test_where_there_is_no_sweep(tmp_path: Path, where: str, sentence: str) -> N
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sweep.json").write_text("{}")
     with pytest.raises(ConfigError) as raised:
-        status.survey(tmp_path / where)
+        survey(tmp_path / where)
     assert sentence in str(raised.value)
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from repro.errors import ConfigError
+from repro.errors import ConfigError, installation
 
 
 class Only(NamedTuple):
@@ -91,7 +91,7 @@ def missing(name: str) -> str:
     """What to say where they are not."""
     return (
         f"algorithm={name} needs Stable-Baselines3, which is not installed: "
-        "pip install -e .[baselines]."
+        f"{installation('baselines')}."
     )
 
 

@@ -18,7 +18,9 @@ from omegaconf import MISSING
 
 from repro.config.atari import AtariConfig
 
-CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A wheel holds `conf` in the package; a checkout has it beside.
+CONF_DIR = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 
 # Keys of a configuration that say where a run is put and watched: no part of what it computes, so
 # none of its hash. `budget` and `experiment` name choices that show in other keys.

@@ -1,21 +1,24 @@
-"""Trains packs through a backend: what goes wrong in one stays in one."""
+"""Trains packs through a backend; a pack that fails leaves the others alone."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Sequence
+from typing import cast
 
 from repro.console import ProgressBar
 from repro.runs import store
-from repro.sweeps.backends import Backend, Ended, Settings, cores, loky, ray, submitit
+from repro.sweeps.backends import Backend
 from repro.sweeps.heartbeats import Monitor
 from repro.sweeps.packs import Pack
-from repro.sweeps.worker import Task, settle, train, unfinished
-from repro.training.pack import Outcome
+from repro.sweeps.settings import Settings
+from repro.sweeps.worker import Task, settle
+from repro.training.outcome import Outcome
 
 
 class Interruption(KeyboardInterrupt):
-    """The packs were interrupted; `outcomes` is what became of each."""
+    """The packs were interrupted; `outcomes` says how far each came."""
 
     def __init__(self, outcomes: list[list[Outcome]]) -> None:
         """Keep the outcomes, in the order of the packs."""
@@ -26,7 +29,7 @@ class Interruption(KeyboardInterrupt):
 def run_packs(
     packs: Sequence[Pack], workers: int, settings: Settings, bar: ProgressBar
 ) -> list[list[Outcome]]:
-    """Train all packs, whatever becomes of each.
+    """Train all packs; one that fails leaves the others alone.
 
     Args:
         packs: in the order in which they should start.
@@ -41,11 +44,12 @@ def run_packs(
         Interruption: with the outcomes, on Ctrl-C or SIGTERM.
     """
     results: dict[int, list[Outcome]] = {}
-    backend = BACKENDS[settings.backend]
     try:
         with Monitor(packs, bar) as monitor:
             tasks = [Task(*pair) for pair in zip(packs, monitor.paths, strict=True)]
-            with contextlib.closing(backend.run(tasks, workers, settings)) as ended:
+            with contextlib.closing(
+                backend(settings.backend).run(tasks, workers, settings)
+            ) as ended:
                 for index, outcomes in ended:
                     results[index] = outcomes
                     monitor.finish(index, outcomes)
@@ -59,28 +63,6 @@ def run_packs(
     return [results[index] for index in range(len(packs))]
 
 
-def _serial(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
-    """One after another, in this process."""
-    for index, task in enumerate(tasks):
-        outcomes = train(task)
-        yield index, outcomes
-        if unfinished(outcomes):
-            raise KeyboardInterrupt
-
-
-def _loky(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
-    """A single worker needs no other process, unless it may have to be ended."""
-    mortal = any(config.stall_timeout for task in tasks for config in task.pack.configs)
-    return (loky.run if workers > 1 or mortal else _serial)(tasks, workers, settings)
-
-
-def _cores(settings: Settings) -> int:
-    return cores()
-
-
-BACKENDS: dict[str, Backend] = {
-    "loky": Backend(_loky, _cores),
-    "serial": Backend(_serial, lambda settings: 1),
-    "ray": Backend(ray.run, ray.slots),
-    "submitit": Backend(submitit.run, submitit.slots),
-}
+def backend(name: str) -> Backend:
+    """The module of `repro.sweeps.backends` with this name; only what is used is loaded."""
+    return cast(Backend, importlib.import_module(f"repro.sweeps.backends.{name}"))

@@ -1,4 +1,4 @@
-"""How far packs are, through small files that processes on other machines may write too.
+"""How far packs are, in small files, which processes on other machines can write too.
 
     DIR/.progress/<token>/lock       held by the driver of a sweep while it lives
     DIR/.progress/<token>/<n>.json   how far its pack number n is
@@ -21,7 +21,7 @@ from typing import Self
 from repro.console import ProgressBar
 from repro.runs import locks, store
 from repro.sweeps.packs import Pack
-from repro.training.pack import SKIPPED, Outcome, PackProgress
+from repro.training.outcome import SKIPPED, Outcome, PackProgress
 
 FOLDER = ".progress"
 BEAT_SECONDS = 1.0
@@ -38,7 +38,7 @@ class Heartbeat:
         self._last = float("-inf")
 
     def __call__(self, progress: PackProgress) -> None:
-        """Take the progress so far. A full disk is for the runs themselves to report."""
+        """Take the progress so far. A full disk is ignored: the runs report it."""
         if time.monotonic() - self._last < BEAT_SECONDS:
             return
         self._last = time.monotonic()
@@ -62,7 +62,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._poll, daemon=True)
 
     def __enter__(self) -> Self:
-        """Clear away what drivers that were killed have left, and begin."""
+        """Remove what killed drivers have left, and begin."""
         for parent in self._parents:
             remove_orphans(parent)
         self._owned.enter_context(locks.owning(self._folders))
@@ -75,7 +75,7 @@ class Monitor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show where things stand, and leave no file behind."""
+        """Show the last state, and leave no file behind."""
         self._stop.set()
         self._thread.join()
         self._update()
@@ -114,7 +114,7 @@ def _parent(pack: Pack) -> Path:
 
 
 def remove_orphans(parent: Path) -> None:
-    """Clear away what drivers that were killed have left in a `FOLDER`."""
+    """Remove what killed drivers have left in a `FOLDER`."""
     for folder in parent.iterdir() if parent.is_dir() else ():
         if locks.owner(folder) is None:
             shutil.rmtree(folder, ignore_errors=True)

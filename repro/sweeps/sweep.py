@@ -1,4 +1,7 @@
-"""A sweep from its configurations to its run directories; knows no Hydra."""
+"""Trains runs, many or one, from their configurations to their directories. No Hydra here.
+
+torch is loaded only when there is something to train.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repro.config.schema import Config
-from repro.console import ProgressBar, say
+from repro.console import ProgressBar
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -16,29 +19,32 @@ from repro.errors import (
     EXIT_NUMERICAL,
     EXIT_PREEMPTED,
     ConfigError,
+    RunsFailedError,
 )
 from repro.runs import locks, provenance, store
-from repro.sweeps import dispatch, heartbeats, packs, worker
-from repro.sweeps.backends import Settings
+from repro.sweeps import summary
+from repro.sweeps.settings import Settings
 from repro.training import preflight
-from repro.training.loop import resolve_device
-from repro.training.pack import CORRUPT, LOCKED, SKIPPED, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
-GRID_PATIENCE = 30.0  # other sweeps that start in the same directory write their grids quickly
-UNFINISHED = (store.PREEMPTED, LOCKED)
+GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
+CONTINUES = "Interrupted: the same command again continues."
 EXIT_CODES = {
     store.DONE: 0,
     SKIPPED: 0,
     store.PREEMPTED: EXIT_PREEMPTED,
     LOCKED: EXIT_PREEMPTED,
-    worker.REFUSED: EXIT_BAD_INPUT,
+    REFUSED: EXIT_BAD_INPUT,
     CORRUPT: EXIT_CORRUPT,
-    worker.UNWRITTEN: EXIT_CRASHED,
+    UNWRITTEN: EXIT_CRASHED,
 }
+# A sweep whose runs end differently has the first of these codes that one of them has: that the
+# same command goes on matters most.
+PRECEDENCE = (EXIT_PREEMPTED, EXIT_CORRUPT, EXIT_BAD_INPUT, EXIT_CRASHED, EXIT_NUMERICAL)
 
 
 class End(NamedTuple):
-    """How a run ended, and what a process of its own would have ended with."""
+    """How a run ended, and the exit code that it has as a single run."""
 
     outcome: Outcome
     exit_code: int
@@ -48,13 +54,11 @@ def expect(configs: Sequence[Config]) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
     Raises:
-        ConfigError: runs that cannot be had on this machine. Nothing has been written then.
+        ConfigError: runs that are impossible on this machine. Nothing has been written then.
     """
-    preflight.preflight(configs)
-    for device in dict.fromkeys(config.device for config in configs):
-        resolve_device(device)
+    _check(configs)
     for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
-        # With the whole configuration: a run that never starts can be told by any of its keys.
+        # With the whole configuration, so that a run that never starts can be found by any key.
         expected = [
             provenance.identity(config) | {"config": config.as_dict()}
             for config in configs
@@ -70,24 +74,80 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
     Runs that have failed stay so unless their `retry_failed` says otherwise.
 
     Args:
-        configs: no two of one run.
+        configs: no two of one run; `expect` has checked them.
         settings: how the packs are spread.
 
     Returns:
         An end a run, in the order of `configs`.
 
     Raises:
-        KeyboardInterrupt: once it is summed up how far the runs are.
+        KeyboardInterrupt: after the summary.
     """
-    outcomes = {config.directory: _before(config) for config in configs}
+    before = [_before(config) for config in configs]
+    return _train(configs, before, settings, alone=False)
+
+
+def train_one(config: Config) -> Outcome:
+    """Train a single run in this process: a sweep of one, without a `sweep.json`.
+
+    A run that has failed is tried again.
+
+    Raises:
+        ConfigError: bad input. Nothing has been written then.
+        RunsFailedError: it is not done; the error says why.
+        KeyboardInterrupt: it was interrupted, and saved.
+    """
+    before = _before(config)
+    if before is None or before.status != SKIPPED:
+        _check([config])
+    if before is not None and before.status == store.FAILED:
+        before = None
+    (end,) = _train([config], [before], Settings(backend="serial"), alone=True)
+    if end.exit_code:
+        raise RunsFailedError(summary.why(end.outcome), end.exit_code)
+    return end.outcome
+
+
+def raise_failures(codes: Sequence[int], runs: int) -> None:
+    """Raise RunsFailedError if any run of a sweep is not done.
+
+    Args:
+        codes: exit codes of the runs that are not done.
+        runs: how many there are in all.
+    """
+    if not codes:
+        return
+    unfinished = codes.count(EXIT_PREEMPTED)
+    failed = len(codes) - unfinished
+    parts = [f"{failed} of {runs} runs failed."] if failed else []
+    if unfinished:
+        parts.append(
+            f"{unfinished} of {runs} runs are unfinished: the same command again continues."
+        )
+    raise RunsFailedError(" ".join(parts), min(codes, key=PRECEDENCE.index))
+
+
+def _check(configs: Sequence[Config]) -> None:
+    preflight.preflight(configs)
+    from repro.training.loop import resolve_device  # only now: it loads torch
+
+    for device in dict.fromkeys(config.device for config in configs):
+        resolve_device(device)
+
+
+def _train(
+    configs: Sequence[Config], before: Sequence[Outcome | None], settings: Settings, *, alone: bool
+) -> list[End]:
+    outcomes = dict(zip([config.directory for config in configs], before, strict=True))
     waiting = [config for config in configs if outcomes[config.directory] is None]
-    slots, plan = 0, []
-    if waiting:
-        slots = settings.workers or dispatch.BACKENDS[settings.backend].slots(settings)
-        plan = packs.plan(waiting, slots, settings.max_pack)
-    say(_heading(list(outcomes.values()), len(plan), min(slots, len(plan))))
     interruption = None
-    if plan:
+    if waiting:
+        from repro.sweeps import dispatch, packs
+
+        slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
+        plan = packs.plan(waiting, slots, settings.max_pack)
+        if not alone:
+            summary.heading(before, len(plan), min(slots, len(plan)))
         steps = sum(pack.steps for pack in plan)
         with ProgressBar(len(waiting), steps, enabled=configs[0].progress) as bar:
             try:
@@ -95,8 +155,14 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
             except dispatch.Interruption as error:
                 interruption, results = error, error.outcomes
         outcomes |= {outcome.directory: outcome for result in results for outcome in result}
+    elif not alone:
+        summary.heading(before, 0, 0)
     ended = [outcome for outcome in outcomes.values() if outcome is not None]
-    _summarize(ended, before=[config.directory for config in configs if config not in waiting])
+    if alone:
+        summary.of_run(ended[0])
+    else:
+        tried = {config.directory for config in waiting}
+        summary.of_sweep(ended, [each for each in outcomes if each not in tried])
     if interruption is not None:
         raise interruption
     return [End(outcome, _exit_code(outcome)) for outcome in ended]
@@ -104,6 +170,8 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
 
 @contextlib.contextmanager
 def _only_writer(runs_dir: Path) -> Iterator[None]:
+    from repro.sweeps import heartbeats
+
     folder = runs_dir / heartbeats.FOLDER / "grid"
     with locks.owning([folder], GRID_PATIENCE) as refused:
         if refused:
@@ -119,6 +187,8 @@ def _before(config: Config) -> Outcome | None:
     directory = config.directory
     try:
         info = store.read_run(directory) if (directory / "run.json").is_file() else {}
+    except OSError:
+        return None  # `preflight` says why
     except ValueError as error:
         return Outcome(config.run_id, directory, CORRUPT, str(error))
     status = info.get("status")
@@ -136,56 +206,3 @@ def _exit_code(outcome: Outcome) -> int:
         if "failed_iteration" in store.read_run(outcome.directory):
             return EXIT_NUMERICAL
     return EXIT_CRASHED
-
-
-def _heading(before: Sequence[Outcome | None], packs: int, processes: int) -> str:
-    done = sum(outcome is not None and outcome.status == SKIPPED for outcome in before)
-    failed = sum(outcome is not None and outcome.status == store.FAILED for outcome in before)
-    text = _count(len(before), "run") + (f", {done} of them done before" if done else "")
-    text += f", {failed} failed before" if failed else ""
-    return text + (f": {_count(packs, 'pack')} on {_count(processes, 'worker')}" if packs else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _summarize(outcomes: Sequence[Outcome], before: Sequence[Path]) -> None:
-    """Say how many there are of each, and name each that is not as it should be.
-
-    Args:
-        outcomes: of all runs.
-        before: directories of runs that have not been tried this time.
-    """
-
-    def count(status: str) -> int:
-        return sum(outcome.status == status for outcome in outcomes)
-
-    words = {
-        SKIPPED: "done before",
-        store.FAILED: "FAILED",
-        store.PREEMPTED: "interrupted",
-        LOCKED: "another process's",
-        worker.REFUSED: "refused",
-        CORRUPT: "damaged",
-        worker.UNWRITTEN: "not written",
-    }
-    text = f"{count(store.DONE)} done"
-    text += "".join(f", {count(status)} {word}" for status, word in words.items() if count(status))
-    places = dict.fromkeys(str(outcome.directory.parent) for outcome in outcomes)
-    say(f"{text}: {', '.join(places)}")
-    for outcome in outcomes:
-        if outcome.status not in (store.DONE, SKIPPED, store.PREEMPTED):
-            _name(outcome, outcome.directory in before)
-    if any(outcome.status == store.FAILED and outcome.directory in before for outcome in outcomes):
-        say("  Runs that failed before are tried again with retry_failed=true.")
-
-
-def _name(outcome: Outcome, before: bool) -> None:
-    error = str(outcome.error).removeprefix(f"{outcome.run_id} ")
-    if outcome.status != store.FAILED:  # the sentence says where
-        say(f"  {outcome.status} {outcome.run_id}: {error}")
-        return
-    log = outcome.directory / "error.log"
-    seen = log if log.is_file() else outcome.directory
-    say(f"  FAILED {outcome.run_id}{' before' if before else ''}: {error} (see {seen})")

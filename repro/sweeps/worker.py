@@ -1,4 +1,4 @@
-"""A pack in the process that a backend gives it: trained, and its runs settled whatever happens."""
+"""Trains a pack in the process that a backend gives it, and marks its runs whatever happens."""
 
 from __future__ import annotations
 
@@ -17,12 +17,8 @@ from repro.runs import locks, store
 from repro.sweeps.heartbeats import Heartbeat
 from repro.sweeps.packs import Pack
 from repro.training import failures
-from repro.training import pack as session
-from repro.training.pack import CORRUPT, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, REFUSED, UNWRITTEN, Outcome
 
-# Statuses that are never written: the run directory is left as it was.
-REFUSED = "REFUSED"  # bad input that shows only where the run would be
-UNWRITTEN = "UNWRITTEN"  # a full disk: what was saved before is whole
 WATCH_SECONDS = 0.25
 
 
@@ -44,9 +40,11 @@ class Task:
 
 
 def train(task: Task) -> list[Outcome]:
-    """Train one pack in this process; an error becomes the fate of its runs."""
+    """Train one pack in this process; an error becomes the outcome of its runs."""
+    from repro.training import pack  # only now: it loads torch
+
     try:
-        return session.run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
+        return pack.run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
     except ConfigError as error:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:
@@ -59,9 +57,9 @@ def train(task: Task) -> list[Outcome]:
 
 
 def train_as_worker(task: Task) -> list[Outcome]:
-    """Train one pack in a process that is there for nothing else.
+    """Train one pack in a process that does nothing else.
 
-    SIGTERM ends it as it would end a run alone: with what there is written down.
+    SIGTERM ends it as it ends a single run: after a checkpoint of each run.
     """
     os.chdir(task.folder)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -74,9 +72,9 @@ def train_as_worker(task: Task) -> list[Outcome]:
 
 
 def settle(pack: Pack, status: str, error: str, trace: str = "") -> list[Outcome]:
-    """Mark the runs of a pack that has ended by `status`, but for those that ended before it.
+    """Mark the runs of a pack that has ended with `status`, except those that ended before it.
 
-    A run that another process owns is that process's to mark.
+    A run that another process owns is left to that process.
     """
     return [_settle(config, status, error, trace) for config in pack.configs]
 
@@ -96,8 +94,8 @@ def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
             return Outcome(config.run_id, directory, status, error)  # it had not started
         with locks.owning([directory]) as refused:
             if refused:
-                return Outcome(config.run_id, directory, session.LOCKED, refused[0])
-            if info.get("stalled"):  # it had a last word
+                return Outcome(config.run_id, directory, LOCKED, refused[0])
+            if info.get("stalled"):  # `training.stalls` has written why
                 error = f"{info['error']}; {error}"
             failures.mark(config, status, error, trace)
     except (OSError, ValueError) as damage:
@@ -106,7 +104,7 @@ def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
 
 
 def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:
-    """Outcomes without a mark on anything; runs that had ended keep theirs."""
+    """Outcomes of runs whose directories stay as they are; runs that had ended keep theirs."""
     return [_ended(config) or _outcome(config, status, str(error)) for config in pack.configs]
 
 
@@ -125,9 +123,9 @@ def _outcome(config: Config, status: str, error: str | None) -> Outcome:
 
 
 def end_with(driver: int) -> None:
-    """End this process when the one that started it ends, with a task or while it waits for one.
+    """End this process when the one that started it ends, busy or idle.
 
-    Whoever takes over from a killed driver wants its directories.
+    A killed driver's successor needs the run directories.
     """
 
     def watch() -> None:

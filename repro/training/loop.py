@@ -1,4 +1,4 @@
-"""The loop of a pack as an iterator of records. It knows no sink, no launcher and no Hydra."""
+"""The training loop of a pack, as an iterator of records. It knows no files, loggers or Hydra."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import torch
 from repro import envs
 from repro.algorithms import ALGORITHMS
 from repro.algorithms.base import Learners
-from repro.algorithms.interpolation import interpolation
 from repro.algorithms.iteration import Iteration
-from repro.algorithms.ppo import PPO
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
-from repro.engines import native
 from repro.errors import ConfigError, CorruptError, TaskError
 
-if TYPE_CHECKING:  # it needs a package that not everybody has
+if TYPE_CHECKING:  # it needs an optional package
     from repro.algorithms.sb3.algorithm import StableBaselines3
 
 
 class Training:
-    """P runs that train in lockstep: iterate over it for their records."""
+    """P runs that train in lockstep. Iterating over it trains them and yields their records."""
 
     def __init__(self, configs: Sequence[Config]) -> None:
         """Make environments and learners.
@@ -33,51 +30,43 @@ class Training:
             configs: [P], of one pack (`sweeps.packs.group`).
 
         Raises:
-            ConfigError: a task, objective or device that is not to be had.
+            ConfigError: a task, objective or device is not available.
         """
         config = configs[0]
         device = resolve_device(config.device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.foreign:
-            self._algorithm = _foreign(config, device)
+            self._algorithm = _make_sb3(config, device)
         else:
-            self._algorithm = _own(configs, device)
-        self._probe = config.probe
+            self._algorithm = _make_learners(configs, device)
         self.device = str(device)
-        compiled = isinstance(self._algorithm.networks, native.Networks)
-        self.engine = "native" if compiled else "torch"
+        self.engine = self._algorithm.engine
 
     def __iter__(self) -> Iterator[Iteration]:
         """Train until every run has finished or failed."""
         try:
-            for record in self._algorithm.train():
-                ppo = self._algorithm
-                if isinstance(ppo, PPO) and self._probe != "none" and record.number == 1:
-                    record.tables = {
-                        p: {"interpolation": interpolation(ppo, p)} for p in record.active
-                    }
-                yield record
+            yield from self._algorithm.train()
         finally:
             self._algorithm.close()
 
     @property
     def position(self) -> tuple[int, int]:
-        """The iteration under way, and a learner's environment steps so far."""
+        """The iteration under way, and each learner's environment steps so far."""
         return self._algorithm.iteration, self._algorithm.steps
 
     def checkpoint(self, learner: int) -> dict[str, Any] | None:
-        """All that a learner's coming iterations depend on; None where that cannot be told.
+        """The state that a learner's next iterations depend on; None if it cannot be saved.
 
-        Without a part named `envs` where the simulators' state cannot be taken out.
+        It has no part named `envs` if the simulators' state cannot be saved.
         """
         return self._algorithm.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
-        """Put back what `checkpoint` returned, before the first iteration.
+        """Restore what `checkpoint` returned, before the first iteration.
 
         Raises:
-            ConfigError: it is another task's.
-            CorruptError: it is another algorithm's, or of another size.
+            ConfigError: the state is another task's.
+            CorruptError: the state is another algorithm's, or has another size.
         """
         try:
             self._algorithm.restore(learner, state)
@@ -86,7 +75,7 @@ class Training:
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CorruptError(
                 f"a checkpoint does not fit ({type(error).__name__}: {error}): say resume=never to "
-                "begin anew."
+                "start from the beginning."
             ) from error
 
     def state(self, learner: int) -> dict[str, Any]:
@@ -94,7 +83,7 @@ class Training:
         return self._algorithm.state(learner)
 
 
-def _own(configs: Sequence[Config], device: torch.device) -> Learners:
+def _make_learners(configs: Sequence[Config], device: torch.device) -> Learners:
     config = configs[0]
     check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
     size = len(configs) * config.env.num_envs
@@ -106,7 +95,7 @@ def _own(configs: Sequence[Config], device: torch.device) -> Learners:
         raise
 
 
-def _foreign(config: Config, device: torch.device) -> StableBaselines3:
+def _make_sb3(config: Config, device: torch.device) -> StableBaselines3:
     try:
         from repro.algorithms.sb3.algorithm import StableBaselines3
     except ModuleNotFoundError as error:
@@ -115,10 +104,10 @@ def _foreign(config: Config, device: torch.device) -> StableBaselines3:
 
 
 def resolve_device(name: str) -> torch.device:
-    """`cpu`, `cuda`, or with `auto` the better one that is there.
+    """The device that `device=NAME` means: `auto` is the GPU if there is one.
 
     Raises:
-        ConfigError: `cuda` where there is none.
+        ConfigError: `cuda` on a machine without a GPU.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:

@@ -78,7 +78,7 @@ def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
         finished += int(rollout.finished_steps[0])
         played += rollout.rewards[0].numel()
         lives += int(rollout.terminated.sum())
-        assert finished + int(ppo.collector._tally.lengths.sum()) == played
+        assert finished + int(ppo.collector._episode_statistics.lengths.sum()) == played
     games = ppo.collector.envs.num_envs
     assert lives > 4 * games and finished > 0
     (outcome,) = train([small(tmp_path, *line, "recipe.epsilon_schedule=linear")], 2, 3)

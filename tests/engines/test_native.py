@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import multiprocessing
 from operator import attrgetter
 from pathlib import Path
@@ -14,11 +15,12 @@ import torch
 from repro.algorithms.iteration import Iteration
 from repro.algorithms.ppo import PPO
 from repro.config.schema import CONF_DIR
-from repro.engines import native
+from repro.engines import native, selection
 from repro.engines.native import kernels
 from repro.errors import ConfigError
-from repro.networks.mlp import Bound
-from repro.rollouts.collector import Rollout
+from repro.learning.parameters import StackedParameters
+from repro.networks.bound import BoundPolicy
+from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose, compose
 from tests.helpers.learners import Learners, make_learners
 
@@ -34,8 +36,8 @@ def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
         )
         for engine in ("native", "torch")
     )
-    assert isinstance(one.networks, native.Networks) and one.updater is not None
-    assert isinstance(other.networks, Bound) and other.updater is None
+    assert isinstance(one.networks, native.Networks) and one.kernel is not None
+    assert isinstance(other.networks, BoundPolicy) and other.kernel is None
     return one, other
 
 
@@ -176,7 +178,7 @@ def test_what_the_kernels_cannot_do_is_refused_or_left_to_torch(
     small = ("algorithm.horizon=64", *overrides)
     with pytest.raises(ConfigError, match=f"engine=native .*{reason}"):
         learners([config(*small, "engine=native")])
-    assert isinstance(learners([config(*small, "engine=auto")]).networks, Bound)
+    assert isinstance(learners([config(*small, "engine=auto")]).networks, BoundPolicy)
 
 
 def test_without_a_compiler_torch_takes_over_with_one_warning(
@@ -189,7 +191,7 @@ def test_without_a_compiler_torch_takes_over_with_one_warning(
         with pytest.raises(ConfigError, match="no C\\+\\+ compiler"):
             learners([config(*small, "engine=native")])
         with pytest.warns(UserWarning, match="slower: there is no C\\+\\+ compiler") as warned:
-            assert isinstance(learners([config(*small)]).networks, Bound)
+            assert isinstance(learners([config(*small)]).networks, BoundPolicy)
             learners([config(*small, "seed=1")])
         assert len([w for w in warned if "compiler" in str(w.message)]) == 1
     finally:
@@ -244,5 +246,55 @@ def test_two_processes_may_compile_at_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_kernels_are_not_for_other_devices(config: Compose, learners: Learners) -> None:
-    policy = learners([config("env=hopper", "algorithm.horizon=64")]).policy
-    assert "device=cpu" in str(native.unsuited(policy, torch.device("meta")))
+    own = config("env=hopper", "algorithm.horizon=64", "engine=native")
+    ppo = learners([own])
+    elsewhere = StackedParameters([{"x": np.zeros(3, np.float32)}], torch.device("meta"))
+    with pytest.raises(ConfigError, match="device=cpu"):
+        selection.networks(own, ppo.policy, elsewhere, has_form=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "engine"),
+    [
+        ("env=hopper", "native"),
+        ("env=hopper engine=torch", "torch"),
+        ("env=hopper recipe.value_clip=1 recipe.value_clip_schedule=linear", selection.MIXED),
+        ("env=gymnasium env.id=CartPole-v1", "torch"),
+        ("env=hopper algorithm=trpo", "torch"),
+        ("env=hopper algorithm=a2c", "torch"),
+    ],
+)
+def test_the_engine_is_what_computed(
+    config: Compose,
+    learners: Learners,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: str,
+    engine: str,
+) -> None:
+    """And nothing is compiled for a run that no kernel computes."""
+    asked = []
+    load = kernels.library
+    monkeypatch.setattr(selection, "library", lambda: asked.append(1) or load())
+    own = config(*overrides.split(), *("algorithm.horizon=64",) * ("a2c" not in overrides))
+    made = learners([own])
+    assert made.engine == engine
+    assert bool(asked) == (engine in ("native", selection.MIXED))
+    made.iterate()
+
+
+def test_engine_native_with_updates_that_no_kernel_knows_is_refused(
+    config: Compose, learners: Learners
+) -> None:
+    linear = ("recipe.value_clip=1", "recipe.value_clip_schedule=linear")
+    with pytest.raises(ConfigError, match=r"engine=native is not possible: .*value_clip_schedule"):
+        learners([config("env=hopper", "engine=native", *linear, "algorithm.horizon=64")])
+
+
+def test_a_structure_of_another_size_than_the_kernels_is_refused() -> None:
+    class Short(ctypes.Structure):
+        _fields_ = native.update._Update._fields_[:-1]
+
+    size = kernels.library().update_size()
+    kernels.check_layout(native.update._Update, size)
+    with pytest.raises(RuntimeError, match="Short has"):
+        kernels.check_layout(Short, size)

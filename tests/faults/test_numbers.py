@@ -90,7 +90,7 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
 def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> None:
     """From the iteration before it, however rarely checkpoints are due."""
     line = "recipe=ppo2 checkpoint.every_seconds=1000"
-    config = tiny(tmp_path, f"env=gymnasium env.id=tests.helpers.tasks:Worthless-v0 {line}")
+    config = tiny(tmp_path, f"env=gymnasium env.id=tests.helpers.tasks:NaNReward-v0 {line}")
     (outcome,) = session.run_pack([config])
     assert outcome.status == store.FAILED
     assert store.read_run(directory(config))["failed_iteration"] == 3

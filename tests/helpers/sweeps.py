@@ -11,7 +11,7 @@ from repro import __main__ as command
 from repro.config.schema import Config
 from repro.runs import store
 from repro.sweeps import packs, sweep
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.tiny import result
 
@@ -33,7 +33,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Config]:
 
 
 def untrained(plan: Sequence[packs.Pack]) -> list[list[Outcome]]:
-    """What `workers.run_packs` returns, without training anything."""
+    """What `dispatch.run_packs` returns, without training anything."""
     return [
         [
             Outcome(config.run_id, Path(config.runs_dir) / config.run_id, store.DONE, None)

@@ -12,9 +12,9 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,21 +30,21 @@ from repro.config.compose import register_schema
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
 from repro.console import ProgressBar
+from repro.errors import RunsFailedError
 from repro.runs import store
-from repro.sweeps import dispatch as workers
-from repro.sweeps import heartbeats, launcher, packs, worker
-from repro.sweeps.backends import Backend, Ended, Settings
+from repro.sweeps import dispatch, heartbeats, jobs, packs, sweeper, worker
+from repro.sweeps.backends import Ended
+from repro.sweeps.settings import BACKENDS, Settings
 from repro.sweeps.worker import Task
-from repro.training.pack import SKIPPED, Outcome, PackProgress
+from repro.training.outcome import SKIPPED, Outcome, PackProgress
 from tests.helpers.cli import Cli, finish, start
 from tests.helpers.configs import Compose
 from tests.helpers.sweeps import composed, untrained
+from tests.helpers.waiting import wait_for
 
 SERIAL = "hydra.launcher.workers=1"
 PARALLEL = "hydra.launcher.workers=2"
 FOLDER = Path(__file__).parents[1] / "helpers"
-INTERRUPTED = "Interrupted: the same command again continues.\n"
-
 INTERRUPTED = "Interrupted: the same command again continues.\n"
 
 
@@ -106,7 +106,7 @@ def test_the_grid_is_written_before_the_first_run(
         seen.append(cli.left())
         return untrained(plan)
 
-    monkeypatch.setattr(workers, "run_packs", run_packs)
+    monkeypatch.setattr(dispatch, "run_packs", run_packs)
     cli("-m", "env=reacher", "seed=0,1", "runs_dir=a,b", "budget=smoke")
     assert seen == [["a", "a/sweep.json", "b", "b/sweep.json"]]
     assert [run["seed"] for run in store.read_sweep(Path("a"))] == [0, 1]
@@ -312,13 +312,13 @@ def test_the_time_is_the_same_for_all_jobs(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_novel_jobs_are_checked_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Sequence[str]] = []
-    compose = launcher.Composer.compose
+    compose = jobs.Composer.compose
 
-    def counting(self: launcher.Composer, overrides: Sequence[str]) -> Any:
+    def counting(self: jobs.Composer, overrides: Sequence[str]) -> Any:
         tried.append(overrides)
         return compose(self, overrides)
 
-    monkeypatch.setattr(launcher.Composer, "compose", counting)
+    monkeypatch.setattr(jobs.Composer, "compose", counting)
     seeds = ",".join(map(str, range(30)))
     done = cli("-m", "algorithm.gamma=0.9,7", f"seed={seeds}", "env=hopper,reacher")
     assert done.code == 2 and "algorithm.gamma=7" in done.err
@@ -328,29 +328,31 @@ def test_novel_jobs_are_checked_first(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 def test_hydra_gets_a_return_for_each_job(cli: Cli) -> None:
     """For sweepers that look at them."""
     captured: list[Any] = []
-    sweep_all = launcher.PopulationSweeper.sweep
+    sweep_all = sweeper.PopulationSweeper.sweep
 
-    def sweep_and_keep(self: launcher.PopulationSweeper, arguments: list[str]) -> Any:
-        returns = [self._launcher.launch(batch, 0) for batch in self._batches(arguments)]
+    def sweep_and_keep(self: sweeper.PopulationSweeper, arguments: list[str]) -> Any:
+        returns = [self.launcher.launch(batch, 0) for batch in self.batches(arguments)]
         captured.extend(returns)
         return returns
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launcher.PopulationSweeper, "sweep", sweep_and_keep)
+        patch.setattr(sweeper.PopulationSweeper, "sweep", sweep_and_keep)
         cli("-m", "env=reacher", "algorithm.learning_rate=3e-4,1e30", "budget=smoke", SERIAL)
-    assert sweep_all is launcher.PopulationSweeper.sweep
+    assert sweep_all is sweeper.PopulationSweeper.sweep
     ((good, bad),) = captured
     assert good.status == JobStatus.COMPLETED and isinstance(good.return_value, Outcome)
     assert good.overrides == ["env=reacher", "algorithm.learning_rate=0.0003", "budget=smoke"]
     assert good.cfg.algorithm.learning_rate == 3e-4 and "hydra" not in good.cfg
     assert bad.status == JobStatus.FAILED
-    with pytest.raises(launcher.RunsFailedError, match="iteration 1"):
+    with pytest.raises(RunsFailedError, match="iteration 1"):
         _ = bad.return_value
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_the_settings_know_every_backend() -> None:
-    assert set(launcher.BACKENDS) == set(workers.BACKENDS)
+def test_every_backend_is_a_module() -> None:
+    for name in BACKENDS:
+        backend = dispatch.backend(name)
+        assert callable(backend.run) and callable(backend.slots)
 
 
 def test_heartbeats_reach_the_bar(config: Compose, tmp_path: Path) -> None:
@@ -371,8 +373,8 @@ def test_heartbeats_reach_the_bar(config: Compose, tmp_path: Path) -> None:
 
     bar = ProgressBar(2, sum(pack.steps for pack in plan), enabled=False)
     with pytest.MonkeyPatch.context() as patch, bar:
-        patch.setitem(workers.BACKENDS, "elsewhere", Backend(elsewhere, lambda settings: 2))
-        workers.run_packs(plan, 2, Settings("elsewhere"), bar)
+        patch.setattr(dispatch, "backend", lambda name: SimpleNamespace(run=elsewhere))
+        dispatch.run_packs(plan, 2, Settings("elsewhere"), bar)
     assert "runs 0/2  steps 2,048/1,998,848 (0%)" in seen[0]
     assert "runs 1/2  steps 1,001,472/1,998,848 (50%)" in seen[1]
     assert bar._now == (sum(pack.steps for pack in plan), 2, 0)
@@ -421,13 +423,6 @@ LONG = (
     "budget=smoke",
 )
 LONG += ("total_timesteps=100000000",)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -485,7 +480,7 @@ def test_a_full_disk_does_not_stop_the_others(cli: Cli, monkeypatch: pytest.Monk
 
 
 def test_the_grid_is_json_that_others_can_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "run_packs", lambda plan, *_: untrained(plan))
+    monkeypatch.setattr(dispatch, "run_packs", lambda plan, *_: untrained(plan))
     cli("-m", "env=reacher", "objective=none,clip", "budget=smoke")
     runs = json.loads(Path("runs/sweep.json").read_text())["runs"]
     assert [run["objective"] for run in runs] == ["none", "clip"]

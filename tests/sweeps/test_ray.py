@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from repro import status
 from repro.runs import store
+from repro.sweeps.survey import survey
 from repro.training import pack
 from tests.helpers.cli import Cli, finish, start
 from tests.helpers.configs import compose
 from tests.helpers.sweeps import assert_equal_results
+from tests.helpers.waiting import wait_for
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray")
@@ -37,13 +37,6 @@ def train_here(runs_dir: Path, *overrides: str) -> None:
                 for seed in SEEDS
             ]
         )
-
-
-def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_a_cluster_of_this_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +73,7 @@ def owners(runs_dir: Path) -> dict[str, int]:
     """Run id -> the process that trains it."""
     if not (runs_dir / "sweep.json").exists():
         return {}
-    return {run.run_id: run.owner.pid for run in status.survey(runs_dir) if run.owner}
+    return {run.run_id: run.owner.pid for run in survey(runs_dir) if run.owner}
 
 
 @pytest.mark.faults

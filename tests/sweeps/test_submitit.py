@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from repro import status
 from repro.runs import store
+from repro.sweeps.survey import survey
 from repro.training import pack
 from tests.helpers.cli import Cli, finish, start
 from tests.helpers.configs import compose
 from tests.helpers.sweeps import assert_equal_results
+from tests.helpers.waiting import wait_for
 
 pytest.importorskip("submitit")
 
@@ -25,18 +24,11 @@ SWEEP = ("-m", "env=reacher,inverted_pendulum", "seed=0,1", *SUBMITIT, "progress
 LENGTH = ("total_timesteps=6144", "algorithm.horizon=512")
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 100
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
-
-
 def trained_by(runs_dir: Path, task: str) -> set[int]:
     """The process that trains the runs of a task, once they have all begun."""
     if not (runs_dir / "sweep.json").exists() or len(list(runs_dir.glob("*/run.json"))) < 4:
         return set()
-    runs = status.survey(runs_dir)
+    runs = survey(runs_dir)
     return {run.owner.pid for run in runs if run.owner is not None and run.task == task}
 
 
@@ -86,7 +78,7 @@ def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
     end = finish(process)
     assert time.monotonic() - asked < 12
     assert end.code == 75 and "0 done, 4 interrupted: runs" in end.out
-    assert not any(run.owner for run in status.survey(runs_dir))
+    assert not any(run.owner for run in survey(runs_dir))
     found = [store.read_run(directory)["status"] for directory in store.run_directories(runs_dir)]
     assert found == [store.PREEMPTED] * 4
 
@@ -110,5 +102,5 @@ def test_a_missing_extra_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert done.code == 2 and not cli.left()
     assert done.err == (
         "hydra.launcher.backend=submitit needs a package that is not installed: "
-        "pip install -e '.[submitit]'.\n"
+        "pip install 'ppo-repro[submitit]'.\n"
     )

@@ -1,49 +1,41 @@
 """Where packs train: in this process, in others of this machine, on a cluster.
 
-A backend takes tasks and yields (index, outcomes) as they end; closed early, it ends what it has
-started. To add one, write its `run` and `slots` and name them in `BACKENDS`: progress and results
-travel through files, which other machines share.
+A backend is a module here that `repro.sweeps.settings.BACKENDS` names. It has two functions:
+
+- `run(tasks, workers, settings)` trains tasks, `workers` of them at a time, and yields
+  (index, outcomes) as they end; closed early, it ends what it has started;
+- `slots(settings)` says how many tasks it has room for at a time.
+
+Progress and results travel through files, which the machines of a cluster share.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Generator, Sequence
+from typing import Protocol
 
+from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
-GRACE_SECONDS = 8.0  # what an interrupted pack has to write down where it is
+GRACE_SECONDS = 8.0  # how long an interrupted pack may take to save
 # For a process before it loads NumPy: the libraries read these once.
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`conf/hydra/launcher/population.yaml`, which explains them."""
-
-    backend: str = "loky"
-    workers: int | None = None
-    max_pack: int | None = None
-    retries: int = 2
-    submitit: Mapping[str, Any] = field(default_factory=dict)
-
 
 Ended = Generator[tuple[int, list[Outcome]]]
 
 
-class Backend(NamedTuple):
-    """A way to train packs.
+class Backend(Protocol):
+    """A module of this folder."""
 
-    Attributes:
-        run: trains tasks, so many at a time, and yields (index, outcomes).
-        slots: how many it has room for at a time.
-    """
+    def run(self, tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
+        """Train tasks, `workers` of them at a time; yield (index, outcomes) as they end."""
+        ...
 
-    run: Callable[[Sequence[Task], int, Settings], Ended]
-    slots: Callable[[Settings], int]
+    def slots(self, settings: Settings) -> int:
+        """How many tasks there is room for at a time."""
+        ...
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""Processes of this machine, each an executor of its own: one that dies takes no other along."""
+"""Processes of this machine, each with its own executor: one that dies leaves the others alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from queue import SimpleQueue
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings
+from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, cores, serial
+from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, end_with, settle, train_as_worker
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
-    """Over `workers` processes; a pack whose process dies is taken up by the next one."""
+    """Train with `workers` processes; a pack whose process dies goes on in the next one.
+
+    A single worker needs no other process, unless a stalled task may have to be ended.
+    """
+    can_stall = any(config.stall_timeout for task in tasks for config in task.pack.configs)
+    if workers == 1 and not can_stall:
+        yield from serial.run(tasks, workers, settings)
+        return
     processes = [_Process() for _ in range(min(workers, len(tasks)))]
     free: SimpleQueue[_Process] = SimpleQueue()
     for process in processes:
@@ -47,6 +55,11 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
             _stop(processes)
 
 
+def slots(settings: Settings) -> int:
+    """One a core."""
+    return cores()
+
+
 class _Process:
     """A process that trains one pack at a time, and is replaced when it dies."""
 
@@ -69,7 +82,7 @@ class _Process:
         raise AssertionError("unreachable")
 
     def interrupt(self) -> None:
-        """Let a pack in training be written down, and begin no other."""
+        """Let a pack in training save itself, and start no other."""
         with self._lock:
             self._stopped = True
             if self._executor is None or self.training is None or self.training.done():
@@ -95,7 +108,7 @@ class _Process:
 
 
 def executor() -> ProcessPoolExecutor:
-    """A process that waits for tasks, no longer than this one lives."""
+    """A process that waits for tasks, and ends with this one."""
     return ProcessPoolExecutor(1, env=ONE_THREAD, initializer=end_with, initargs=(os.getpid(),))
 
 
@@ -110,9 +123,9 @@ def _stop(processes: Sequence[_Process]) -> None:
 
 
 def _block_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the workers are the driver's to end.
+    """Ctrl-C reaches every process of a terminal, but the driver is to end the workers.
 
-    A process inherits what the thread that starts it blocks, so that it is deaf from birth.
+    A process inherits the signals that the thread which starts it blocks.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 

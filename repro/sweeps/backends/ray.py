@@ -11,16 +11,18 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from repro.errors import ConfigError
 from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, Ended, Settings, cores
+from repro.sweeps.backends import GRACE_SECONDS, Ended, cores
+from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker
 
-# A node that is lost may still train for a moment; so long a task that takes over waits for it.
+# Seconds that a task waits for a lost node, which may still train for a moment.
 PATIENCE = 60.0
 OBJECT_STORE_BYTES = 100_000_000  # packs and outcomes are small
 
@@ -86,7 +88,7 @@ def _connect(settings: Settings) -> Any:
 
 
 def _stop(ray: Any, training: Sequence[Any]) -> None:
-    """Let packs in training be written down, then leave the cluster, which ends what is left."""
+    """Let packs in training save themselves, then leave the cluster, which ends what is left."""
     try:
         for task in training:
             ray.cancel(task)  # a KeyboardInterrupt there
@@ -99,7 +101,10 @@ def _stop(ray: Any, training: Sequence[Any]) -> None:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes over SIGTERM; what it means is for this program to say."""
+    """Undo Ray's handlers of SIGTERM and SIGINT. It installs them in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -1,8 +1,8 @@
 """SLURM, through submitit: every pack is a job; or with `cluster: local` a process, to try it.
 
 A job that SLURM preempts, or whose time is up, saves and ends as PREEMPTED; this driver submits
-it again. Everything rests on run directories that all machines see: the driver may be interrupted
-as well, or queued again when it ends with exit code 75.
+it again. All machines must see the run directories. The driver may be interrupted as well, or
+queued again when it ends with exit code 75.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any
 
 from repro.errors import ConfigError
 from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, Settings, cores
+from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, cores
+from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker, unfinished
-from repro.training.pack import Outcome
+from repro.training.outcome import Outcome
 
 FOLDER = ".submitit"  # in runs_dir: what submitit sends and receives, and each job's output
-PATIENCE = 60.0  # a job that takes over may have to wait until its predecessor is gone
+PATIENCE = 60.0  # seconds that a job waits for the end of the one before it
 POLL_SECONDS = 0.5
 
 
@@ -64,7 +65,7 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
 
 
 def slots(settings: Settings) -> int:
-    """Cores where jobs are processes of this machine; for SLURM it must be said."""
+    """One a core where jobs are processes of this machine; on SLURM, `workers` must be given."""
     name = _executor(settings, Path(FOLDER)).cluster
     if name != "slurm":
         return cores()
@@ -123,7 +124,7 @@ def _output(job: Any) -> str:
 
 
 def _stop(jobs: Sequence[Any]) -> None:
-    """Cancel them, and let them write down where they are."""
+    """Cancel them, and wait while they save."""
     for job in jobs:
         job.cancel(check=False)
     deadline = time.monotonic() + GRACE_SECONDS

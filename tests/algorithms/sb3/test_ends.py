@@ -72,8 +72,16 @@ def test_sigterm_in_the_middle_of_a_rollout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "code", "sentence"),
     [
-        ("env=gymnasium env.id=tasks:NotANumber-v0", 4, "iteration 2: its task returned a value"),
-        ("env=gymnasium env.id=tasks:Priceless-v0", 4, "iteration 2: its task returned a value"),
+        (
+            "env=gymnasium env.id=tasks:NaNObservation-v0",
+            4,
+            "iteration 2: its task returned a value",
+        ),
+        (
+            "env=gymnasium env.id=tasks:InfiniteReward-v0",
+            4,
+            "iteration 2: its task returned a value",
+        ),
         (f"{POLE} algorithm.learning_rate=1e30", 4, "iteration 1: its standard deviation is no"),
         (
             f"{CARTPOLE} algorithm.learning_rate=1e37",

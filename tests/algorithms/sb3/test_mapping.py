@@ -243,7 +243,7 @@ def test_without_the_package_one_sentence_says_what_to_install(
     assert refused.code == 2 and not cli.left()
     assert refused.err == (
         "algorithm=sb3_ppo needs Stable-Baselines3, which is not installed: "
-        "pip install -e .[baselines].\n"
+        "pip install 'ppo-repro[baselines]'.\n"
     )
 
 

@@ -1,0 +1,98 @@
+"""Which of a sweep's expected runs are there, and how far. It reads small files only: no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repro.errors import ConfigError
+from repro.runs import locks, store
+
+DONE, RUNNING, PREEMPTED, FAILED, MISSING = "done", "running", "preempted", "failed", "missing"
+STATES = (DONE, RUNNING, PREEMPTED, FAILED, MISSING)
+
+
+class Expected(NamedTuple):
+    """One expected run.
+
+    Attributes:
+        run_id: its name and directory.
+        task: a column of the table.
+        setting: a row of it.
+        state: one of `STATES`.
+        owner: the process that trains it.
+        note: why it is not done.
+    """
+
+    run_id: str
+    task: str
+    setting: str
+    state: str
+    owner: locks.Owner | None
+    note: str | None
+
+
+def survey(runs_dir: Path) -> list[Expected]:
+    """Every expected run of a sweep, and where it stands.
+
+    Raises:
+        ConfigError: where no sweep was started, or its `sweep.json` cannot be read.
+    """
+    if not (runs_dir / "sweep.json").is_file():
+        raise ConfigError(_no_sweep(runs_dir))
+    try:
+        expected = store.read_sweep(runs_dir)
+        tasks = _tasks(expected)
+        return [
+            Expected(
+                entry["run_id"],
+                tasks[entry["env_id"]],
+                entry["objective_label"],
+                *state(runs_dir / entry["run_id"]),
+            )
+            for entry in expected
+        ]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{runs_dir}: its sweep.json cannot be read: {error}") from error
+
+
+def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
+    """Where the run in a directory stands, the process that trains it, and why it is not done."""
+    owner = locks.owner(directory)  # first: it may finish while we look
+    try:
+        info = store.read_run(directory) if (directory / "run.json").is_file() else {}
+    except ValueError as error:
+        return FAILED, None, str(error)
+    status = info.get("status")
+    if status == store.DONE:
+        return DONE, None, None
+    if owner is not None:
+        return RUNNING, owner, None
+    if status == store.FAILED:
+        return FAILED, None, info.get("error")
+    if status == store.PREEMPTED:
+        return PREEMPTED, None, info.get("error")
+    if status == store.RUNNING:
+        return PREEMPTED, None, f"its process on {info.get('host')} ended unexpectedly"
+    return MISSING, None, None
+
+
+def _tasks(expected: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Task id -> the name of its choice in `conf/env`, where that tells it from the others."""
+    names = {entry["env_id"]: entry["env_name"] for entry in expected}
+    return {
+        env_id: name if list(names.values()).count(name) == 1 and name != "gymnasium" else env_id
+        for env_id, name in names.items()
+    }
+
+
+def _no_sweep(runs_dir: Path) -> str:
+    if not runs_dir.is_dir():
+        return f"{runs_dir} is not a directory: give the runs_dir of a sweep."
+    below = sorted(str(path.parent) for path in runs_dir.rglob("sweep.json"))
+    if below:
+        return f"{runs_dir} holds no sweep.json; below it are those of {', '.join(below)}."
+    runs = len(store.run_directories(runs_dir))
+    had = f", only {runs} runs started one by one" if runs else ""
+    return f"{runs_dir} holds no sweep (no sweep.json{had}): one is begun with python -m repro -m."
