@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro.runs import archive, store
-from repro.config import overrides
 from repro.config.schema import Config, hash_of
 from repro.errors import ConfigError, CorruptError
 from repro.config.validation import from_dict
@@ -75,12 +74,9 @@ def _config(directory: Path, info: dict[str, Any]) -> Config:
     if not path.is_file():
         raise CorruptError(f"{path} is missing: {AGAIN}.")
     values = store.read_config(directory)
-    try:
-        found = hash_of(values)
-        if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
-            return from_dict(values)
-    except overrides.COMPOSITION_ERRORS as error:
-        raise overrides.sentence(error) from error
+    found = hash_of(values)
+    if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
+        return from_dict(values)
     raise ConfigError(
         f"{path} is not what {info['run_id']} was trained with (its hash is {found[:8]}, run.json "
         f"says {info['config_hash'][:8]}): put it back as it was."

@@ -38,8 +38,8 @@ class Training:
         config = configs[0]
         device = resolve_device(config.device)
         self._algorithm: Learners | StableBaselines3
-        if config.algorithm.foreign:
-            self._algorithm = _foreign(config, device)
+        if config.algorithm.is_sb3:
+            self._algorithm = _stable_baselines3(config, device)
         else:
             self._algorithm = _own(configs, device)
         self._probe = config.probe
@@ -106,7 +106,7 @@ def _own(configs: Sequence[Config], device: torch.device) -> Learners:
         raise
 
 
-def _foreign(config: Config, device: torch.device) -> StableBaselines3:
+def _stable_baselines3(config: Config, device: torch.device) -> StableBaselines3:
     try:
         from repro.algorithms.sb3.algorithm import StableBaselines3
     except ModuleNotFoundError as error:

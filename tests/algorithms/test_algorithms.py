@@ -18,7 +18,7 @@ from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
 
 OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
-OURS = {name for name, each in SETTINGS.items() if not each.foreign}
+OURS = {name for name, each in SETTINGS.items() if not each.is_sb3}
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
     "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=400",

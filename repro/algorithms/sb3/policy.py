@@ -104,7 +104,7 @@ def load(directory: Path) -> Policy:
     if info.get("status") != store.DONE:
         raise ConfigError(f"{directory} is not a finished run: it is {info.get('status')}.")
     config = from_dict(store.read_config(directory))
-    if not config.algorithm.foreign:
+    if not config.algorithm.is_sb3:
         raise ConfigError(f"{directory} is a run of {config.algorithm.name}, not of sb3_*.")
     store.verify_parameters(directory)
     return Policy(config, store.read_parameters(directory))
