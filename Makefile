@@ -16,7 +16,7 @@ export MKL_NUM_THREADS := 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-install: $(INSTALLED) ## make .venv and install the project with everything it is tested with
+install: $(INSTALLED) ## make .venv and install the project with all that the tests need
 
 $(INSTALLED): pyproject.toml
 	@python=""; for name in python3.11 python3 python3.12 python3.13; do \
@@ -34,7 +34,7 @@ reproduce: install ## a quick Table 1 (3 tasks, 11 objectives, 3 seeds, 51,200 s
 	$(BIN)/python -m analysis table1 --runs $(QUICK) --out $(QUICK)/tables
 	@echo "The runs are in $(QUICK), the tables and pictures in $(QUICK)/tables."
 
-figures: install ## every committed table and figure again, from the tables in results/
+figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
 
 test: lint types imports ## lint, types, import rules, tests
@@ -43,27 +43,27 @@ test: lint types imports ## lint, types, import rules, tests
 test-slow: install ## tests that train until something is learned
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
-test-faults: install ## faults at length: kills at random moments, written to results/reliability
+test-faults: install ## fault tests at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \
 	  tests/training/test_resume.py tests/sweeps/test_ray.py tests/sweeps/test_submitit.py -n 2 --dist loadfile
 
-lint: install ## style
+lint: install ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: install ## mypy --strict
 	$(BIN)/mypy
 
-imports: install ## who may import whom
+imports: install ## import-linter: imports between rooms go one way
 	$(BIN)/lint-imports
 
-format: install ## put the sources in shape
+format: install ## ruff: fix and format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 bench: install ## speed against physics and Stable-Baselines3, on one core
 	@mkdir -p runs
-	$(BIN)/python -m repro.bench.speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
+	$(BIN)/python -m repro.bench speed --env half_cheetah,hopper --population 1,33 --out runs/bench.json
 	$(BIN)/python -m analysis speed --bench runs/bench.json --out runs/speed
 
 clean: ## remove .venv and caches; runs stay

@@ -12,7 +12,9 @@ from analysis.published.paper import RANDOM_POLICIES
 from analysis.statistics.scoring import BEST
 from repro.runs import store
 
-DEFAULT_REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "reference"  # in a wheel; a checkout has it in results
+DEFAULT_REFERENCE = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "results" / "reference"
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,9 @@ exit code: 0 done, 1 a run crashed or could not be written, 2 bad input,
 
 def main() -> None:
     """The command `repro`."""
-    signals.leave()
+    signals.install_handlers()
     code = run(sys.argv[1:])
-    signals.be_deaf()
+    signals.ignore_further_signals()
     sys.exit(code)
 
 

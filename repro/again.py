@@ -37,9 +37,9 @@ exit code: as that of repro
 
 def main() -> None:
     """The command."""
-    signals.leave()
+    signals.install_handlers()
     code = run(sys.argv[1:])
-    signals.be_deaf()
+    signals.ignore_further_signals()
     sys.exit(code)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 EXIT_CRASHED = 1
 EXIT_BAD_INPUT = 2
 EXIT_CORRUPT = 3
@@ -48,12 +51,17 @@ class StorageError(ReproError, OSError):
 
 
 class RunsFailedError(ReproError, RuntimeError):
-    """Some runs are not done."""
+    """Some runs are not done.
+
+    Attributes:
+        runs: all runs of a call from Python, done or not.
+    """
 
     def __init__(self, text: str, exit_code: int) -> None:
         """Say which or how many, and what the command ends with."""
         super().__init__(text)
         self.exit_code = exit_code
+        self.runs: Sequence[Any] = ()
 
 
 class TaskError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests: configurations are composed from the real `conf/`."""
+"""Fixtures shared by the tests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import signal
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from repro.algorithms import ALGORITHMS
-from repro.config.compose import compose as compose_config
-from repro.config.schema import Config
-from repro.envs import make
 from tests.helpers.cli import Cli
+from tests.helpers.configs import Compose, compose
+from tests.helpers.learners import Learners, make_learners
 
 torch.set_num_threads(1)
 # A shell starts what it puts in the background deaf to Ctrl-C, and nohup to the terminal's end.
@@ -30,20 +26,10 @@ for number, handler in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
 
-Compose = Callable[..., Config]
-Learners = Callable[[Sequence[Config]], Any]
-
-
-def make_learners(configs: Sequence[Config]) -> Any:
-    """A pack of the algorithm that the configurations name, ready to iterate."""
-    env = configs[0].env
-    envs = make(env.id, env.backend, len(configs) * env.num_envs, env.atari)
-    return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device("cpu"))
-
 
 @pytest.fixture
 def config() -> Compose:
-    return compose_config
+    return compose
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import locks, store
 from repro.runs.provenance import identity
 from repro.sweeps.survey import survey
 from tests.helpers.cli import ROOT, Cli
+from tests.helpers.configs import compose
 
 
 def sweep(runs_dir: Path, *envs: str, seeds: int = 3) -> list[Config]:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.runs.collected import KEPT, TIMES, Collected, Entry, has_tables, is_collected, thinned
 from analysis.errors import AnalysisError
-from analysis.statistics.scoring import run_return
+from analysis.runs.collected import KEPT, TIMES, Collected, Entry, has_tables, is_collected, thinned
 from analysis.statistics.bootstrap import FloatArray
+from analysis.statistics.scoring import run_return
 from repro.runs import store
 
 T = TypeVar("T")

@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 
 from analysis.errors import AnalysisError
 from analysis.runs.load import Run
-from analysis.runs.selection import Condition, check_equal, check_one_per_seed, facts, lookup, task_name, under
+from analysis.runs.selection import (
+    Condition,
+    check_equal,
+    check_one_per_seed,
+    facts,
+    lookup,
+    task_name,
+    under,
+)
 
 NAME = "recipe"  # the key of a recipe's name; its switches lie below it
 Switches = tuple[tuple[str, str], ...]

@@ -1,24 +1,22 @@
-"""Speed on an Atari game: ours, Stable-Baselines3, and the floors of both parts, in one run.
+"""Speed on an Atari game: this project, Stable-Baselines3, and the floors of both parts.
 
-    python -m repro.bench.atari --game pong --policy cnn_nature --out atari.json
+    python -m repro.bench atari --game pong --policy cnn_nature --out atari.json
 
 Stable-Baselines3's PPO has the same network and sizes, and the preprocessing of its own
-`make_atari_env` and `VecFrameStack`, which are the same steps. Floors: `emulator`, the game's
-frames alone, without a look at the screen; `arithmetic`, the operations of the update's layers at
-the best rate that a product or a convolution reaches on this core. Every round measures each once,
-on one core and one thread; microseconds per step of the learner (four frames), medians over rounds.
+`make_atari_env` and `VecFrameStack`, which takes the same steps. Floors: `emulator`, the game's
+frames alone, without reading the screen; `arithmetic`, the operations of the update's layers at the
+best rate that a product or a convolution reaches on this core. Every round measures each contender
+once, on one core and one thread. Times are microseconds per step of the learner (four frames),
+medians over rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import ale_py
 import gymnasium
@@ -28,64 +26,59 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from ale_py import roms
 from torch import Tensor
 
-from repro.bench.contenders import PHASES, Ours, Sample, resident_mib
-from repro.bench.speed import table
+from repro.bench.contenders import Pack, resident_mib
+from repro.bench.rows import Row, Sample, save, speedup, summarize, table
+from repro.cli import Parser, at_least
 from repro.config.schema import Config
-from repro.errors import EXIT_BAD_INPUT, ConfigError, installation
-from repro.runs import provenance, store
+from repro.errors import ConfigError, installation
 
 FRAMES = 2000  # of the emulator in a round
-Row = dict[str, Any]
 
 
 def measure(game: str, policy: str, rounds: int, overrides: Sequence[str] = ()) -> list[Row]:
-    """A row for each contender, as `repro.bench.speed.measure` makes them.
+    """Measure one game and network.
+
+    Returns:
+        A row for each contender, with the keys of `repro.bench.speed.measure`.
 
     Raises:
         ConfigError: no such game or network, or Stable-Baselines3 not installed.
     """
     torch.set_num_threads(1)
-    ours = Ours("atari", 1, (f"env.game={game}", f"policy={policy}", *overrides))
-    config = ours.configs[0]
+    pack = Pack("atari", 1, (f"env.game={game}", f"policy={policy}", *overrides))
+    config = pack.configs[0]
+    parameters = [tensor[0] for tensor in pack.learners.views.values()]
     contenders: dict[str, Callable[[], Sample]] = {
         "sb3": stable_baselines3(config),
-        "ours": ours.measure,
+        "ours": pack.measure,
         "emulator": emulator(config),
-        "arithmetic": arithmetic(config, [tensor[0] for tensor in ours.learners.views.values()]),
+        "arithmetic": arithmetic(config, parameters),
     }
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
             samples[name].append(contender())
-    rows = [_row(f"{game} {policy}", name, samples) for name in contenders]
-    rows[1]["memory_mib"] = resident_mib()  # of the process: all contenders together
-    return rows
-
-
-def _row(game: str, name: str, samples: dict[str, list[Sample]]) -> Row:
-    times = [sample["total_us"] for sample in samples[name]]
-    row: Row = {"env": game, "algorithm": "ppo", "contender": name, "population": None}
-    row |= {
-        "total_us": statistics.median(times),
-        "low_us": min(times),
-        "high_us": max(times),
-        "over_physics": None,
-        "memory_mib": None,
-    }
-    for phase in PHASES:
-        parts = [sample[f"{phase}_us"] for sample in samples[name] if f"{phase}_us" in sample]
-        row[f"{phase}_us"] = statistics.median(parts) if parts else None
-    others = [sample["total_us"] for sample in samples["sb3"]]
-    ratios = [other / own for own, other in zip(times, others, strict=True)]
-    row["over_sb3"] = statistics.median(ratios) if name in ("ours", "sb3") else None
-    return row
+    return [
+        {
+            "env": f"{game} {policy}",
+            "algorithm": "ppo",
+            "contender": name,
+            "population": None,
+            **summarize(samples[name]),
+            "over_physics": None,
+            "over_sb3": speedup(samples[name], samples["sb3"]) if name in ("ours", "sb3") else None,
+            # of the process, which holds all contenders
+            "memory_mib": resident_mib() if name == "ours" else None,
+        }
+        for name in contenders
+    ]
 
 
 def stable_baselines3(config: Config) -> Callable[[], Sample]:
-    """Its PPO with the network of `config`, after an unmeasured iteration.
+    """SB3's PPO with the network of `config`, after an unmeasured iteration.
 
     Raises:
-        ConfigError: where it is not installed.
+        ConfigError: Stable-Baselines3 is not installed.
     """
     try:
         from stable_baselines3 import PPO as SB3PPO
@@ -124,12 +117,12 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
 
 
 def emulator(config: Config) -> Callable[[], Sample]:
-    """Frames of random play, and nothing else."""
+    """The emulator's frames under random actions, and nothing else."""
     assert config.env.game is not None and config.env.atari is not None
     game = ale_py.ALEInterface()
     game.setFloat("repeat_action_probability", 0.0)
     path = roms.get_rom_path(config.env.game)
-    assert path is not None  # `Ours` has loaded it
+    assert path is not None  # the pack has loaded it
     game.loadROM(path)
     actions = game.getMinimalActionSet()
     chosen = np.random.default_rng(0).integers(len(actions), size=FRAMES).tolist()
@@ -147,12 +140,12 @@ def emulator(config: Config) -> Callable[[], Sample]:
 
 
 def arithmetic(config: Config, parameters: Sequence[Tensor]) -> Callable[[], Sample]:
-    """The update's operations at the best rate of this core: what it cannot be faster than.
+    """The update's operations at the best rate of this core: a lower bound of its time.
 
-    A layer of I inputs, O outputs and R rows has three products of 2 R I O operations: forward, for
-    its weights' gradient, and for that of what is below it, which the first layer does without.
-    The rate is that of a large product or of a convolution within the cache: torch has them from
-    different libraries, and which is faster depends on the processor.
+    A layer with I inputs, O outputs and R rows has three products of 2 R I O operations: the
+    forward pass, the gradient of its weights, and the gradient of its inputs, which the first layer
+    does not need. The rate is the better one of a large matrix product and of a convolution within
+    the cache: torch takes them from different libraries, and the processor decides which is faster.
     """
     weights = [w for w in parameters if w.dim() == 4]
     dense = [w for w in parameters if w.dim() == 2 and w.shape[0] > 1]
@@ -162,7 +155,7 @@ def arithmetic(config: Config, parameters: Sequence[Tensor]) -> Callable[[], Sam
         size = (size - kernel) // stride + 1
         operations.append(2 * size * size * weight.numel())
     operations += [2 * w.numel() for w in dense]
-    of_a_sample = 3 * sum(operations) - operations[0]
+    per_sample = 3 * sum(operations) - operations[0]
     square = torch.randn(1024, 1024)
     frames, kernels = (
         torch.randn(32, 64, 20, 20).contiguous(memory_format=torch.channels_last),
@@ -174,14 +167,14 @@ def arithmetic(config: Config, parameters: Sequence[Tensor]) -> Callable[[], Sam
             _rate(2 * 1024**3, lambda: torch.mm(square, square)),
             _rate(2 * 32 * 18 * 18 * kernels.numel(), lambda: F.conv2d(frames, kernels)),
         )
-        return {"total_us": config.algorithm.epochs * of_a_sample / max(rates) * 1e6}
+        return {"total_us": config.algorithm.epochs * per_sample / max(rates) * 1e6}
 
     sample()
     return sample
 
 
 def _rate(operations: int, call: Callable[[], Tensor]) -> float:
-    """Operations a second, at the best of some calls."""
+    """Operations per second in the fastest of ten calls."""
     best = math.inf
     for _ in range(10):
         start = time.perf_counter()
@@ -190,34 +183,31 @@ def _rate(operations: int, call: Callable[[], Tensor]) -> float:
     return operations / best
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="python -m repro.bench.atari", description=__doc__)
+def run(arguments: Sequence[str]) -> None:
+    """The command.
+
+    Raises:
+        ConfigError: a wrong option, or what `measure` refuses.
+    """
+    parser = Parser(
+        prog="python -m repro.bench atari",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--game", default="pong", help="a game of ale-py")
     parser.add_argument("--policy", default="cnn_a3c,cnn_nature", help="networks, with commas")
-    parser.add_argument("--rounds", type=int, default=5, help="measured iterations of each")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="measurements of each")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     parser.add_argument("overrides", nargs="*", help="further configuration, such as recipe=sb3")
-    options = parser.parse_args(given)
-    rows: list[Row] = []
-    try:
-        for policy in options.policy.split(","):
-            measured = measure(options.game, policy, options.rounds, options.overrides)
-            rows += measured
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
-    print("Microseconds per step of the learner, one core, one thread; "
-          f"medians of {options.rounds} rounds")  # fmt: skip
+    options = parser.parse_args(arguments)
+    rows = [
+        row
+        for policy in options.policy.split(",")
+        for row in measure(options.game, policy, options.rounds, options.overrides)
+    ]
+    unit = "microseconds per step of the learner"
+    print(f"{unit.capitalize()}, one core, one thread; medians of {options.rounds} rounds")
     print(table(rows))
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        about = {"command": "python -m repro.bench.atari " + " ".join(given)}
-        about |= {"rounds": options.rounds, "unit": "microseconds per step of the learner"}
-        store.write_json(options.out, about | provenance.machine() | {"rows": rows})
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        about = {"rounds": options.rounds, "overrides": options.overrides, "unit": unit}
+        save(options.out, "atari", arguments, about | {"rows": rows})

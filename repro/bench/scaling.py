@@ -1,11 +1,11 @@
-"""How long whole commands take: one run from the shell to its end, and a sweep by its workers.
+"""Wall time of whole commands: one run from the shell to its end, and a sweep with more workers.
 
-    python -m repro.bench.scaling --workers 1,2 --rounds 3 --out scaling.json
+    python -m repro.bench scaling --workers 1,2 --rounds 3 --out scaling.json
 
-Every round runs each command once, in fresh directories, so that drift of the machine touches all
-of them; a first, unmeasured start warms the file caches and compiles the kernels. The sweep is a
-slice of Table 1 unless told otherwise. Its runs must end with the same bits whoever trained them,
-or there is no result.
+Every round runs each command once, in fresh directories, so that a drift of the machine's speed
+affects all of them; a first, unmeasured run warms the file caches and compiles the kernels. The
+sweep is a slice of Table 1 by default. Its runs must have the same bits for every number of
+workers; otherwise there is no result.
 """
 
 from __future__ import annotations
@@ -20,24 +20,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.errors import EXIT_BAD_INPUT, ConfigError
-from repro.runs import provenance, store
+from repro.bench.rows import save
+from repro.cli import Parser, at_least
+from repro.errors import ConfigError
+from repro.runs import store
 
-SINGLE = ("env=half_cheetah", "total_timesteps=2048")  # one iteration: all that comes first, and it
+SINGLE = ("env=half_cheetah", "total_timesteps=2048")  # one iteration, and everything before it
 SWEEP = ("+experiment=table1", "total_timesteps=20480")
 Measured = dict[str, Any]
 
 
 def measure(workers: Sequence[int], rounds: int, sweep: Sequence[str] = SWEEP) -> Measured:
-    """Seconds of wall time of each command in each round, and what they say.
+    """Measure the seconds of wall time of each command in each round.
+
+    Args:
+        workers: numbers of workers to compare; the first is the reference.
+        rounds: how often each command is run.
+        sweep: its overrides.
 
     Returns:
-        `start_up_s`, median and list of one run's seconds; `sweep`: by number of workers, the
-        median, the list, and `speedup`, the median over rounds of the first number's time over
-        this one's; `runs` and `steps` of the sweep.
+        `start_up_s` and `start_up_all_s`: median and list of one run's seconds; `runs` and `steps`
+        of the sweep; `sweep`: for each number of workers the median, the list, and `speedup`, the
+        median over rounds of the reference's time over this one's.
 
     Raises:
-        ConfigError: a command that fails, or runs whose bits depend on the workers.
+        ConfigError: a command fails, or the runs' bits depend on the workers.
     """
     _command(*SINGLE)
     single: list[float] = []
@@ -52,7 +59,7 @@ def measure(workers: Sequence[int], rounds: int, sweep: Sequence[str] = SWEEP) -
             digests.append(done.digests)
             steps = done.steps
     if any(other != digests[0] for other in digests):
-        raise ConfigError("the sweep's runs differ with the number of workers: report this.")
+        raise ConfigError("the sweep's runs differ with the number of workers: please report it.")
     first = sweeps[workers[0]]
     return {
         "start_up_s": statistics.median(single),
@@ -72,7 +79,7 @@ def measure(workers: Sequence[int], rounds: int, sweep: Sequence[str] = SWEEP) -
 
 
 class _Done:
-    """A command that has ended well: how long it took, and what its runs came to."""
+    """A command that has succeeded: its seconds, and its runs' digests and steps."""
 
     def __init__(self, seconds: float, runs_dir: Path) -> None:
         self.seconds = seconds
@@ -97,7 +104,7 @@ def _command(*arguments: str) -> _Done:
 
 
 def text(result: Measured) -> str:
-    """For people."""
+    """The result as lines of text."""
     lines = [f"One run of one iteration, from the shell to its end: {result['start_up_s']:.1f} s"]
     lines.append(f"A sweep of {result['runs']} runs, {result['steps']:,} steps:")
     for row in result["sweep"]:
@@ -108,34 +115,28 @@ def text(result: Measured) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="python -m repro.bench.scaling", description=__doc__)
+def run(arguments: Sequence[str]) -> None:
+    """The command.
+
+    Raises:
+        ConfigError: a wrong option, or what `measure` refuses.
+    """
+    parser = Parser(
+        prog="python -m repro.bench scaling",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--workers", default="1,2", help="numbers of workers, with commas")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each command is run")
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="measurements of each")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
-    parser.add_argument("sweep", nargs="*", help=f"what is swept, by default {' '.join(SWEEP)}")
-    options = parser.parse_args(given)
+    parser.add_argument("sweep", nargs="*", help=f"the sweep, by default {' '.join(SWEEP)}")
+    options = parser.parse_args(arguments)
     try:
-        workers = [int(count) for count in options.workers.split(",")]
-        if min(*workers, options.rounds, 1) < 1:
-            raise ValueError
-    except ValueError:
-        parser.error("--workers takes numbers such as 1,2 and --rounds a number, all above 0")
-    try:
-        result = measure(workers, options.rounds, options.sweep or SWEEP)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
+        workers = [at_least(1)(count) for count in options.workers.split(",")]
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"argument --workers: {error}, such as 1,2")
+    sweep = options.sweep or SWEEP
+    result = measure(workers, options.rounds, sweep)
     print(text(result))
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        about = {"command": "python -m repro.bench.scaling " + " ".join(given)}
-        about["swept"] = " ".join(options.sweep or SWEEP)
-        store.write_json(options.out, about | provenance.machine() | result)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        save(options.out, "scaling", arguments, {"swept": " ".join(sweep)} | result)

@@ -20,7 +20,9 @@ from omegaconf import MISSING
 from repro.config.atari import AtariConfig
 from repro.config.fields import choice, number, within
 
-CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A wheel holds `conf` in the package; a checkout has it beside.
+CONF_DIR = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 
 # Keys that say where a run is stored and how it is watched. They change nothing that it computes,
 # so the hash leaves them out. `budget` and `experiment` name choices that show in other keys.

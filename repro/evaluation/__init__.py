@@ -1,4 +1,4 @@
-"""Policies of finished runs: loading, playing whole episodes, films, random policies.
+"""Finished runs: loading their policies, playing whole episodes, recording and filming them.
 
-Nothing here trains.
+`random_policies` measures the zero of the paper's normalized score. Nothing here trains.
 """

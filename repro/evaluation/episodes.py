@@ -1,16 +1,18 @@
-"""Whole episodes of a policy that no longer changes.
+"""Plays whole episodes with a policy that no longer changes.
 
-Episode k of seed s starts from a state and takes action noise of its own, both drawn from (s, k).
-So a set of episodes depends on the seed and their number, and not on how many run at once; and
-different runs meet the same starts. All episodes that are begun are counted, and which they are is
-settled before: taking the first to end would favor short ones.
+The start state and the action noise of episode k under seed s are drawn from (s, k). So a set of
+episodes depends on the seed and their number, not on how many environments run at once, and
+different runs meet the same starts. The episodes are chosen before any is played: taking those
+that end first would favor short ones.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,80 +20,121 @@ from repro.envs.vector import FloatArray, VectorEnv
 from repro.errors import NumericalError
 from repro.evaluation.policies import Policy
 
-_PURPOSE = zlib.crc32(b"evaluation")  # no stream of a training run begins with this word
+_PURPOSE = zlib.crc32(b"evaluation")  # differs from the first word of every training stream
 
 
 class Start(NamedTuple):
-    """What an episode begins with.
+    """The randomness of one episode.
 
     Attributes:
         env_seed: for the task's `reset`.
-        noise: of its actions.
+        generator: of the action noise.
     """
 
     env_seed: int
-    noise: np.random.Generator
+    generator: np.random.Generator
 
 
-class Trials(NamedTuple):
-    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each; of Atari, whole games'."""
+class PlayedEpisodes(NamedTuple):
+    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each; on Atari of whole games."""
 
     returns: FloatArray
     lengths: NDArray[np.int64]
 
 
 def start(seed: int, episode: int) -> Start:
-    """Of an episode of a seed; episodes count from 1."""
+    """The randomness of an episode.
+
+    Args:
+        seed: of the evaluation.
+        episode: from 1.
+    """
     env, noise = np.random.SeedSequence((_PURPOSE, seed), spawn_key=(episode,)).spawn(2)
     return Start(int(env.generate_state(1)[0]), np.random.default_rng(noise))
 
 
 def play(
     policy: Policy, envs: VectorEnv, episodes: int, seed: int, deterministic: bool = False
-) -> Trials:
-    """Play episodes 1 to E: environment i of N those numbered 1 + i, 1 + i + N, and so on.
+) -> PlayedEpisodes:
+    """Play episodes 1 to E: environment i of N plays episodes 1 + i, 1 + i + N, and so on.
 
     Args:
-        policy: what acts.
-        envs: N of them, at most E.
+        policy: chooses the actions.
+        envs: N environments, at most E.
         episodes: E.
-        seed: of them all.
-        deterministic: the likeliest actions instead of drawn ones.
+        seed: of the evaluation.
+        deterministic: the most likely actions instead of sampled ones.
 
     Raises:
         NumericalError: the task returned a value that is not finite.
     """
     n = envs.num_envs
-    under_way = np.arange(1, n + 1)  # its number, environment by environment
-    starts = [start(seed, int(number)) for number in under_way]
+    numbers = np.arange(1, n + 1)  # of the episodes under way, by environment
+    starts = [start(seed, int(number)) for number in numbers]
     envs.reset(seed=[each.env_seed for each in starts])
-    trials = Trials(np.zeros(episodes), np.zeros(episodes, np.int64))
-    while (running := under_way <= episodes).any():
-        noise = None if deterministic else [each.noise for each in starts]
-        _, rewards, terminated, truncated, infos = envs.step(policy.act(envs.observations, noise))
-        rows = under_way[running] - 1
-        trials.returns[rows] += rewards[running]
-        trials.lengths[rows] += 1
-        _check_finite(rewards, envs.observations, under_way, running)
-        over = terminated | truncated
-        if envs.keeps_scores:  # its episodes are games, its returns their scores
-            over = infos.get("_episode", np.zeros(n, np.bool_))
-        for i in np.flatnonzero(running & over):
+    played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
+    while (running := numbers <= episodes).any():
+        generators = None if deterministic else [each.generator for each in starts]
+        actions = policy.act(envs.observations, generators)
+        _, rewards, terminated, truncated, infos = envs.step(actions)
+        rows = numbers[running] - 1
+        played.returns[rows] += rewards[running]
+        played.lengths[rows] += 1
+        _check_finite(rewards, envs.observations, numbers, running)
+        ended = terminated | truncated
+        if envs.keeps_scores:  # an episode is a whole game, and its return the game's score
+            ended = infos.get("_episode", np.zeros(n, np.bool_))
+        for i in np.flatnonzero(running & ended):
             if envs.keeps_scores:
-                trials.returns[under_way[i] - 1] = infos["episode"]["r"][i]
-                trials.lengths[under_way[i] - 1] = infos["episode"]["l"][i]
-            under_way[i] += n
-            if under_way[i] <= episodes:
-                starts[i] = start(seed, int(under_way[i]))
+                played.returns[numbers[i] - 1] = infos["episode"]["r"][i]
+                played.lengths[numbers[i] - 1] = infos["episode"]["l"][i]
+            numbers[i] += n
+            if numbers[i] <= episodes:
+                starts[i] = start(seed, int(numbers[i]))
                 envs.restart(slice(i, i + 1), [starts[i].env_seed])
-    return trials
+    return played
+
+
+def play_single(
+    policy: Policy,
+    env: gymnasium.Env[Any, Any],
+    episodes: int,
+    seed: int,
+    deterministic: bool = False,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> PlayedEpisodes:
+    """Play episodes 1 to E in one environment of Gymnasium's: the same episodes as `play`.
+
+    Args:
+        policy: chooses the actions.
+        env: a task with flat observations.
+        episodes: E.
+        seed: of the evaluation.
+        deterministic: the most likely actions instead of sampled ones.
+        on_step: called with 0 at each start, and after each step with its number in the episode.
+    """
+    played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
+    for k in range(episodes):
+        env_seed, generator = start(seed, k + 1)
+        generators = None if deterministic else [generator]
+        observation, _ = env.reset(seed=env_seed)
+        on_step(0)
+        ended = False
+        while not ended:
+            (action,) = policy.act(np.asarray(observation, np.float64)[None], generators)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            played.returns[k] += float(reward)
+            played.lengths[k] += 1
+            on_step(int(played.lengths[k]))
+            ended = terminated or truncated
+    return played
 
 
 def _check_finite(
-    rewards: FloatArray, observations: NDArray[Any], under_way: NDArray[Any], running: NDArray[Any]
+    rewards: FloatArray, observations: NDArray[Any], numbers: NDArray[Any], running: NDArray[Any]
 ) -> None:
     flat = observations.reshape(len(observations), -1)
     broken = running & ~(np.isfinite(rewards) & np.isfinite(flat).all(1))
     if broken.any():
-        number = under_way[broken].min()
+        number = numbers[broken].min()
         raise NumericalError(f"episode {number}: the task returned a value that is not finite.")

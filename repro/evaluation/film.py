@@ -1,4 +1,4 @@
-"""Pictures of a task and films of them, without a screen."""
+"""Draws images of a task without a screen, and writes them to mp4 files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from repro.errors import ConfigError, StorageError, installation
 
-Picture = NDArray[np.uint8]
-GL = "MUJOCO_GL"  # which OpenGL MuJoCo draws with; Gymnasium and MuJoCo read it
-OFF_SCREEN = ("egl", "osmesa")  # the former where there is a GPU or Mesa, the latter on any CPU
+Image = NDArray[np.uint8]
+GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
+OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
 INSTALL = installation("video")
 PROBE = """\
@@ -34,37 +34,37 @@ with mujoco.Renderer(model, 16, 16) as renderer:
     renderer.render()
 """
 PROBE_SECONDS = 60
-DEFAULT_FPS = 30.0  # of a task that has no clock
-SMOOTH_FPS = 50.0  # more is not seen, and a picture costs a CPU a tenth of a second
+DEFAULT_FPS = 30.0  # of a task that does not say how fast it runs
+MAX_FPS = 50.0  # more looks the same, and drawing an image takes a CPU 0.1 s
 
 
-class Pace(NamedTuple):
-    """How a film goes: a picture `every` so many steps, and `fps` pictures a second."""
+class FrameRate(NamedTuple):
+    """An image after every `every` steps, and `fps` images a second."""
 
     every: int
     fps: float
 
 
 def choose_gl() -> str:
-    """Let MuJoCo draw off-screen by whatever works here; MUJOCO_GL, where it is set, is obeyed.
+    """Set MUJOCO_GL to the first of OFF_SCREEN that works; a value that is set is kept.
 
     Raises:
-        ConfigError: nothing works.
+        ConfigError: the value that is set does not work, or none does.
     """
-    # It tells whoever listens that it does without an accelerator, which nobody here needs.
+    # PyOpenGL logs that an accelerator is missing, which is not needed here.
     logging.getLogger("OpenGL.acceleratesupport").disabled = True
-    asked = os.environ.get(GL)
-    for name in [asked] if asked else OFF_SCREEN:
-        if _draws(name):
+    chosen = os.environ.get(GL)
+    for name in [chosen] if chosen else OFF_SCREEN:
+        if _works(name):
             os.environ[GL] = name
             return name
-    if asked:
-        raise ConfigError(f"MuJoCo cannot draw with {GL}={asked} here: unset it, or {MESA}.")
+    if chosen:
+        raise ConfigError(f"MuJoCo cannot draw with {GL}={chosen} here: unset it, or {MESA}.")
     raise ConfigError(f"MuJoCo finds no OpenGL to draw with off-screen: {MESA}.")
 
 
-def _draws(name: str) -> bool:
-    """In another process: one that has tried the first cannot try a second."""
+def _works(name: str) -> bool:
+    """Try in another process, since a process can load only one OpenGL."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", PROBE],
@@ -78,29 +78,29 @@ def _draws(name: str) -> bool:
     return done.returncode == 0
 
 
-def make(env_id: str, width: int | None, height: int | None) -> gymnasium.Env[Any, Any]:
-    """One environment that draws itself.
+def make_env(env_id: str, width: int | None, height: int | None) -> gymnasium.Env[Any, Any]:
+    """Make an environment that can be drawn.
 
     Args:
         env_id: registered with Gymnasium.
-        width: of its pictures, in pixels; None is the task's own.
+        width: of its images, in pixels; None for the task's default.
         height: likewise.
 
     Raises:
-        ConfigError: it cannot be made or drawn, or has pictures of one size only.
+        ConfigError: it cannot be made or drawn, or its images have a fixed size.
     """
     size = {k: v for k, v in {"width": width, "height": height}.items() if v is not None}
     spec = gymnasium.registry.get(env_id)
     if spec is not None and "mujoco" in str(spec.entry_point):
-        choose_gl()  # first: MuJoCo cannot even be imported with a MUJOCO_GL that does not work
+        choose_gl()  # first: MuJoCo cannot be imported with a MUJOCO_GL that does not work
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old versions, which were chosen on purpose
+        warnings.simplefilter("ignore")  # about old versions, which are chosen on purpose
         try:
             env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **size)
         except TypeError as error:
             if size:
-                wrong = " and ".join(f"--{name}" for name in size)
-                raise ConfigError(f"{env_id} does not take {wrong}: leave it out.") from error
+                options = " and ".join(f"--{name}" for name in size)
+                raise ConfigError(f"{env_id} does not take {options}: leave it out.") from error
             raise ConfigError(f"{env_id} cannot be drawn: it takes no render_mode.") from error
         except (gymnasium.error.Error, ImportError) as error:
             raise ConfigError(f"{env_id} cannot be made: {error}") from error
@@ -109,8 +109,8 @@ def make(env_id: str, width: int | None, height: int | None) -> gymnasium.Env[An
     return env
 
 
-def picture(env: gymnasium.Env[Any, Any]) -> Picture:
-    """What an environment looks like now, [height, width, 3].
+def render(env: gymnasium.Env[Any, Any]) -> Image:
+    """An image of the environment's current state, uint8 [height, width, 3].
 
     Raises:
         ConfigError: it cannot be drawn.
@@ -127,22 +127,22 @@ def picture(env: gymnasium.Env[Any, Any]) -> Picture:
     return drawn
 
 
-def scaled(drawn: Picture, width: int, height: int) -> Picture:
-    """A picture in another size, [height, width, 3], each pixel that of the nearest place."""
-    rows = np.arange(height) * drawn.shape[0] // height
-    columns = np.arange(width) * drawn.shape[1] // width
-    return np.asarray(drawn[rows[:, None], columns], np.uint8)
+def resize(image: Image, width: int, height: int) -> Image:
+    """An image of another size, [height, width, 3], by nearest neighbors."""
+    rows = np.arange(height) * image.shape[0] // height
+    columns = np.arange(width) * image.shape[1] // width
+    return np.asarray(image[rows[:, None], columns], np.uint8)
 
 
-def pace(env: gymnasium.Env[Any, Any]) -> Pace:
-    """At which the task moves as fast as its own clock says."""
+def frame_rate(env: gymnasium.Env[Any, Any]) -> FrameRate:
+    """The rate at which the film runs in the task's real time."""
     fps = float(env.metadata.get("render_fps") or DEFAULT_FPS)
-    every = math.ceil(fps / SMOOTH_FPS)
-    return Pace(every, fps / every)
+    every = math.ceil(fps / MAX_FPS)
+    return FrameRate(every, fps / every)
 
 
-def check_out(path: Path) -> None:
-    """Raise a ConfigError unless a film can be put at `path`."""
+def check_output(path: Path) -> None:
+    """Raise a ConfigError unless a film can be written to `path`."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
     if path.suffix != ".mp4":
@@ -152,36 +152,36 @@ def check_out(path: Path) -> None:
 
 
 class Film:
-    """An mp4 of pictures of one size: H.264, written beside its place and renamed when it ends."""
+    """An mp4 file (H.264) of images of one size, written under a temporary name and renamed."""
 
     def __init__(self, path: Path, fps: float) -> None:
-        """Nothing is written before the first picture; `path` has passed `check_out`."""
-        import imageio_ffmpeg  # on demand: only videos need it
+        """Nothing is written before the first image. `path` has passed `check_output`."""
+        import imageio_ffmpeg  # on demand: an optional package
 
         self._open = imageio_ffmpeg.write_frames
         self._path, self._fps = path, fps
-        self._beside = path.with_name(f"{path.stem}.tmp-{uuid.uuid4().hex[:8]}.mp4")
-        self._writer: Generator[None, Picture | None, None] | None = None
+        self._temporary = path.with_name(f"{path.stem}.tmp-{uuid.uuid4().hex[:8]}.mp4")
+        self._writer: Generator[None, Image | None, None] | None = None
 
     def __enter__(self) -> Self:
         """Start."""
         return self
 
-    def add(self, drawn: Picture) -> None:
-        """One more picture, [height, width, 3]; an odd last row or column is cut off."""
-        height, width = (size // 2 * 2 for size in drawn.shape[:2])  # H.264 halves the colors'
-        drawn = np.ascontiguousarray(drawn[:height, :width])
+    def add(self, image: Image) -> None:
+        """Add an image, [height, width, 3]; an odd last row or column is cut off."""
+        height, width = (size // 2 * 2 for size in image.shape[:2])  # H.264 halves color resolution
+        image = np.ascontiguousarray(image[:height, :width])
         try:
             if self._writer is None:
                 self._writer = self._open(
-                    str(self._beside),
+                    str(self._temporary),
                     (width, height),
                     fps=self._fps,
                     macro_block_size=2,
                     ffmpeg_log_level="error",
                 )
                 self._writer.send(None)
-            self._writer.send(drawn)
+            self._writer.send(image)
         except OSError as error:
             raise StorageError(f"{self._path} cannot be written ({error}).") from error
 
@@ -191,13 +191,13 @@ class Film:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it; what an error has cut short is removed."""
+        """Finish the file; after an error it is removed."""
         try:
             if self._writer is not None:
                 self._writer.close()
             if kind is None:
-                os.replace(self._beside, self._path)
+                os.replace(self._temporary, self._path)
         except OSError as failure:
             raise StorageError(f"{self._path} cannot be written ({failure}).") from failure
         finally:
-            self._beside.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Policies of finished runs, ready to act: parameters and normalizer as training left them, frozen.
+"""Policies of finished runs: parameters and normalizer as training left them.
 
-Whatever trained a run, `policy_of` gives what `trials.play` needs: actions from observations, a row
-each, whose bits depend on no other row.
+`load_policy` returns a callable policy whatever algorithm trained it. Actions for one observation
+do not depend, in any bit, on the other observations of the batch.
 """
 
 from __future__ import annotations
@@ -15,112 +15,134 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repro import envs
 from repro.algorithms import ALGORITHMS
 from repro.config import sb3
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError, CorruptError
 from repro.learning.normalize import ObservationNormalizer
+from repro.networks.distributions import Distribution
 from repro.networks.mlp import MLPActorCritic
-from repro.runs.finished import AGAIN, PARAMETERS, FinishedRun, read_parameters
+from repro.runs import store
+from repro.runs.finished import FinishedRun
+from repro.runs.schema import PARAMETERS_FILE
 
-Noise = Sequence[np.random.Generator]  # a row's own stream each
+Generators = Sequence[np.random.Generator]
 Observations = NDArray[Any]
 Actions = NDArray[Any]
 
 
 class Policy(Protocol):
-    """What acts.
+    """Maps raw observations to actions; normalization and clipping of actions are part of it.
 
     Attributes:
-        stochastic: whether noise makes a difference.
+        stochastic: whether sampled actions differ from the most likely ones.
+        observation_shape: of one observation, without the batch axis.
     """
 
     stochastic: bool
+    observation_shape: tuple[int, ...]
 
-    def act(self, observations: Observations, noise: Noise | None) -> Actions:
-        """Actions for N environments, as `VectorEnv.step` takes them.
+    def act(self, observations: Observations, generators: Generators | None) -> Actions:
+        """Actions for a batch of N observations.
 
         Args:
-            observations: float64 [N, D] or frames, uint8 [N, S, H, W], as the task gives them.
-            noise: [N]; or None for the likeliest actions.
+            observations: as the task returns them: float64 [N, D], or frames as uint8
+                [N, S, H, W].
+            generators: [N], from which each row's action is sampled; None for the most likely
+                actions. `[generator] * N` samples all rows from one generator.
 
         Returns:
-            [N, A] float32, or [N] integers.
+            float32 [N, A], or integers [N], as `VectorEnv.step` takes them.
         """
         ...
 
 
 class Predictor(Protocol):
-    """Another library's policy, which draws its noise from torch's own generator."""
+    """A policy of another library, which samples from torch's global generator."""
 
     def predict(self, observations: Observations, deterministic: bool) -> Actions:
-        """Actions [N, ...] from observations [N, ...], as the task gives and takes them."""
+        """Actions [N, ...] for raw observations [N, ...]."""
         ...
 
 
-def policy_of(run: FinishedRun, envs: VectorEnv) -> Policy:
-    """The policy of a run, by its algorithm's name.
-
-    Args:
-        run: a finished one.
-        envs: any number of its environments.
+def load_policy(run: FinishedRun) -> Policy:
+    """The trained policy of a finished run.
 
     Raises:
-        ConfigError: nothing here can load it.
-        CorruptError: its files are damaged.
+        ConfigError: its task or its algorithm is not available here.
+        CorruptError: its files are damaged or were changed.
     """
-    name = run.config.algorithm.name
-    if name in ALGORITHMS:
-        frames = run.config.policy.convolutions is not None
-        return FramesPolicy(run, envs) if frames else NetworkPolicy(run, envs)
+    name, task = run.config.algorithm.name, run.config.env
+    env = envs.make(task.id, task.backend, 1, task.atari)  # for its spaces
     try:
-        from repro.algorithms.sb3 import policy
-    except ModuleNotFoundError as error:
-        raise ConfigError(sb3.missing(name)) from error
-    return RowByRow(policy.load(run.directory))
+        if name in ALGORITHMS:
+            frames = run.config.policy.convolutions is not None
+            return FramesPolicy(run, env) if frames else NetworkPolicy(run, env)
+        try:
+            from repro.algorithms.sb3 import policy
+        except ModuleNotFoundError as error:
+            raise ConfigError(sb3.missing(name)) from error
+        return RowByRow(policy.load(run), _shape(env))
+    finally:
+        env.close()
+
+
+def _shape(env: VectorEnv) -> tuple[int, ...]:
+    shape = env.single_observation_space.shape
+    assert shape is not None
+    return shape
 
 
 class NetworkPolicy:
-    """Our own networks.
+    """Multilayer perceptrons of this project.
 
-    The N environments take the axis of the learners, each with a copy of the parameters: a batched
-    product gives a member the same bits whatever N is, which a product with N rows does not.
+    The batch takes the learners' axis, with a copy of the parameters for each row: a batched
+    product gives each row the same bits for every N, which a product with N rows does not.
     """
 
-    def __init__(self, run: FinishedRun, envs: VectorEnv) -> None:
-        """Load `parameters.npz`.
+    def __init__(self, run: FinishedRun, env: VectorEnv) -> None:
+        """Load the run's parameters.
+
+        Args:
+            run: of an algorithm in ALGORITHMS.
+            env: of its task.
 
         Raises:
-            CorruptError: it does not fit the configuration.
+            CorruptError: the parameters do not fit the configuration.
         """
         config = run.config
-        saved = read_parameters(run)
-        self._networks = ALGORITHMS[config.algorithm.name].make_policy(config, envs)
-        self.stochastic = self._networks.stochastic
-        size = self._networks.observation_size
-        shapes = self._networks.shapes
+        saved = store.read_parameters(run.directory)
+        self.networks = ALGORITHMS[config.algorithm.name].make_policy(config, env)
+        self.stochastic = self.networks.stochastic
+        self.observation_shape = _shape(env)
+        size = self.networks.observation_size
+        shapes = self.networks.shapes
         moments: dict[str, tuple[int, ...]] = {"mean": (size,), "variance": (size,), "count": (1,)}
-        wanted = shapes | {f"observations.{name}": shape for name, shape in moments.items()}
-        _check_shapes(run, saved, wanted)
-        self._parameters = _tensors(self._networks, saved)
+        expected = shapes | {f"observations.{name}": shape for name, shape in moments.items()}
+        _check_shapes(run, saved, expected)
+        self.parameters = _tensors(self.networks, saved)
         self._copies: dict[str, Tensor] = {}
-        self._normalizer = ObservationNormalizer(1, size, config.recipe)
-        self._normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
-        space = envs.single_action_space
-        self._box: tuple[Tensor, Tensor] | None = None
+        self.normalizer = ObservationNormalizer(1, size, config.recipe)
+        self.normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
+        space = env.single_action_space
+        self.box: tuple[Tensor, Tensor] | None = None
         if config.recipe.clip_actions and isinstance(space, Box):
-            self._box = torch.as_tensor(space.low), torch.as_tensor(space.high)
+            self.box = torch.as_tensor(space.low), torch.as_tensor(space.high)
 
     @torch.no_grad()
-    def act(self, observations: Observations, noise: Noise | None) -> Actions:
-        """As `Policy`."""
+    def act(self, observations: Observations, generators: Generators | None) -> Actions:
+        """See `Policy.act`."""
         inputs = np.empty((1, *observations.shape), np.float32)
-        self._normalizer.apply(observations[None], out=inputs)
+        self.normalizer.apply(observations[None], out=inputs)
         rows = torch.from_numpy(inputs).transpose(0, 1)
-        distribution = self._networks.distribution(self._stacked(len(rows)), rows)
-        actions = distribution.mode() if noise is None else distribution.sample(self._draw(noise))
-        if self._box is not None:
-            actions = torch.clamp(actions, *self._box)
+        distribution = self.networks.distribution(self._stacked(len(rows)), rows)
+        if generators is None:
+            actions = distribution.mode()
+        else:
+            actions = distribution.sample(self._noise(generators))
+        if self.box is not None:
+            actions = torch.clamp(actions, *self.box)
         return np.asarray(actions[:, 0].numpy())
 
     def _stacked(self, copies: int) -> Mapping[str, Tensor]:
@@ -129,85 +151,95 @@ class NetworkPolicy:
         if first is None or len(first) != copies:
             self._copies = {
                 name: tensor.expand(copies, *tensor.shape).contiguous()
-                for name, tensor in self._parameters.items()
+                for name, tensor in self.parameters.items()
             }
         return self._copies
 
-    def _draw(self, noise: Noise) -> Tensor:
-        """[N, 1, A] standard normal, or [N, 1] uniform: what `sample` takes."""
-        if self._networks.discrete:
-            return torch.tensor([[stream.random(dtype=np.float32)] for stream in noise])
-        size = self._networks.action_size
-        drawn = [stream.standard_normal((1, size), np.float32) for stream in noise]
-        return torch.from_numpy(np.stack(drawn))
+    def _noise(self, generators: Generators) -> Tensor:
+        """Input of `sample`: [N, 1, A] standard normal, or [N, 1] uniform."""
+        if self.networks.discrete:
+            return torch.tensor([[each.random(dtype=np.float32)] for each in generators])
+        size = self.networks.action_size
+        noise = [each.standard_normal((1, size), np.float32) for each in generators]
+        return torch.from_numpy(np.stack(noise))
 
 
 class FramesPolicy:
-    """Our own networks of frames.
+    """Convolutional networks of this project. Each stack of frames is a batch of its own."""
 
-    Convolutions work learner by learner anyway, so each stack of frames passes by itself.
-    """
+    def __init__(self, run: FinishedRun, env: VectorEnv) -> None:
+        """Load the run's parameters.
 
-    def __init__(self, run: FinishedRun, envs: VectorEnv) -> None:
-        """Load `parameters.npz`.
+        Args:
+            run: of an algorithm in ALGORITHMS.
+            env: of its task.
 
         Raises:
-            CorruptError: it does not fit the configuration.
+            CorruptError: the parameters do not fit the configuration.
         """
-        saved = read_parameters(run)
-        self._networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, envs)
-        self.stochastic = self._networks.stochastic
-        _check_shapes(run, saved, self._networks.shapes)
-        tensors = _tensors(self._networks, saved)
-        self._parameters = {name: tensor[None] for name, tensor in tensors.items()}
+        saved = store.read_parameters(run.directory)
+        self.networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, env)
+        self.stochastic = self.networks.stochastic
+        self.observation_shape = _shape(env)
+        _check_shapes(run, saved, self.networks.shapes)
+        tensors = _tensors(self.networks, saved)
+        self.parameters = {name: tensor[None] for name, tensor in tensors.items()}
 
     @torch.no_grad()
-    def act(self, observations: Observations, noise: Noise | None) -> Actions:
-        """As `Policy`."""
+    def act(self, observations: Observations, generators: Generators | None) -> Actions:
+        """See `Policy.act`."""
         stacks = torch.from_numpy(observations)[:, None, None]
-        silent: list[np.random.Generator | None] = [None] * len(stacks)
-        streams = silent if noise is None else noise
-        return np.array([self._action(*each) for each in zip(stacks, streams, strict=True)])
+        if generators is None:
+            return np.array([int(self._distribution(stack).mode()) for stack in stacks])
+        return np.array(
+            [
+                int(self._distribution(stack).sample(_uniform(generator)))
+                for stack, generator in zip(stacks, generators, strict=True)
+            ]
+        )
 
-    def _action(self, stack: Tensor, stream: np.random.Generator | None) -> int:
-        """From [1, 1, S, H, W]."""
-        distribution = self._networks.distribution(self._parameters, stack)
-        if stream is None:
-            return int(distribution.mode())
-        return int(distribution.sample(torch.tensor([[stream.random(dtype=np.float32)]])))
+    def _distribution(self, stack: Tensor) -> Distribution:
+        """Of the action for frames [1, 1, S, H, W]."""
+        return self.networks.distribution(self.parameters, stack)
 
 
 class RowByRow:
-    """A `Predictor`, made to keep the promise that a row's bits depend on no other row."""
+    """A `Predictor` called one row at a time, so that no row's bits depend on other rows."""
 
     stochastic = True
 
-    def __init__(self, predictor: Predictor) -> None:
-        """Ask it for one row at a time; torch's generator is seeded before each."""
+    def __init__(self, predictor: Predictor, observation_shape: tuple[int, ...]) -> None:
+        """Wrap a predictor. torch's global generator is seeded before each row."""
         self._predictor = predictor
+        self.observation_shape = observation_shape
 
-    def act(self, observations: Observations, noise: Noise | None) -> Actions:
-        """As `Policy`."""
-        rows = []
+    def act(self, observations: Observations, generators: Generators | None) -> Actions:
+        """See `Policy.act`."""
+        actions = []
         for i, observation in enumerate(observations):
-            if noise is not None:
-                torch.manual_seed(int(noise[i].integers(1 << 63)))
-            rows.append(self._predictor.predict(observation[None], deterministic=noise is None)[0])
-        return np.stack(rows)
+            if generators is not None:
+                torch.manual_seed(int(generators[i].integers(1 << 63)))
+            (action,) = self._predictor.predict(observation[None], deterministic=generators is None)
+            actions.append(action)
+        return np.stack(actions)
+
+
+def _uniform(generator: np.random.Generator) -> Tensor:
+    return torch.tensor([[generator.random(dtype=np.float32)]])
 
 
 def _tensors(networks: MLPActorCritic, saved: Mapping[str, Any]) -> dict[str, Tensor]:
-    """One learner's parameters, padded."""
+    """One learner's parameters, padded as the networks expect them."""
     trimmed = {name: np.asarray(saved[name], np.float32) for name in networks.shapes}
     return {name: torch.from_numpy(array) for name, array in networks.pad(trimmed).items()}
 
 
 def _check_shapes(
-    run: FinishedRun, saved: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]
+    run: FinishedRun, saved: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]
 ) -> None:
-    for name, shape in wanted.items():
+    for name, shape in expected.items():
         found = saved[name].shape if name in saved else None
         if found != shape:
-            path = run.directory / PARAMETERS
-            has = "is missing" if found is None else f"has shape {found}"
-            raise CorruptError(f"{path} is damaged ({name} {has}, not {shape}): {AGAIN}.")
+            path = run.directory / PARAMETERS_FILE
+            problem = "is missing" if found is None else f"has shape {found}, not {shape}"
+            raise CorruptError(f"{path} is damaged ({name} {problem}): {store.REMEDY}.")

@@ -1,10 +1,10 @@
-"""Returns of random policies on the MuJoCo tasks: the zero of the paper's normalized score.
+"""Measures returns of random policies on the MuJoCo tasks: the zero of the normalized score.
 
 The paper scores a run between "the random policy" (0) and the best result (1) without saying what
 the random policy is, so three are measured:
 
 - `uniform`: uniform over the action box;
-- `gaussian`: a unit Gaussian, not clipped, so the control cost sees the whole of it;
+- `gaussian`: a unit Gaussian, not clipped, so that the control cost is that of the full actions;
 - `gaussian_clipped`: a unit Gaussian clipped to the action box.
 
     python -m repro.evaluation.random_policies --episodes 200 --out random_policies.csv
@@ -33,7 +33,7 @@ from repro.envs.vector import FloatArray
 from repro.errors import EXIT_BAD_INPUT, ConfigError
 
 SEED = 20170720
-"""Default seed; each row of the table has its own streams, derived from it, the id and the kind."""
+"""Default seed. Each row of the table has its own streams, derived from seed, id and kind."""
 MAX_PARALLEL = 20
 CONFIDENCE = 0.95
 
@@ -83,20 +83,20 @@ SAMPLERS: dict[str, Sampler] = {
 def episode_returns(env_id: str, kind: str, episodes: int, seed: int = SEED) -> FloatArray:
     """Play whole episodes with a random policy.
 
-    Each environment plays a number of episodes fixed beforehand: taking the first to finish would
-    favor short ones.
+    Each environment plays a fixed number of episodes: taking those that end first would favor
+    short ones.
 
     Args:
         env_id: a supported MuJoCo id.
         kind: a key of `SAMPLERS`.
         episodes: how many to play, at least 1.
-        seed: together with `env_id` and `kind` it determines the result.
+        seed: determines the result, together with `env_id` and `kind`.
 
     Returns:
         Undiscounted returns [episodes], environment by environment.
     """
-    quotas = _split_evenly(episodes, min(episodes, MAX_PARALLEL))
-    env = MujocoVectorEnv(env_id, len(quotas))
+    counts = _split_evenly(episodes, min(episodes, MAX_PARALLEL))
+    env = MujocoVectorEnv(env_id, len(counts))
     space = env.single_action_space
     assert isinstance(space, Box)
     action_stream, env_stream = _streams(env_id, kind, seed)
@@ -104,15 +104,15 @@ def episode_returns(env_id: str, kind: str, episodes: int, seed: int = SEED) -> 
     sample = SAMPLERS[kind]
 
     env.reset(seed=[int(word) for word in env_stream.generate_state(env.num_envs)])
-    returns: list[list[float]] = [[] for _ in quotas]
+    returns: list[list[float]] = [[] for _ in counts]
     running = np.zeros(env.num_envs)
-    while any(len(own) < quota for own, quota in zip(returns, quotas, strict=True)):
+    while any(len(each) < count for each, count in zip(returns, counts, strict=True)):
         _, rewards, terminated, truncated, _ = env.step(sample(rng, space, env.num_envs))
         running += rewards
         for i in np.flatnonzero(terminated | truncated):
             returns[i].append(float(running[i]))
             running[i] = 0.0
-    kept = [own[:quota] for own, quota in zip(returns, quotas, strict=True)]
+    kept = [each[:count] for each, count in zip(returns, counts, strict=True)]
     return np.concatenate(kept)
 
 
@@ -121,7 +121,7 @@ def _split_evenly(total: int, parts: int) -> list[int]:
 
 
 def _streams(env_id: str, kind: str, seed: int) -> list[np.random.SeedSequence]:
-    # A stable hash of the row's name, so that a row does not depend on which others are measured.
+    # From a hash of the row's name, so that a row does not depend on which others are measured.
     row_key = zlib.crc32(f"{env_id} {kind}".encode())
     return np.random.SeedSequence([seed, row_key]).spawn(2)
 
@@ -130,10 +130,10 @@ def measure(env_id: str, kind: str, episodes: int, seed: int = SEED) -> Referenc
     """Measure one row: mean, standard deviation and Student's t interval of the mean.
 
     Raises:
-        ConfigError: for fewer than two episodes, which have no interval.
+        ConfigError: fewer than two episodes, which have no interval.
     """
     if episodes < 2:
-        raise ConfigError(f"episodes is {episodes}, but an interval needs at least 2")
+        raise ConfigError(f"--episodes is {episodes}, but an interval needs at least 2.")
     returns = episode_returns(env_id, kind, episodes, seed)
     mean, std = float(returns.mean()), float(returns.std(ddof=1))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, episodes - 1)) * std / episodes**0.5
@@ -152,15 +152,15 @@ def measure(env_id: str, kind: str, episodes: int, seed: int = SEED) -> Referenc
 
 
 def write_table(rows: Sequence[ReferenceRow], path: Path) -> None:
-    """Write the rows as CSV, replacing the file in one move."""
+    """Write the rows as CSV, replacing the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
         columns = [field.name for field in fields(ReferenceRow)]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    os.replace(unfinished, path)
+    os.replace(temporary, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

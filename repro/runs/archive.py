@@ -1,8 +1,8 @@
-"""A nested state as one `.npz` archive and one JSON object, and back, without trusting the bytes.
+"""Converts a nested state to one `.npz` archive and one JSON object, and back.
 
-A state is a dictionary of dictionaries whose leaves are NumPy arrays or JSON values. Its leaves are
-named by their path, `adam/mean`. Reading allocates nothing that the file does not hold, unpickles
-nothing, and takes numbers only.
+A state is a dictionary of dictionaries whose leaves are NumPy arrays or JSON values. Each leaf is
+named by its path, as `adam/mean`. Files are not trusted: reading allocates no more memory than the
+file has bytes, unpickles nothing, and accepts arrays of numbers only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def flatten(state: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]
     values: dict[str, Any] = {}
     for name, leaf in state.items():
         if SEPARATOR in name:
-            raise ValueError(f"{name!r} cannot name a part of a state: it holds a {SEPARATOR}")
+            raise ValueError(f"{name!r} cannot name a part of a state: it contains {SEPARATOR}")
         if isinstance(leaf, Mapping):
             inner_arrays, inner_values = flatten(leaf)
             arrays |= {f"{name}{SEPARATOR}{path}": array for path, array in inner_arrays.items()}
@@ -53,7 +53,7 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_finite(arrays: Mapping[str, Array]) -> None:
-    """Refuse a state that holds NaN or an infinity.
+    """Refuse arrays with NaN or infinite values.
 
     Raises:
         NumericalError: naming the array.
@@ -64,35 +64,35 @@ def check_finite(arrays: Mapping[str, Array]) -> None:
 
 
 def pack(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays by path as an uncompressed `.npz`; the same arrays give the same bytes."""
+    """Arrays by path as an uncompressed `.npz`. Equal arrays give equal bytes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path, array in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-            # A ZipInfo without a date has that of 1980; the bytes must not hang on the clock.
+            # A ZipInfo without a date gets that of 1980: the bytes must not depend on the clock.
             archive.writestr(zipfile.ZipInfo(path + SUFFIX), member.getvalue())
     return file.getvalue()
 
 
 def unpack(content: bytes) -> dict[str, Array]:
-    """What `pack` was given.
+    """The arrays that `pack` was given, by path.
 
     Raises:
-        CorruptError: anything else, an array of Python objects among it.
+        CorruptError: the bytes are anything else, such as an array of Python objects.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {_path(member): _read(archive, member) for member in archive.infolist()}
     except CorruptError:
         raise
-    except Exception as error:  # whatever a parser stumbles over, the file is at fault
-        raise CorruptError(f"no archive of arrays ({type(error).__name__}: {error})") from error
+    except Exception as error:  # any error of a parser means that the file is damaged
+        raise CorruptError(f"not an archive of arrays ({type(error).__name__}: {error})") from error
 
 
 def _path(member: zipfile.ZipInfo) -> str:
     if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(SUFFIX):
-        raise CorruptError(f"{member.filename!r} is no uncompressed array")
+        raise CorruptError(f"{member.filename!r} is not an uncompressed array")
     return member.filename.removesuffix(SUFFIX)
 
 
@@ -106,6 +106,6 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
     if dtype.hasobject or dtype.kind not in "biuf":
         raise CorruptError(f"{member.filename!r} holds {dtype}, not numbers")
     if math.prod(shape) * dtype.itemsize != len(body):
-        raise CorruptError(f"{member.filename!r} holds another number of values than it says")
+        raise CorruptError(f"{member.filename!r} does not have as many values as its shape says")
     flat = np.frombuffer(body, dtype)
     return flat.reshape(shape, order="F" if by_columns else "C").copy()

@@ -3,11 +3,12 @@
     DIR/<run_id>/checkpoints/iteration_00000040/arrays.npz
                                                 manifest.json
 
-The state is that at the end of an iteration, with the rows that the run's tables have then, so that
-a checkpoint alone is enough to go on. It is written beside its place (never in TMPDIR, which may be
-another file system), forced to the disk, and renamed. The manifest holds the SHA-256 of the arrays
-and of itself: no flipped bit goes unnoticed. The newest `keep` stay; the newest whole one is used.
-Nothing here unpickles, and no path in a checkpoint is absolute, so that directories can be moved.
+A checkpoint holds the state at the end of an iteration and the rows of the run's tables up to then,
+so that it alone is enough to resume. It is written to a temporary directory next to its place (not
+in TMPDIR, which may be another file system), synced to disk, and renamed. The manifest holds the
+SHA-256 of the arrays and of itself, so that every flipped bit is detected. The newest `keep`
+checkpoints are kept; a run resumes from the newest intact one. Nothing is unpickled, and no path in
+a checkpoint is absolute, so that directories can be moved.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from repro.runs import archive
 from repro.errors import CorruptError, NumericalError
+from repro.runs import archive
 
 FORMAT = 1
 FOLDER = "checkpoints"
 ARRAYS, MANIFEST = "arrays.npz", "manifest.json"
-MANIFEST_BYTES = 64 << 20  # more is no manifest of ours, and is not read
+MANIFEST_BYTES = 64 << 20  # a larger file is not a manifest, and is not read
 _NAME = re.compile(r"iteration_(\d{8})")
-_BESIDE = re.compile(r"iteration_\d{8}\.tmp-[0-9a-f]{8}")
+_TEMPORARY = re.compile(r"iteration_\d{8}\.tmp-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -40,25 +41,26 @@ class Checkpoint:
 
     Attributes:
         iteration: from 1.
-        identity: what must be the same for an exact continuation (`repro.training.resume.identity`).
-        state: of the learner, as `Learners.checkpoint` gives it.
+        fingerprint: what must be unchanged for an exact continuation, as
+            `repro.training.resume.fingerprint` returns it.
+        state: of the learner, as `Learners.checkpoint` returns it.
         tables: rows so far, by table and column.
-        history: JSON values that are no part of the result, such as the wall time so far.
+        history: JSON values that are not part of the result, such as the wall time so far.
     """
 
     iteration: int
-    identity: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
     state: Mapping[str, Any]
     tables: Mapping[str, Mapping[str, Any]]
     history: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save(run: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
-    """Add a checkpoint to a run's directory, and drop all but the newest `keep`.
+    """Add a checkpoint to a run's directory, and delete all but the newest `keep`.
 
     Raises:
-        NumericalError: the state is not finite. Nothing is written then.
-        OSError: it cannot be written. Earlier ones are as they were.
+        NumericalError: the state is not finite. Nothing is written.
+        OSError: it cannot be written. Earlier checkpoints are unchanged.
     """
     parts = _encode(checkpoint)
     folder = run / FOLDER
@@ -66,18 +68,18 @@ def save(run: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _sync_directory(run)
     place = folder / f"iteration_{checkpoint.iteration:08}"
-    beside = _beside(place)
+    temporary = _temporary(place)
     try:
-        os.mkdir(beside)
+        os.mkdir(temporary)
         for name, content in parts.items():
-            _write(beside / name, content)
-        _sync_directory(beside)
-        if place.exists():  # one that was found damaged, or the same
-            os.rename(place, _beside(place))
-        os.rename(beside, place)
+            _write(temporary / name, content)
+        _sync_directory(temporary)
+        if place.exists():  # a damaged checkpoint of this iteration, or the same one
+            os.rename(place, _temporary(place))
+        os.rename(temporary, place)
         _sync_directory(folder)
     except BaseException:
-        _remove_besides(folder)
+        _remove_temporaries(folder)
         raise
     _prune(folder, checkpoint.iteration, keep)
 
@@ -86,7 +88,7 @@ def load(run: Path, iteration: int) -> Checkpoint:
     """Read one checkpoint and verify every byte of it.
 
     Raises:
-        CorruptError: naming the file that is not as it was written.
+        CorruptError: naming the file that is damaged.
     """
     place = run / FOLDER / f"iteration_{iteration:08}"
     manifest = _read_manifest(place / MANIFEST)
@@ -94,14 +96,14 @@ def load(run: Path, iteration: int) -> Checkpoint:
     try:
         content = _read(path, manifest["files"][ARRAYS]["bytes"])
         if hashlib.sha256(content).hexdigest() != manifest["files"][ARRAYS]["sha256"]:
-            raise CorruptError("its SHA-256 is not the manifest's")
+            raise CorruptError("its SHA-256 differs from the manifest's")
         arrays = archive.unpack(content)
         leaves = archive.unflatten(arrays | manifest["values"])
         if manifest["format"] != FORMAT or manifest["iteration"] != iteration:
-            raise CorruptError("it is of another format or iteration")
+            raise CorruptError("it has another format or iteration")
         return Checkpoint(
             iteration=iteration,
-            identity=manifest["identity"],
+            fingerprint=manifest["identity"],
             state=leaves["state"],
             tables=leaves.get("tables", {}),
             history=manifest["history"],
@@ -111,7 +113,7 @@ def load(run: Path, iteration: int) -> Checkpoint:
 
 
 def iterations(run: Path) -> list[int]:
-    """Of the checkpoints in a run's directory, the newest first; damaged ones are not told yet."""
+    """Iterations that have a checkpoint, newest first. Damaged checkpoints are included."""
     folder = run / FOLDER
     return _iterations(folder) if folder.is_dir() else []
 
@@ -122,15 +124,15 @@ def _iterations(folder: Path) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def load_whole(run: Path, complain: Callable[[str], None]) -> dict[int, Checkpoint]:
-    """Every checkpoint that is whole, by iteration, the newest first.
+def load_whole(run: Path, warn: Callable[[str], None]) -> dict[int, Checkpoint]:
+    """Every intact checkpoint, by iteration, newest first.
 
     Args:
         run: a run's directory.
-        complain: told a sentence about each damaged one.
+        warn: called with a sentence about each damaged checkpoint.
 
     Raises:
-        CorruptError: there are some, and all are damaged.
+        CorruptError: the run has checkpoints, and all are damaged.
     """
     whole, damaged = {}, []
     for iteration in iterations(run):
@@ -144,12 +146,12 @@ def load_whole(run: Path, complain: Callable[[str], None]) -> dict[int, Checkpoi
             "from the beginning."
         )
     for text in damaged:
-        complain(f"{text}; using iteration {next(iter(whole))} instead")
+        warn(f"{text}; using iteration {next(iter(whole))} instead")
     return whole
 
 
 def clear(run: Path) -> None:
-    """Remove a run's checkpoints: it is done."""
+    """Delete the checkpoints of a run that is done."""
     if (run / FOLDER).is_dir():
         _prune(run / FOLDER, 0, 0)
         with contextlib.suppress(OSError):
@@ -157,7 +159,7 @@ def clear(run: Path) -> None:
 
 
 def digest(state: Mapping[str, Any]) -> str:
-    """SHA-256 of a state: equal for two learners that agree in every bit."""
+    """SHA-256 of a state: equal for two learners whose states are equal in every bit."""
     arrays, values = archive.flatten(state)
     text = _canonical({"values": values, "types": {k: str(a.dtype) for k, a in arrays.items()}})
     hashed = hashlib.sha256(text)
@@ -167,7 +169,7 @@ def digest(state: Mapping[str, Any]) -> str:
 
 
 def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """Contents by file name, in the order in which they are written."""
+    """Contents by file name, in the order in which the files are written."""
     arrays, values = archive.flatten({"state": checkpoint.state})
     archive.check_finite(arrays)
     rows, _ = archive.flatten({"tables": checkpoint.tables})
@@ -175,7 +177,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "iteration": checkpoint.iteration,
-        "identity": checkpoint.identity,
+        "identity": checkpoint.fingerprint,
         "history": checkpoint.history,
         "rows": {
             name: len(next(iter(columns.values()))) for name, columns in checkpoint.tables.items()
@@ -190,7 +192,7 @@ def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 
 def _signed(manifest: Mapping[str, Any]) -> bytes:
-    """Canonical JSON that holds its own SHA-256."""
+    """Canonical JSON with the SHA-256 of its other fields."""
     sha256 = hashlib.sha256(_canonical(manifest)).hexdigest()
     return _canonical({**manifest, "sha256": sha256})
 
@@ -207,7 +209,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = dict(json.loads(content))
         manifest.pop("sha256")
         if _signed(manifest) != content:
-            raise CorruptError("its SHA-256 is not its own")
+            raise CorruptError("its SHA-256 does not match")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(f"{path} is damaged: {error}") from error
     return manifest
@@ -221,19 +223,19 @@ def _read(path: Path, size: int) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A new file, on the disk when this returns."""
+    """Write a new file and sync it to disk."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        remaining = memoryview(content)
+        while remaining:
+            remaining = remaining[os.write(file, remaining) :]
         os.fsync(file)
     finally:
         os.close(file)
 
 
 def _sync_directory(path: Path) -> None:
-    """Force the names in a directory to the disk."""
+    """Sync the entries of a directory to disk."""
     file = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)
@@ -241,28 +243,28 @@ def _sync_directory(path: Path) -> None:
         os.close(file)
 
 
-def _beside(place: Path) -> Path:
+def _temporary(place: Path) -> Path:
     return place.with_name(f"{place.name}.tmp-{uuid.uuid4().hex[:8]}")
 
 
 def _prune(folder: Path, newest: int, keep: int) -> None:
-    """Drop all but `keep` checkpoints up to `newest`; later ones are of an attempt that is void.
+    """Delete all but `keep` checkpoints up to `newest`, and those of an earlier, longer attempt.
 
-    A checkpoint is renamed before it is taken apart: a name without `.tmp-` is always whole.
+    A checkpoint is renamed before its files are deleted: a name without `.tmp-` is always complete.
     """
-    with contextlib.suppress(OSError):  # nothing depends on it, and the next save tries again
+    with contextlib.suppress(OSError):  # nothing depends on it, and the next save retries
         found = _iterations(folder)
         kept = [iteration for iteration in found if iteration <= newest][:keep]
         for iteration in sorted(set(found) - set(kept)):
             place = folder / f"iteration_{iteration:08}"
-            os.rename(place, _beside(place))
-    _remove_besides(folder)
+            os.rename(place, _temporary(place))
+    _remove_temporaries(folder)
 
 
-def _remove_besides(folder: Path) -> None:
+def _remove_temporaries(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            if _BESIDE.fullmatch(name):
+            if _TEMPORARY.fullmatch(name):
                 for path in (folder / name).iterdir():
                     os.unlink(path)
                 os.rmdir(folder / name)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, JSON objects, checksummed tables."""
+"""Single files: atomic writes, JSON objects, and tables with checksums."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from repro.errors import CorruptError
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, then rename it: readers see old or new, whole."""
-    beside = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    """Let `write` fill a temporary file next to `path`, then rename it.
+
+    Readers see the old file or the new one, never a part of either.
+    """
+    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -41,7 +44,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        ValueError: naming the file, when it holds anything else.
+        CorruptError: naming the file, when it holds anything else.
+        FileNotFoundError: when there is no file.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +59,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_table(
     path: Path, columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]]
 ) -> None:
-    """Arrays by column name -> parquet with page checksums, atomically. NaN becomes null."""
+    """Write arrays by column name as parquet with page checksums, atomically. NaN becomes null."""
     content = table_bytes(columns, schema)
     write_atomically(path, lambda file: file.write(content))
 
@@ -63,7 +67,13 @@ def write_table(
 def table_bytes(
     columns: Mapping[str, Any], schema: Mapping[str, tuple[str, str]], compact: bool = False
 ) -> bytes:
-    """What `write_table` writes; `compact` spends time on the encoding that makes it smallest."""
+    """The bytes that `write_table` writes.
+
+    Args:
+        columns: arrays by name.
+        schema: name -> (type, meaning).
+        compact: choose the smallest encoding, which takes longer to write.
+    """
     types = {name: pa.type_for_alias(kind) for name, (kind, _) in schema.items()}
     arrays = [pa.array(columns[name], type=kind, from_pandas=True) for name, kind in types.items()]
     table = pa.Table.from_arrays(arrays, names=list(schema))
@@ -74,28 +84,30 @@ def table_bytes(
 
 
 def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
-    """Parquet's options for long columns of numbers: a third smaller than by a dictionary."""
-    whole = {
+    """Parquet's options for long numeric columns: a third smaller than dictionary encoding."""
+    integers = {
         name: "DELTA_BINARY_PACKED" for name, kind in types.items() if pa.types.is_integer(kind)
     }
-    real = {name: "BYTE_STREAM_SPLIT" for name, kind in types.items() if pa.types.is_floating(kind)}
+    floats = {
+        name: "BYTE_STREAM_SPLIT" for name, kind in types.items() if pa.types.is_floating(kind)
+    }
     return {
-        "column_encoding": whole | real,
-        "use_dictionary": [name for name in types if name not in whole | real],
+        "column_encoding": integers | floats,
+        "use_dictionary": [name for name in types if name not in integers | floats],
         "compression_level": 12,
     }
 
 
 def read_table(path: Path, remedy: str = "run that configuration again") -> pd.DataFrame:
-    """A table with its page checksums verified.
+    """A table, with its page checksums verified.
 
     Args:
         path: the file.
-        remedy: what to do when it is damaged.
+        remedy: what to do when it is damaged, for the message.
 
     Raises:
-        ValueError: naming the file, when it is damaged.
-        FileNotFoundError: when it is not there.
+        CorruptError: naming the file, when it is damaged.
+        FileNotFoundError: when there is no file.
     """
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)

@@ -1,8 +1,8 @@
-"""Who owns a directory: a lock that the kernel frees when its owner dies, however it dies.
+"""Locks on directories, which the kernel releases when their owner dies, however it dies.
 
 The lock is flock(2) on a file in the directory, through `filelock`, so that no stale lock can be
-left behind. The file's text (host, process, since when) is for people; only the lock counts. Over
-NFS the same lock holds between machines; a file system without it is refused.
+left behind. The file's text (host, process, start) is for people; only the lock counts. Over NFS
+the lock also holds between machines; a file system without locks is refused.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout, lock_descriptor
 
-from repro.runs import provenance
 from repro.errors import ConfigError
+from repro.runs import provenance
 
 FILE = "lock"
-PATIENCE = 2.0  # seconds: a killed owner's end may take a moment, a reader's glance takes none
+PATIENCE = 2.0  # seconds: a killed owner may take a moment to end
 POLL_SECONDS = 0.05
-SIGNING_POLLS = 20
+OWNER_POLLS = 20
 
 
 class Owner(NamedTuple):
-    """A process that owns a directory."""
+    """The process that owns a directory."""
 
     host: str
     pid: int
@@ -41,38 +41,38 @@ class Owner(NamedTuple):
 
 @contextlib.contextmanager
 def owning(directories: Sequence[Path], patience: float = PATIENCE) -> Iterator[dict[int, str]]:
-    """Own directories, made where they are not there, while the context lasts.
+    """Lock directories while the context lasts. Missing directories are created.
 
     Args:
-        directories: each may be another process's already.
-        patience: seconds to wait for all of those together.
+        directories: some may be locked by other processes.
+        patience: seconds to wait for those, all together.
 
     Yields:
-        Index -> one sentence that names the owner, for every directory that is not ours.
+        Index -> one sentence that names the owner, for every directory that could not be locked.
 
     Raises:
-        ConfigError: a directory that cannot be written to, or whose file system has no locks.
+        ConfigError: a directory cannot be written to, or its file system has no locks.
     """
     locks = [_lock(directory) for directory in directories]
     refused = set(range(len(locks)))
     deadline = time.monotonic() + patience
     try:
         while True:
-            refused -= {index for index in sorted(refused) if _take(locks[index])}
+            refused -= {index for index in sorted(refused) if _acquire(locks[index])}
             if not refused or time.monotonic() > deadline:
                 break
             time.sleep(POLL_SECONDS)
-        yield {index: _sentence(directories[index]) for index in sorted(refused)}
+        yield {index: _owner_sentence(directories[index]) for index in sorted(refused)}
     finally:
         for index in set(range(len(locks))) - refused:
-            _give_back(locks[index], directories[index])
+            _release(locks[index], directories[index])
 
 
 def owner(directory: Path) -> Owner | None:
-    """Who owns a directory now; None where nobody does."""
+    """The process that owns a directory now; None where there is none."""
     path = directory / FILE
     try:
-        # NFS takes an exclusive lock only on what is open for writing.
+        # NFS grants an exclusive lock only on a file that is open for writing.
         descriptor = os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     except OSError:
         return None
@@ -80,23 +80,25 @@ def owner(directory: Path) -> Owner | None:
         with contextlib.suppress(OSError):
             if lock_descriptor(descriptor, blocking=False):
                 return None
-        return _read(path)
+        return _read_owner(path)
     finally:
         os.close(descriptor)
 
 
 def _lock(directory: Path) -> FileLock:
-    return FileLock(directory / FILE, fallback_to_soft=False, thread_local=False, on_acquired=_sign)
+    return FileLock(
+        directory / FILE, fallback_to_soft=False, thread_local=False, on_acquired=_write_owner
+    )
 
 
-def _take(lock: FileLock) -> bool:
+def _acquire(lock: FileLock) -> bool:
     directory = Path(lock.lock_file).parent
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         return False
-    except FileNotFoundError:  # its last owner removed it just now
+    except FileNotFoundError:  # its last owner has just removed it
         return False
     except OSError as error:
         raise ConfigError(
@@ -106,29 +108,29 @@ def _take(lock: FileLock) -> bool:
     return True
 
 
-def _give_back(lock: FileLock, directory: Path) -> None:
+def _release(lock: FileLock, directory: Path) -> None:
     with contextlib.suppress(OSError):
         os.truncate(lock.lock_file, 0)
-        if [path.name for path in directory.iterdir()] == [FILE]:  # nothing came of it
+        if [path.name for path in directory.iterdir()] == [FILE]:  # the run left nothing
             os.unlink(lock.lock_file)
             directory.rmdir()
     lock.release()
 
 
-def _sign(descriptor: int) -> None:
-    me = Owner(platform.node(), os.getpid(), provenance.now())
+def _write_owner(descriptor: int) -> None:
+    this = Owner(platform.node(), os.getpid(), provenance.now())
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, (json.dumps(me._asdict()) + "\n").encode(), 0)
+    os.pwrite(descriptor, (json.dumps(this._asdict()) + "\n").encode(), 0)
 
 
-def _read(path: Path) -> Owner:
-    """What the owner has written, who may be between taking the lock and signing it."""
-    for _ in range(SIGNING_POLLS):
+def _read_owner(path: Path) -> Owner:
+    """The owner's text. It is polled: the owner writes it just after it has taken the lock."""
+    for _ in range(OWNER_POLLS):
         with contextlib.suppress(OSError, ValueError, TypeError):
             return Owner(**json.loads(path.read_text(encoding="utf-8")))
         time.sleep(POLL_SECONDS)
     return Owner("an unknown host", 0, "an unknown time")
 
 
-def _sentence(directory: Path) -> str:
-    return f"{directory} belongs to {_read(directory / FILE)}: wait for it, or end it."
+def _owner_sentence(directory: Path) -> str:
+    return f"{directory} belongs to {_read_owner(directory / FILE)}: wait for it, or end it."

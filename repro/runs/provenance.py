@@ -1,4 +1,4 @@
-"""Where a result comes from: the identity of a run, and the machine and versions that made it."""
+"""Where a result comes from: the run's identity, and the machine and versions that made it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """What a run is: the fields that `sweep.json` and `run.json` share."""
+    """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
     return {
         "run_id": config.run_id,
         "config_hash": config.hash,
@@ -41,7 +41,7 @@ def identity(config: Config) -> dict[str, Any]:
         "num_envs": config.env.num_envs,
         "objective": config.objective.get("kind"),
         "objective_value": config.objective_value,
-        # In a legend, an algorithm without a choice of objectives stands for its own.
+        # An algorithm without a choice of objectives is named by itself in legends.
         "objective_label": config.objective_label or config.algorithm.name,
         "recipe": config.recipe.name,
         "seed": config.seed,
@@ -54,7 +54,9 @@ def identity(config: Config) -> dict[str, Any]:
 @functools.cache
 def machine() -> dict[str, Any]:
     """Host, processor and versions of this process."""
-    revision = _git("rev-parse", "HEAD")
+    # Installed, this file may lie in a repository of another project.
+    tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    revision = _git("rev-parse", "HEAD") if tracked else None
     return {
         "git_revision": revision,
         "git_dirty": bool(_git("status", "--porcelain")) if revision else None,
@@ -67,7 +69,7 @@ def machine() -> dict[str, Any]:
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -88,7 +90,7 @@ def _cpu() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of git in this source tree; None outside a repository."""
+    """Output of a git command in this source tree; None outside of a repository."""
     try:
         done = subprocess.run(
             ["git", *arguments],

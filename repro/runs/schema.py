@@ -1,19 +1,22 @@
-"""Names, columns and units of what a run leaves: defined here and nowhere else."""
+"""Statuses, file names, columns and units of a run directory: defined here and nowhere else."""
 
 from __future__ import annotations
 
 SCHEMA_VERSION = 1
-LOCK = "lock"  # the file in a run directory that says whose it is
+LOCK = "lock"  # file in a run directory that its owner holds locked
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 
-# name -> (type, meaning). A column that holds wall-clock time begins with `time_`: two runs of one
-# configuration are equal in all other columns, to the last bit on one CPU. From `surrogate` to
-# `clip_fraction`: means over the whole rollout after the last epoch, not over the minibatches.
-# Null is what an algorithm does not have.
+PARAMETERS_FILE = "parameters.npz"
+EVALUATIONS_FILE = "evaluations.parquet"
+
+# name -> (type, meaning). Columns of wall-clock time begin with `time_`: two runs of one
+# configuration are equal in all other columns, to the last bit on one CPU. `surrogate` to
+# `clip_fraction` are means over the whole rollout after the last epoch, not over minibatches.
+# Quantities that an algorithm does not have are null.
 EPISODES: dict[str, tuple[str, str]] = {
     "iteration": ("int64", "iteration in which the episode ended, from 1"),
     "step": ("int64", "environment steps of the run, all its actors together, at the end"),
-    "actor": ("int32", "which of the N actors"),
+    "actor": ("int32", "index of the actor, from 0 to N - 1"),
     "return": ("float64", "sum of the task's own rewards: neither scaled, clipped nor discounted"),
     "length": ("int64", "steps of the episode"),
 }
@@ -42,20 +45,20 @@ PROGRESS: dict[str, tuple[str, str]] = {
         "steps of the policy: fewer than planned after an early stop; TRPO: 0 where the line "
         "search found none; CEM: generations that ended",
     ),
-    "time_env": ("float64", "seconds in the simulators; all times: a pack's, over its runs"),
+    "time_env": ("float64", "seconds in the simulators; times are a pack's over its active runs"),
     "time_forward": ("float64", "seconds in the policy's forward passes during collection"),
     "time_update": ("float64", "seconds in advantages, losses, gradients and Adam"),
     "time_other": ("float64", "seconds elsewhere in the iteration"),
 }
 EVALUATIONS: dict[str, tuple[str, str]] = {
-    "evaluation": ("int64", "number of the evaluation among those of the run, from 1"),
-    "deterministic": ("bool", "the likeliest action each time; false: one drawn from the policy"),
-    "seed": ("int64", "of the evaluation: with `episode` it settles the start and the noise"),
+    "evaluation": ("int64", "number of this evaluation of the run, from 1"),
+    "deterministic": ("bool", "true: the most likely actions; false: sampled actions"),
+    "seed": ("int64", "of the evaluation; with `episode` it determines start and noise"),
     "episode": ("int64", "from 1"),
     "return": ("float64", "sum of the task's own rewards, as in EPISODES"),
     "length": ("int64", "steps of the episode"),
     "time_at": ("string", "when the evaluation ended, UTC"),
-    "versions": ("string", "JSON: what it ran on, as run.json's `versions`, and git_revision"),
+    "versions": ("string", "JSON: package versions as in run.json, and git_revision"),
 }
 INTERPOLATION: dict[str, tuple[str, str]] = {
     "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),
@@ -65,6 +68,5 @@ INTERPOLATION: dict[str, tuple[str, str]] = {
     "l_clip": ("float64", "E[min(r A, clip(r) A)], equation 7"),
 }
 
-# Tables that a probe adds to a run directory, `<name>.parquet`.
+# Tables that a probe adds to a run directory as `<name>.parquet`.
 TABLES = {"interpolation": INTERPOLATION}
-EVALUATIONS_FILE = "evaluations.parquet"

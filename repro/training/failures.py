@@ -1,4 +1,4 @@
-"""What a run leaves that ended otherwise than by a `RunWriter`, and the word on it in error.log."""
+"""Marks a run that did not end by itself, and writes its error.log."""
 
 from __future__ import annotations
 
@@ -8,53 +8,54 @@ import traceback
 
 from repro.config.schema import Config
 from repro.runs import provenance, store
+from repro.runs.files import write_json
+from repro.runs.writer import RunWriter
 
 LOG = "error.log"
 
 
 def mark(config: Config, status: str, error: str, log: str = "") -> None:
-    """Write down how a run ended, and `log` as its error.log.
+    """Write a run's status and error into its run.json.
+
+    Args:
+        config: of the run.
+        status: FAILED or PREEMPTED.
+        error: one sentence.
+        log: written to error.log, unless empty.
 
     Raises:
         OSError: it cannot be written.
-        CorruptError: what is there cannot be read.
+        CorruptError: the run.json that is there cannot be read.
     """
     directory = config.directory
     path = directory / "run.json"
     if path.is_file():
-        store.write_json(path, store.read_run(directory) | {"status": status, "error": error})
+        write_json(path, store.read_run(directory) | {"status": status, "error": error})
     else:
-        writer = store.RunWriter(directory, config.as_dict(), provenance.identity(config))
+        writer = RunWriter(directory, config.as_dict(), provenance.identity(config))
         writer.finish(status, error=error)
     if log:
         (directory / LOG).write_text(log, encoding="utf-8")
 
 
-def explain(
+def write_log(
     config: Config, text: str, iteration: int | None, error: BaseException | None = None
 ) -> None:
-    """Say in error.log how a run failed, and how to see it again. A full disk holds no such word.
+    """Write to error.log how a run failed and how to reproduce it; nothing on a full disk.
 
     Args:
         config: of the run.
         text: a sentence without its period.
-        iteration: of its newest checkpoint, if there is one.
-        error: what was raised, if anything was.
+        iteration: of its newest checkpoint; 0 or None if there is none.
+        error: the exception, if there was one.
     """
-    with contextlib.suppress(OSError):
-        log = account(config, text, iteration, error)
-        (config.directory / LOG).write_text(log, encoding="utf-8")
-
-
-def account(
-    config: Config, text: str, iteration: int | None, error: BaseException | None = None
-) -> str:
-    """What `explain` writes."""
     begins = f"the checkpoint of iteration {iteration}" if iteration else "the beginning"
     lines = [
         f"{text}.",
-        f"It goes on from {begins} and comes to the same place, in this directory or a copy, by",
+        f"It goes on from {begins} and meets the failure again, in this directory or a copy, by",
         f"  python -m repro.again {shlex.quote(str(config.directory))}",
     ]
     trace = "".join(traceback.format_exception(error)) if error is not None else ""
-    return "\n".join(lines) + (f"\n\n{trace}" if trace else "\n")
+    with contextlib.suppress(OSError):
+        log = "\n".join(lines) + (f"\n\n{trace}" if trace else "\n")
+        (config.directory / LOG).write_text(log, encoding="utf-8")

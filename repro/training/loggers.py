@@ -1,6 +1,7 @@
-"""Where metrics go besides the run directory. Every package is optional and imported when needed.
+"""Loggers: where metrics go besides the run directory.
 
-The names are those of `repro.runs.store.PROGRESS`, in W&B and TensorBoard alike.
+Their packages are optional and imported when needed. Metrics have the names of
+`repro.runs.schema.PROGRESS`, in W&B and TensorBoard alike.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from typing import Any, Protocol
 
 from repro.config.schema import Config
 from repro.errors import ConfigError, installation
-from repro.runs import store
+from repro.runs.schema import DONE
 
-PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # logger.name -> what it imports
+PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # logger.name -> imported package
 
 
-class Sink(Protocol):
-    """Takes one run's metrics as they come."""
+class Logger(Protocol):
+    """Receives one run's metrics, iteration by iteration."""
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Take one iteration.
+        """Log one iteration.
 
         Args:
             step: environment steps of the run so far; it never decreases.
-            metrics: columns of `store.PROGRESS`; None and non-finite values are left out.
+            metrics: columns of PROGRESS. None and values that are not finite are left out.
         """
 
     def close(self, status: str) -> None:
-        """End, with one of the statuses of `repro.runs.store`."""
+        """End the run with a status of `repro.runs.schema`."""
 
 
 def check_available(config: Config) -> None:
-    """Refuse a logger that cannot work here, without importing more than that takes.
+    """Refuse a logger that cannot work here; imports wandb only where it must be online.
 
     Raises:
-        ConfigError: its package is not installed, or there is no key to be online with.
+        ConfigError: its package is not installed, or W&B has no API key.
     """
     name, mode = config.logger.name, config.logger.mode
     package = PACKAGES.get(name)
@@ -57,14 +58,14 @@ def check_available(config: Config) -> None:
         )
 
 
-def open_sink(config: Config, directory: Path, step: int = 0) -> Sink:
-    """The sink that `config.logger` names, for the run in `directory`.
+def open_logger(config: Config, directory: Path, step: int = 0) -> Logger:
+    """Open the logger that `config.logger` names.
 
     Args:
         config: of the run.
-        directory: the run's.
-        step: environment steps after which it goes on; what an earlier attempt logged later is
-            void.
+        directory: of the run.
+        step: environment steps of the run so far; TensorBoard hides what an earlier attempt logged
+            after it.
 
     Raises:
         ConfigError: it cannot be opened.
@@ -74,10 +75,10 @@ def open_sink(config: Config, directory: Path, step: int = 0) -> Sink:
         return _Wandb(config, directory)
     if config.logger.name == "tensorboard":
         return _TensorBoard(directory, step)
-    return _Nothing()
+    return _NoLogger()
 
 
-class _Nothing:
+class _NoLogger:
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         pass
 
@@ -94,7 +95,7 @@ class _Wandb:
         wandb = _wandb()
         settings = wandb.Settings(
             silent=True,
-            console="off",  # our output is the pack's, not the run's
+            console="off",  # the process's output belongs to the whole pack
             save_code=False,
             disable_git=True,
             disable_job_creation=True,
@@ -104,7 +105,7 @@ class _Wandb:
         try:
             self._run = wandb.init(
                 project=config.logger.project,
-                id=re.sub(r"[/\\#?%:]", "-", config.run_id),  # what W&B allows in one
+                id=re.sub(r"[/\\#?%:]", "-", config.run_id),  # characters that W&B refuses
                 name=config.run_id,
                 group=config.experiment,
                 config=config.as_dict(),
@@ -124,11 +125,11 @@ class _Wandb:
         self._run.log(_finite(metrics), step=step)
 
     def close(self, status: str) -> None:
-        self._run.finish(exit_code=0 if status == store.DONE else 1)
+        self._run.finish(exit_code=0 if status == DONE else 1)
         _Wandb.open_runs -= 1
         wandb = _wandb()
-        # The service process would stay for as long as this one does. It may also serve a run that
-        # is not ours.
+        # W&B's service process would otherwise live as long as this one. It may also serve a run
+        # that somebody else opened in this process.
         if _Wandb.open_runs == 0 and wandb.run is None:
             wandb.teardown()
 
@@ -156,5 +157,5 @@ def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _wandb() -> Any:
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # no calls home
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # sends no reports
     return importlib.import_module("wandb")

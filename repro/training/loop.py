@@ -1,4 +1,4 @@
-"""The loop of a pack as an iterator of records. It knows no sink, no launcher and no Hydra."""
+"""The training loop of a pack, as an iterator of records. It knows no files, loggers or Hydra."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from repro.config.schema import Config
 from repro.engines import native
 from repro.errors import ConfigError, CorruptError, TaskError
 
-if TYPE_CHECKING:  # it needs a package that not everybody has
+if TYPE_CHECKING:  # it needs an optional package
     from repro.algorithms.sb3.algorithm import StableBaselines3
 
 
 class Training:
-    """P runs that train in lockstep: iterate over it for their records."""
+    """P runs that train in lockstep. Iterating over it trains them and yields their records."""
 
     def __init__(self, configs: Sequence[Config]) -> None:
         """Make environments and learners.
@@ -33,15 +33,15 @@ class Training:
             configs: [P], of one pack (`sweeps.packs.group`).
 
         Raises:
-            ConfigError: a task, objective or device that is not to be had.
+            ConfigError: a task, objective or device is not available.
         """
         config = configs[0]
         device = resolve_device(config.device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
-            self._algorithm = _stable_baselines3(config, device)
+            self._algorithm = _make_sb3(config, device)
         else:
-            self._algorithm = _own(configs, device)
+            self._algorithm = _make_learners(configs, device)
         self._probe = config.probe
         self.device = str(device)
         compiled = isinstance(self._algorithm.networks, native.Networks)
@@ -62,22 +62,22 @@ class Training:
 
     @property
     def position(self) -> tuple[int, int]:
-        """The iteration under way, and a learner's environment steps so far."""
+        """The iteration under way, and each learner's environment steps so far."""
         return self._algorithm.iteration, self._algorithm.steps
 
     def checkpoint(self, learner: int) -> dict[str, Any] | None:
-        """All that a learner's coming iterations depend on; None where that cannot be told.
+        """The state that a learner's next iterations depend on; None if it cannot be saved.
 
-        Without a part named `envs` where the simulators' state cannot be taken out.
+        It has no part named `envs` if the simulators' state cannot be saved.
         """
         return self._algorithm.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
-        """Put back what `checkpoint` returned, before the first iteration.
+        """Restore what `checkpoint` returned, before the first iteration.
 
         Raises:
-            ConfigError: it is another task's.
-            CorruptError: it is another algorithm's, or of another size.
+            ConfigError: the state is another task's.
+            CorruptError: the state is another algorithm's, or has another size.
         """
         try:
             self._algorithm.restore(learner, state)
@@ -86,7 +86,7 @@ class Training:
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CorruptError(
                 f"a checkpoint does not fit ({type(error).__name__}: {error}): say resume=never to "
-                "begin anew."
+                "start from the beginning."
             ) from error
 
     def state(self, learner: int) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Training:
         return self._algorithm.state(learner)
 
 
-def _own(configs: Sequence[Config], device: torch.device) -> Learners:
+def _make_learners(configs: Sequence[Config], device: torch.device) -> Learners:
     config = configs[0]
     check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
     size = len(configs) * config.env.num_envs
@@ -106,7 +106,7 @@ def _own(configs: Sequence[Config], device: torch.device) -> Learners:
         raise
 
 
-def _stable_baselines3(config: Config, device: torch.device) -> StableBaselines3:
+def _make_sb3(config: Config, device: torch.device) -> StableBaselines3:
     try:
         from repro.algorithms.sb3.algorithm import StableBaselines3
     except ModuleNotFoundError as error:
@@ -115,10 +115,10 @@ def _stable_baselines3(config: Config, device: torch.device) -> StableBaselines3
 
 
 def resolve_device(name: str) -> torch.device:
-    """`cpu`, `cuda`, or with `auto` the better one that is there.
+    """The device that `device=NAME` means: `auto` is the GPU if there is one.
 
     Raises:
-        ConfigError: `cuda` where there is none.
+        ConfigError: `cuda` on a machine without a GPU.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:

@@ -1,4 +1,4 @@
-"""What is refused before anything starts: in about a second, and without torch."""
+"""Checks before anything starts: bad input is refused within about a second, without torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from repro.training import loggers
 
 
 def preflight(configs: Sequence[Config]) -> None:
-    """Refuse runs that cannot work on this machine; leaves nothing behind.
+    """Refuse runs that cannot work on this machine. Nothing is left behind.
 
     Each distinct task, logger and directory is tried once.
 
     Raises:
-        ConfigError: the first that fails, in one sentence.
+        ConfigError: one sentence about the first check that fails.
     """
     for device in {config.device for config in configs}:
         check_device(device)
@@ -36,9 +36,9 @@ def preflight(configs: Sequence[Config]) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise a ConfigError for a GPU that the installed torch was not built for.
+    """Raise a ConfigError for device=cuda where the installed torch has no CUDA.
 
-    Whether there is one, `repro.training.loop.resolve_device` says, at the price of loading torch.
+    `repro.training.loop.resolve_device`, which loads torch, checks that there is a GPU.
     """
     if device == "cuda" and importlib.metadata.version("torch").endswith("+cpu"):
         raise ConfigError(
@@ -48,13 +48,13 @@ def check_device(device: str) -> None:
 
 
 def check_runs_dir(name: str) -> None:
-    """Raise a ConfigError unless runs can be written to a directory, which need not exist yet."""
+    """Raise a ConfigError unless runs can be written to a directory. It need not exist yet."""
     if not name:
         raise ConfigError("runs_dir has no value: give one, such as runs_dir=runs.")
     runs_dir = Path(name)
     existing = next(path for path in (runs_dir, *runs_dir.absolute().parents) if path.exists())
     try:
-        # Tried rather than asked: a file system may refuse what the permission bits allow.
+        # A file is written, since a file system may refuse what the permission bits allow.
         with tempfile.TemporaryFile(dir=existing):
             pass
         store.read_sweep(runs_dir)

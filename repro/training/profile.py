@@ -15,7 +15,7 @@ MEANINGS = {
 
 
 class Profile:
-    """Adds up the phases of iterations; what is left of the wall time was spent on keeping them."""
+    """Adds up iterations' seconds by phase; the rest of the wall time counts as `kept`."""
 
     def __init__(self) -> None:
         """Start the clock."""
@@ -23,12 +23,17 @@ class Profile:
         self._seconds = dict.fromkeys(MEANINGS, 0.0)
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Take in one iteration's seconds by phase."""
+        """Add one iteration's seconds by phase."""
         for phase, spent in seconds.items():
             self._seconds[phase] += spent
 
     def text(self, runs: int, steps: int) -> str:
-        """A table, for the terminal; `steps` is the environment steps of all runs together."""
+        """A table for the terminal.
+
+        Args:
+            runs: of the pack.
+            steps: environment steps of all runs together.
+        """
         wall = time.perf_counter() - self._start
         seconds = self._seconds | {"kept": wall - sum(self._seconds.values())}
         rows = [

@@ -1,4 +1,4 @@
-"""What unfinished runs go on from, and whether the result will be that of runs never stopped."""
+"""Where unfinished runs resume, and whether their results will be those of uninterrupted runs."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
 
-# Libraries whose arithmetic a result is made of.
-VERSIONS = ("torch", "numpy", "mujoco", "gymnasium")
-OF_ATARI = ("ale-py", "opencv-python-headless")
-# Rooms whose code computes a result. A change elsewhere, as of a message, changes no bit.
+# Libraries that compute a result.
+PACKAGES = ("torch", "numpy", "mujoco", "gymnasium")
+ATARI_PACKAGES = ("ale-py", "opencv-python-headless")
+# Packages of repro that compute a result. Changes elsewhere, as of a message, change no bit of it.
 COMPUTING = ("algorithms", "engines", "envs", "learning", "networks", "rollouts")
-ENVS = "envs"  # the name of the simulators' part of a state
+ENVS = "envs"  # the key of the simulators' part of a state
 
 
 class Start(NamedTuple):
     """Runs that train together from one iteration on.
 
     Attributes:
-        iteration: 0 at the beginning.
-        members: their indices among the runs that were planned.
-        checkpoints: where each goes on from; empty where they start from the beginning.
-        changes: run by run, what is not as it was: key -> (then, now); not empty only with
-            `resume=approximate`.
+        iteration: the last one that is done; 0 at the beginning.
+        members: indices of the runs among those that were planned.
+        checkpoints: of each member; empty if they start from the beginning.
+        changes: for each member, what has changed since its checkpoint: key -> (then, now). Only
+            `resume=approximate` allows changes.
     """
 
     iteration: int
@@ -42,10 +42,10 @@ class Start(NamedTuple):
     changes: list[dict[str, tuple[Any, Any]]]
 
 
-def identity(config: Config, device: str) -> dict[str, Any]:
-    """All that the bits of a run's result depend on, as JSON values by name."""
+def fingerprint(config: Config, device: str) -> dict[str, Any]:
+    """Everything that the bits of a run's result depend on, as JSON values by name."""
     versions = provenance.machine()["versions"]
-    packages = (*VERSIONS, *OF_ATARI) if config.env.backend == "atari" else VERSIONS
+    packages = (*PACKAGES, *ATARI_PACKAGES) if config.env.backend == "atari" else PACKAGES
     return {
         "config": config.hashed(),
         "device": device,
@@ -53,13 +53,13 @@ def identity(config: Config, device: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in packages},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "code": code(),
+        "code": code_hash(),
     }
 
 
 @functools.cache
-def code() -> str:
-    """SHA-256 of the sources that compute something."""
+def code_hash() -> str:
+    """SHA-256 of the sources in COMPUTING, first 16 digits."""
     root = Path(repro.__file__).parent
     hashed = hashlib.sha256()
     for path in sorted(path for room in COMPUTING for path in (root / room).rglob("*")):
@@ -69,61 +69,56 @@ def code() -> str:
 
 
 def plan(
-    configs: Sequence[Config],
-    directories: Sequence[Path],
-    device: str,
-    complain: Callable[[str], None],
+    configs: Sequence[Config], device: str, warn: Callable[[str], None]
 ) -> tuple[list[Start], dict[int, str]]:
-    """Group runs of one pack by the iteration that they go on from.
+    """Group runs of one pack by the iteration that they resume from.
 
-    Runs of a pack were saved one after the other, so that the newest iteration of some may be
-    older than that of others; those that have a common one go on from it together.
+    The runs of a pack are saved one after the other, so that after a kill some may have newer
+    checkpoints than others. Runs that have a checkpoint of the same iteration resume together.
 
     Args:
         configs: of unfinished runs.
-        directories: of each.
         device: where they will train.
-        complain: told a sentence about each checkpoint that is damaged.
+        warn: called with a sentence about each damaged checkpoint.
 
     Returns:
-        The groups; and of runs that are in none, since none of their checkpoints is whole, index
-        -> a sentence.
+        The groups; and index -> a sentence for runs whose checkpoints are all damaged.
 
     Raises:
         ConfigError: something has changed that an exact continuation depends on.
     """
-    whole: dict[int, dict[int, Checkpoint]] = {}
+    intact: dict[int, dict[int, Checkpoint]] = {}
     damaged: dict[int, str] = {}
-    for i, (config, directory) in enumerate(zip(configs, directories, strict=True)):
+    for i, config in enumerate(configs):
         try:
             never = config.resume == "never"
-            whole[i] = {} if never else checkpoint.load_whole(directory, complain)
+            intact[i] = {} if never else checkpoint.load_whole(config.directory, warn)
         except CorruptError as error:
             damaged[i] = str(error)
     starts = []
-    for iteration, members in _common({i: list(found) for i, found in whole.items()}):
-        checkpoints = [whole[i][iteration] for i in members] if iteration else []
-        changes = [
-            _accepted(configs[i], saved, identity(configs[i], device))
+    for iteration, members in _group({i: list(found) for i, found in intact.items()}):
+        checkpoints = [intact[i][iteration] for i in members] if iteration else []
+        changed = [
+            _checked_changes(configs[i], saved, device)
             for i, saved in zip(members, checkpoints, strict=bool(checkpoints))
         ]
-        starts.append(Start(iteration, members, checkpoints, changes or [{} for _ in members]))
-    for config, directory in zip(configs, directories, strict=True):
-        if config.resume == "never" and (directory / "run.json").exists():
-            complain(f"{directory} is set aside as {store.set_aside(directory)}")
+        starts.append(Start(iteration, members, checkpoints, changed or [{} for _ in members]))
+    for directory in [config.directory for config in configs if config.resume == "never"]:
+        if (directory / "run.json").exists():
+            warn(f"{directory} is set aside as {store.set_aside(directory)}")
     return starts, damaged
 
 
-def changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> (then, now), of nested values that differ."""
-    then, today = _flat(was), _flat(now)
-    keys = dict.fromkeys([*then, *today])
-    pairs = {key: (then.get(key), today.get(key)) for key in keys}
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (then, now), for nested values that differ; None where a key is missing."""
+    before, after = _flat(then), _flat(now)
+    keys = dict.fromkeys([*before, *after])
+    pairs = {key: (before.get(key), after.get(key)) for key in keys}
     return {key: (a, b) for key, (a, b) in pairs.items() if a != b}
 
 
 def without_envs(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state without its simulators: new episodes begin."""
+    """A state without its simulators' parts, from which new episodes begin."""
     return {
         name: without_envs(part) if isinstance(part, Mapping) else part
         for name, part in state.items()
@@ -132,43 +127,44 @@ def without_envs(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def holds_envs(state: Mapping[str, Any]) -> bool:
-    """Whether a state tells where the simulators were."""
+    """Whether a state contains the simulators' states."""
     return any(
         name == ENVS or (isinstance(part, Mapping) and holds_envs(part))
         for name, part in state.items()
     )
 
 
-def _common(kept: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
-    """(iteration, runs that go on from it), for the iterations that each run has; 0 for none.
+def _group(saved: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
+    """(iteration, runs that resume from it); iteration 0 is the beginning.
 
-    Whoever is furthest behind sets the iteration, and all that have it too join.
+    The run whose newest checkpoint is oldest sets the iteration of the first group; all runs that
+    have a checkpoint of that iteration join it. The others are grouped likewise.
+
+    Args:
+        saved: run -> iterations of its checkpoints.
     """
-    left, groups = list(kept), []
-    while left:
-        iteration = min(max(kept[i], default=0) for i in left)
-        members = [i for i in left if iteration in kept[i] or (not iteration and not kept[i])]
+    remaining, groups = list(saved), []
+    while remaining:
+        iteration = min(max(saved[i], default=0) for i in remaining)
+        members = [
+            i for i in remaining if iteration in saved[i] or (not iteration and not saved[i])
+        ]
         groups.append((iteration, members))
-        left = [i for i in left if i not in members]
+        remaining = [i for i in remaining if i not in members]
     return groups
 
 
-def _accepted(
-    config: Config, saved: Checkpoint, now: Mapping[str, Any]
-) -> dict[str, tuple[Any, Any]]:
-    changed = changes(saved.identity, now)
-    if config.resume == "exact":
-        _refuse(config, changed)
-    return changed
-
-
-def _refuse(config: Config, changed: Mapping[str, tuple[Any, Any]]) -> None:
-    if changed:
+def _checked_changes(config: Config, saved: Checkpoint, device: str) -> dict[str, tuple[Any, Any]]:
+    """What has changed since a checkpoint; a ConfigError unless the run may be approximate."""
+    changed = changes(saved.fingerprint, fingerprint(config, device))
+    if changed and config.resume == "exact":
         listed = "; ".join(f"{key} was {then} and is {now}" for key, (then, now) in changed.items())
         raise ConfigError(
-            f"{config.run_id} cannot go on to the last bit: {listed}. Go back to what was, or say "
-            "resume=approximate (run.json will tell) or resume=never (it begins anew)."
+            f"{config.run_id} cannot be continued exactly: {listed}. Restore what has changed, or "
+            "say resume=approximate (run.json marks the run) or resume=never (it starts from the "
+            "beginning)."
         )
+    return changed
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""Keeps the runs of a pack resumable: where they go on from, and when and what is saved."""
+"""Restores the checkpoints of a group's runs, and decides when new ones are saved."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from repro.config.schema import Config
@@ -13,15 +12,15 @@ from repro.console import say
 from repro.errors import ConfigError, NumericalError
 from repro.runs import checkpoint, provenance
 from repro.runs.checkpoint import Checkpoint
-from repro.runs.store import RunWriter
+from repro.runs.writer import RunWriter
 from repro.training import resume
 from repro.training.loop import Training
 
 EXACT, APPROXIMATE, NEVER = "exact", "approximate", "never"
 
 
-class _Boundary(NamedTuple):
-    """A run at the end of an iteration: a copy, whatever becomes of the learner."""
+class _Snapshot(NamedTuple):
+    """A copy of a run's state at the end of an iteration."""
 
     iteration: int
     state: dict[str, Any]
@@ -29,32 +28,36 @@ class _Boundary(NamedTuple):
 
 
 class Saver:
-    """The checkpoints of a pack."""
+    """The checkpoints of P runs.
+
+    Attributes:
+        resumable: EXACT, APPROXIMATE (the simulators' state cannot be saved) or NEVER.
+        histories: [P] what run.json says of each run's attempts.
+    """
 
     def __init__(
         self,
         configs: Sequence[Config],
-        directories: Sequence[Path],
         training: Training,
         start: resume.Start,
     ) -> None:
-        """Put learners back to where their checkpoints are.
+        """Restore the learners from their checkpoints.
 
         Raises:
-            ConfigError: a simulator that is not the one of the checkpoint.
-            CorruptError: a checkpoint that does not fit.
+            ConfigError: the simulator is another one than the checkpoint's.
+            CorruptError: a checkpoint does not fit.
         """
-        self._configs, self._directories, self._training = configs, directories, training
-        self._identities = [resume.identity(config, training.device) for config in configs]
-        self.histories = [self._begin(p, start) for p in range(len(configs))]
-        self._boundaries: dict[int, _Boundary] = {}
+        self._configs, self._training = configs, training
+        self._fingerprints = [resume.fingerprint(config, training.device) for config in configs]
+        self.histories = [self._start(p, start) for p in range(len(configs))]
+        self._snapshots: dict[int, _Snapshot] = {}
         self._saved = {p: saved.iteration for p, saved in enumerate(start.checkpoints)}
-        self._began = self._last = time.monotonic()
-        self._cost = 0.0  # seconds that the last save took
+        self._started = self._last_save = time.monotonic()
+        self._save_seconds = 0.0  # of the last save
         self.resumable = self._resumable()
 
-    def _begin(self, p: int, start: resume.Start) -> dict[str, Any]:
-        """Restore a learner; what its run.json says of its attempts."""
+    def _start(self, p: int, start: resume.Start) -> dict[str, Any]:
+        """Restore a learner, and return the run's history with this attempt in it."""
         cpu = provenance.machine()["cpu"]
         if not start.checkpoints:
             return {"started_at": provenance.now(), "time_wall_s": 0.0, "cpu": cpu, "resumed": []}
@@ -62,7 +65,7 @@ class Saver:
         exact = self._restore(p, saved) and not changes
         before = saved.history["cpu"]
         if before != cpu:
-            text = f"began on {before} and goes on on {cpu}: its last bits may differ"
+            text = f"started on {before} and goes on on {cpu}: its last bits may differ"
             say(f"{self._configs[p].run_id} {text}.", sys.stderr)
         entry = {
             "iteration": saved.iteration,
@@ -74,7 +77,7 @@ class Saver:
         return {**saved.history, "cpu": cpu, "resumed": [*saved.history["resumed"], entry]}
 
     def _restore(self, p: int, saved: Checkpoint) -> bool:
-        """Whether the learner goes on where it was, rather than with new episodes."""
+        """Restore a learner; False if it continues with new episodes."""
         try:
             self._training.restore(p, saved.state)
         except ConfigError:
@@ -91,93 +94,92 @@ class Saver:
         return EXACT if resume.holds_envs(state) else APPROXIMATE
 
     def announce(self) -> None:
-        """Say what an interruption would cost, where that is more than a little time."""
+        """Tell the user if an interrupted run could not continue exactly."""
         config = self._configs[0]
         if self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run goes on with "
-                "new episodes, and run.json says that it is approximate."
+                "new episodes, and run.json marks it as approximate."
             )
         if self.resumable == NEVER:
             say(
-                f"algorithm={config.algorithm.name} has no checkpoints: an interrupted run begins "
-                "anew."
+                f"algorithm={config.algorithm.name} has no checkpoints: an interrupted run starts "
+                "again from the beginning."
             )
 
     def history(self, p: int) -> dict[str, Any]:
-        """Of a run's attempts, this one included: JSON values."""
+        """What run.json says of a run's attempts, this one included."""
         history = self.histories[p]
-        wall = history["time_wall_s"] + time.monotonic() - self._began
+        wall = history["time_wall_s"] + time.monotonic() - self._started
         approximate = not all(entry["exact"] for entry in history["resumed"])
         return {**history, "time_wall_s": wall, "approximate": approximate}
 
     def remember(self, p: int, iteration: int, rows: Mapping[str, int]) -> None:
-        """Copy a learner at the end of an iteration.
+        """Take a snapshot of a learner at the end of an iteration.
 
         Args:
             p: the learner.
-            iteration: which it was.
-            rows: how many each of its tables has now.
+            iteration: from 1.
+            rows: number of rows of each of its tables.
         """
         state = self._training.checkpoint(p)
         if state is not None:
-            self._boundaries[p] = _Boundary(iteration, state, rows)
+            self._snapshots[p] = _Snapshot(iteration, state, rows)
 
     def forget(self, p: int) -> None:
-        """A learner has ended."""
-        self._boundaries.pop(p, None)
+        """Drop the snapshot of a learner that has ended."""
+        self._snapshots.pop(p, None)
 
     def due(self) -> bool:
-        """Whether it is time to save, by what that costs."""
+        """Whether to save now: saving takes at most `checkpoint.max_share` of the time."""
         settings = self._configs[0].checkpoint
-        pause = max(settings.every_seconds, self._cost * (1 / settings.max_share - 1))
-        return bool(self._boundaries) and time.monotonic() - self._last >= pause
+        pause = max(settings.every_seconds, self._save_seconds * (1 / settings.max_share - 1))
+        return bool(self._snapshots) and time.monotonic() - self._last_save >= pause
 
     def save(self, writers: Mapping[int, RunWriter]) -> None:
-        """Save every learner that `remember` holds, as it was then.
+        """Save the snapshots of all learners.
 
-        What cannot be saved is told and tried again when it is due next: the checkpoint before
-        it is whole.
+        A failure is reported and retried at the next save; the previous checkpoint stays intact.
         """
         begin = time.monotonic()
-        for p, boundary in self._boundaries.items():
-            if isinstance(self._attempt(p, boundary, writers[p]), OSError):
-                break  # the others' disk is the same
-        self._last = time.monotonic()
-        self._cost = self._last - begin
+        for p, snapshot in self._snapshots.items():
+            if isinstance(self._try_save(p, snapshot, writers[p]), OSError):
+                break  # the other runs are on the same disk
+        self._last_save = time.monotonic()
+        self._save_seconds = self._last_save - begin
 
     def save_one(self, p: int, writer: RunWriter) -> int | None:
-        """Save a learner that is about to fail; the iteration that it can go on from, if any."""
-        if p in self._boundaries:
-            self._attempt(p, self._boundaries[p], writer)
+        """Save the snapshot of a learner that failed; the iteration it can resume from, if any."""
+        if p in self._snapshots:
+            self._try_save(p, self._snapshots[p], writer)
         return self._saved.get(p)
 
-    def _attempt(self, p: int, boundary: _Boundary, writer: RunWriter) -> Exception | None:
-        """Save, or say why not."""
-        if self._saved.get(p) == boundary.iteration:
+    def _try_save(self, p: int, snapshot: _Snapshot, writer: RunWriter) -> Exception | None:
+        """Save a snapshot; report and return the error if that fails."""
+        if self._saved.get(p) == snapshot.iteration:
             return None
         try:
-            self._save(p, boundary, writer)
+            self._save(p, snapshot, writer)
         except (OSError, NumericalError) as error:
             before = self._saved.get(p)
             kept = f"the one of iteration {before} stays" if before else "there is none yet"
             say(
-                f"{self._configs[p].run_id}: the checkpoint of iteration {boundary.iteration} "
+                f"{self._configs[p].run_id}: the checkpoint of iteration {snapshot.iteration} "
                 f"could not be saved ({error}); {kept}.",
                 sys.stderr,
             )
             return error
-        self._saved[p] = boundary.iteration
+        self._saved[p] = snapshot.iteration
         return None
 
-    def _save(self, p: int, boundary: _Boundary, writer: RunWriter) -> None:
+    def _save(self, p: int, snapshot: _Snapshot, writer: RunWriter) -> None:
         checkpoint.save(
-            self._directories[p],
+            self._configs[p].directory,
             Checkpoint(
-                boundary.iteration,
-                self._identities[p],
-                boundary.state,
-                writer.tables(boundary.rows),
+                snapshot.iteration,
+                self._fingerprints[p],
+                snapshot.state,
+                writer.tables(snapshot.rows),
                 self.history(p),
             ),
             self._configs[p].checkpoint.keep,

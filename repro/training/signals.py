@@ -1,6 +1,6 @@
-"""SIGTERM, SIGINT and SIGHUP: leave, but never from the middle of writing something.
+"""SIGTERM, SIGINT and SIGHUP end a process, but never in the middle of writing something.
 
-SLURM and every cloud send SIGTERM before they take a machine away, a terminal sends SIGINT for
+SLURM and cloud providers send SIGTERM before they take a machine away; a terminal sends SIGINT for
 Ctrl-C and SIGHUP when it closes.
 """
 
@@ -19,62 +19,69 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 Item = TypeVar("Item")
 
 
-class Leave:
-    """A signal handler that raises PreemptedError once; whoever is leaving hears no more."""
+class RaiseOnce:
+    """A signal handler that raises PreemptedError at the first signal and ignores all others.
+
+    Attributes:
+        raised: whether a signal has come.
+    """
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
-        self.leaving = False
+        """No signal has come yet."""
+        self.raised = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise, the first time."""
-        if not self.leaving:
-            self.leaving = True
+        if not self.raised:
+            self.raised = True
             raise PreemptedError(signal.Signals(number).name)
 
 
-def leave() -> None:
-    """Let the signals end this process through PreemptedError. What nohup ignores stays ignored."""
-    handler = Leave()
+def install_handlers() -> None:
+    """Let the signals raise PreemptedError. Signals that are ignored, as by nohup, stay ignored."""
+    handler = RaiseOnce()
     for each in SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, handler)
 
 
-def be_deaf() -> None:
-    """Ignore the signals: all is saved, and the exit code is to tell how it ended."""
+def ignore_further_signals() -> None:
+    """Ignore the signals: everything is saved, and the exit code must say how the command ended."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
 
 
 class Deferral:
-    """While it lasts, signals wait, except in what is declared `interruptible`.
+    """Holds signals back while the context lasts, except in blocks declared `interruptible`.
 
-    Only Python's main thread hears signals: in another one this does nothing.
+    Python delivers signals to the main thread only; in other threads this does nothing.
+
+    Attributes:
+        name: of the first signal that has come; None before.
     """
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """No signal has come yet."""
         self.name: str | None = None
         self._interruptible = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over the signals, but for those that are ignored."""
+        """Replace the handlers, except of signals that are ignored."""
         if threading.current_thread() is threading.main_thread():
             for each in SIGNALS:
-                before = signal.getsignal(each)
-                if before is not signal.SIG_IGN and before is not None:
-                    self._before[each] = before
-                    signal.signal(each, self._hear)
+                handler = signal.getsignal(each)
+                if handler is not signal.SIG_IGN and handler is not None:
+                    self._previous[each] = handler
+                    signal.signal(each, self._on_signal)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Give the signals back; a signal that came too late to interrupt anything is raised."""
-        for each, before in self._before.items():
-            if self.name is not None and isinstance(before, Leave):
-                before.leaving = True
-            signal.signal(each, before)
+        """Restore the handlers; a signal that interrupted nothing is raised now."""
+        for each, handler in self._previous.items():
+            if self.name is not None and isinstance(handler, RaiseOnce):
+                handler.raised = True
+            signal.signal(each, handler)
         if error is None:
             self.check()
 
@@ -84,7 +91,7 @@ class Deferral:
             raise PreemptedError(self.name)
 
     def interruptible(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; a signal ends the making of the next one at once."""
+        """Yield the items; a signal interrupts the computation of the next one at once."""
         iterator = iter(items)
         while True:
             with self.interrupting():
@@ -96,7 +103,7 @@ class Deferral:
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
-        """A signal ends this block at once, and one that waited does so at its start."""
+        """A block that a signal ends at once; a signal that was held back ends it at its start."""
         self._interruptible = True
         try:
             self.check()
@@ -104,7 +111,7 @@ class Deferral:
         finally:
             self._interruptible = False
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first = self.name is None
         self.name = self.name or signal.Signals(number).name
         if first and self._interruptible:

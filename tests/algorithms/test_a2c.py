@@ -10,7 +10,8 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from repro.algorithms.a2c_tr import A2CTrustRegion, flatten, project
 from repro.learning.optimizers import RMSProp
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 from tests.helpers.sb3_twins import a2c_twin, share_rollouts, to_sb3
 
 CARTPOLE = "env=gymnasium env.id=CartPole-v1"

@@ -12,10 +12,11 @@ from repro.algorithms.base import Learners as Base
 from repro.config.algorithms import SETTINGS, keys
 from repro.config.schema import CONF_DIR
 from repro.runs import store
-from tests.conftest import Compose, Learners
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
 OURS = {name for name, each in SETTINGS.items() if not each.is_sb3}

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import checkpoint, store
 from repro.training import pack as session
 from tests.helpers import cli as process
 from tests.helpers.atari_oracles import gymnasium_game, scores
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
-from tests.helpers.tiny import assert_same, directory, result, train
+from tests.helpers.configs import compose
+from tests.helpers.tiny import directory, result, train
 
 # 6 iterations of 32 steps
 SMALL = [
@@ -45,7 +46,7 @@ def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> Non
     pack = [small(tmp_path / "pieces", *overrides, f"seed={seed}") for seed in (3, 4)]
     outcomes = train(pack, 1, 4)
     (alone,) = session.run_pack([small(tmp_path / "whole", *overrides, "seed=4")])
-    assert_same(result(outcomes[1].directory), result(alone.directory))
+    assert_equal_bits(result(outcomes[1].directory), result(alone.directory))
     run = store.read_run(outcomes[1].directory)
     assert run["resumable"] == "exact" and all(each["exact"] for each in run["resumed"])
     assert run["engine"] == "torch"
@@ -65,12 +66,12 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> 
     again = process.finish(process.start(tmp_path, *line, "runs_dir=runs"))
     assert again.code == 0, again.err
     (whole,) = session.run_pack([compose(*line, f"runs_dir={tmp_path / 'whole'}")])
-    assert_same(result(directory(config)), result(whole.directory))
+    assert_equal_bits(result(directory(config)), result(whole.directory))
 
 
 def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
     """As Baselines' ppo1 does, whose segments know of no games; also when gone on with."""
-    from tests.conftest import make_learners
+    from tests.helpers.learners import make_learners
 
     line = (*SMALL_PPO, "recipe=ppo1", "algorithm.horizon=16", "total_timesteps=320")
     ppo = make_learners([small(tmp_path, *line)])
@@ -85,12 +86,12 @@ def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
     assert lives > 4 * games and finished > 0
     (outcome,) = train([small(tmp_path, *line, "recipe.epsilon_schedule=linear")], 2, 3)
     (whole,) = session.run_pack([small(tmp_path / "w", *line, "recipe.epsilon_schedule=linear")])
-    assert_same(result(outcome.directory), result(whole.directory))
+    assert_equal_bits(result(outcome.directory), result(whole.directory))
 
 
 def test_tables_hold_whole_games_and_their_own_scores(tmp_path: Path) -> None:
     """Replayed through Gymnasium's and SB3's wrappers with the actions that the run took."""
-    from tests.conftest import make_learners
+    from tests.helpers.learners import make_learners
 
     own = small(
         tmp_path,

@@ -13,7 +13,8 @@ from repro.algorithms.cem import CEM, Search
 from repro.config.algorithms import CEMSettings
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 SETTINGS = CEMSettings("cem", 100, 1.0, 40, 0.25, 1.0, 0.3, 8)
 LEARNERS, SIZE, REAL = 3, 16, 10

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from repro.algorithms.interpolation import interpolation
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 
 def test_interpolation_passes_through_both_policies(config: Compose, learners: Learners) -> None:

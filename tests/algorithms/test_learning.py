@@ -9,7 +9,7 @@ import pytest
 
 from repro.runs import store
 from repro.training import pack
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ import torch
 from stable_baselines3 import PPO as SB3PPO
 
 from repro.algorithms.ppo import PPO
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 from tests.helpers.sb3_twins import sb3_orders, share_rollouts, to_sb3, twin
 
 BASE = ("recipe=sb3", "algorithm.horizon=96", "algorithm.minibatch_size=32", "total_timesteps=9600")

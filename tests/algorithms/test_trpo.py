@@ -12,7 +12,8 @@ from sb3_contrib import TRPO as SB3TRPO
 from torch import Tensor
 
 from repro.algorithms.trpo import TRPO, conjugate_gradient, fisher_product
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 from tests.helpers.sb3_twins import share_rollouts, to_sb3, twin
 
 SMALL = ("algorithm=trpo", "algorithm.epochs=1", "algorithm.horizon=256")

@@ -13,7 +13,8 @@ from repro.algorithms.vpg import VPG, adapt_step_size
 from repro.learning import advantages, objectives
 from repro.networks.distributions import Categorical
 from repro.rollouts.collector import Rollout
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 SIGNALS = ("return", "reward_to_go", "q", "advantage")
 STEPS = 4

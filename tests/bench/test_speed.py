@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.bench import contenders, speed
-from repro.config.compose import compose
+from tests.helpers.configs import compose
 
 SMALL = ["algorithm.horizon=64", "algorithm.epochs=1"]
 

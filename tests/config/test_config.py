@@ -19,8 +19,7 @@ from repro.config.schema import BATCHABLE, CONF_DIR, PLACEMENT, Config
 from repro.config.validation import from_dict, validate
 from repro.errors import ConfigError
 from repro.sweeps import packs
-from tests.conftest import Compose
-from tests.helpers.configs import with_value
+from tests.helpers.configs import Compose, with_value
 from tests.helpers.sweeps import composed
 
 GROUPS = keys.groups()

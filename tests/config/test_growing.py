@@ -44,7 +44,7 @@ def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_new_objective_is_one_function_and_one_yaml(copy: Path) -> None:
-    with (copy / "repro" / "objectives.py").open("a") as source:
+    with (copy / "repro" / "learning" / "objectives.py").open("a") as source:
         source.write("\n\n" + block("python", "def spo("))
     (copy / "conf" / "objective" / "spo.yaml").write_text(block("yaml", "kind: spo"))
     sweep = ("env=reacher", "objective=spo,clip", "seed=0,1", "budget=smoke", "runs_dir=sweep")

@@ -21,7 +21,8 @@ from repro.engines.native import kernels
 from repro.errors import ConfigError
 from repro.networks.mlp import Bound
 from repro.rollouts.collector import Rollout
-from tests.conftest import Compose, Learners, compose_config, make_learners
+from tests.helpers.configs import Compose, compose
+from tests.helpers.learners import Learners, make_learners
 
 BASE = ("algorithm.horizon=256", "total_timesteps=25600")
 SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.yaml"))
@@ -31,10 +32,7 @@ def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
     """The same pack with compiled kernels and in plain torch."""
     one, other = (
         make_learners(
-            [
-                compose_config(*BASE, f"engine={engine}", *overrides, *member.split())
-                for member in pack
-            ]
+            [compose(*BASE, f"engine={engine}", *overrides, *member.split()) for member in pack]
         )
         for engine in ("native", "torch")
     )
@@ -145,7 +143,7 @@ def test_networks_equal_double_precision_and_do_not_depend_on_the_pack(
 
 def test_tanh_is_accurate_and_saturates() -> None:
     """A head of weight 1 on a single unit of weight 1 shows the activation itself."""
-    own = compose_config("env=inverted_pendulum", "policy.hidden_sizes=[1]")
+    own = compose("env=inverted_pendulum", "policy.hidden_sizes=[1]")
     ppo = make_learners([own])
     for name, view in ppo.parameters.views.items():
         view.zero_()

@@ -15,8 +15,8 @@ from repro.algorithms.sb3 import policy as sb3_archive
 from repro.evaluation import episodes
 from repro.runs import store
 from repro.runs.finished import FinishedRun
-from tests.evaluation.test_watch import decode, show
 from tests.helpers.atari_oracles import gymnasium_game, scores
+from tests.helpers.films import decode, show
 from tests.helpers.finished_runs import finish
 
 # Nearly random policies, which do not get stuck; total_timesteps and limit make it short.

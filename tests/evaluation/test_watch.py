@@ -16,6 +16,7 @@ from repro.evaluation import film as filming
 from repro.runs import store
 from repro.runs.finished import FinishedRun
 from tests.helpers.cli import ROOT, environment
+from tests.helpers.films import decode, show
 from tests.helpers.finished_runs import finish, single
 
 CARTPOLE = "env=gymnasium env.id=CartPole-v1 recipe=sb3"
@@ -46,23 +47,6 @@ def gl(monkeypatch: pytest.MonkeyPatch) -> None:
         filming.choose_gl()
     except ConfigError as error:
         pytest.skip(str(error))
-
-
-def decode(path: Path) -> tuple[dict[str, Any], list[Any]]:
-    """What a player would see: facts and pictures."""
-    import imageio_ffmpeg
-
-    reader = imageio_ffmpeg.read_frames(str(path))
-    facts = next(reader)
-    width, height = facts["size"]
-    pictures = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
-    return facts, pictures
-
-
-def show(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    code = watch.run([str(argument) for argument in arguments])
-    return code, *capsys.readouterr()
 
 
 # -- what is played ------------------------------------------------------------------------------

@@ -326,7 +326,7 @@ def test_f10_no_checkpoint_holds_what_is_not_a_number(
     good = small(20)
     broken = {**good.state, "beta": np.array([1.0, value], np.float32) if as_array else value}
     with pytest.raises(NumericalError):
-        checkpoint.save(tmp_path, checkpoint.Checkpoint(20, good.identity, broken, good.tables))
+        checkpoint.save(tmp_path, checkpoint.Checkpoint(20, good.fingerprint, broken, good.tables))
     assert files(tmp_path) == before
 
 

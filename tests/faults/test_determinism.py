@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from repro.config.compose import compose
 from repro.runs import store
 from repro.training import pack
 from tests.helpers.cli import ROOT, environment
+from tests.helpers.configs import compose
 
 LINE = ("recipe=ppo2", "objective=kl_adaptive", "total_timesteps=1024", "algorithm.horizon=256")
 LINE += ("algorithm.epochs=2", "progress=false")

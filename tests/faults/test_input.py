@@ -11,12 +11,12 @@ import pytest
 
 from repro import __main__ as command
 from repro.config import keys
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.sweeps import sweep
 from repro.sweeps.backends import Settings
 from repro.training import preflight
 from tests.helpers.cli import Cli
+from tests.helpers.configs import compose
 from tests.helpers.faults import report
 from tests.helpers.sweeps import composed
 from tests.helpers.tasks import Walk

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from repro.runs import checkpoint, store
+from tests.helpers.bits import equal_bits
 from tests.helpers.cli import finish, start
 from tests.helpers.faults import report
-from tests.helpers.tiny import result, same
+from tests.helpers.tiny import result
 
 # About 5 seconds of training after about 3 of starting; it saves as often as it can.
 RUN = ("env=inverted_pendulum", "recipe=ppo2", "objective=kl_adaptive")
@@ -117,7 +118,7 @@ def test_f1_killed_at_random_moments(tmp_path: Path, what: str, kills: int) -> N
                 missing = theirs[table].merge(ours[table], how="left", indicator=True)["_merge"]
                 figures["rows_lost"] += int((missing == "left_only").sum())
             figures["runs"] += 1
-            figures["equal"] += same(ours, theirs)
+            figures["equal"] += equal_bits(ours, theirs)
         resumed += sum(
             len(store.read_run(run)["resumed"]) for run in store.run_directories(where / "runs")
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from repro.config.compose import compose
 from repro.runs import checkpoint, store
 from repro.training import stalls
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, Cli, finish, start
-from tests.helpers.tiny import TINY, TINY_PPO, assert_same, result, undisturbed
+from tests.helpers.configs import compose
+from tests.helpers.tiny import TINY, TINY_PPO, result, undisturbed
 
 HANGS = (
     "env=gymnasium",
@@ -39,7 +40,7 @@ def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
     assert checkpoint.iterations(run)[0] == 2
     again = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)))
     assert again.code == 0 and "goes on from iteration 2" in again.out
-    assert_same(result(run), undisturbed(tmp_path, HANGS))
+    assert_equal_bits(result(run), undisturbed(tmp_path, HANGS))
 
 
 def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(tmp_path: Path) -> None:

@@ -22,11 +22,13 @@ from repro.runs import checkpoint, provenance, store
 from repro.training import pack as session
 from repro.training import resume, saving
 from repro.training.signals import Deferral
-from tests.conftest import compose_config
-from tests.faults.test_signals import leave_by, the_run, wait_for
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.configs import compose
 from tests.helpers.faults import assert_is_small, report, small
-from tests.helpers.tiny import assert_same, directory, result, tiny, undisturbed
+from tests.helpers.interruptions import leave_by, the_run
+from tests.helpers.tiny import directory, result, tiny, undisturbed
+from tests.helpers.waiting import wait_for
 
 LINE = ("env=hopper", "recipe=ppo2", "algorithm.horizon=256", "total_timesteps=5120")
 LINE += ("policy.hidden_sizes=[32,32]", "checkpoint.every_seconds=0", "checkpoint.max_share=1")
@@ -65,7 +67,7 @@ def test_f4_a_disk_that_is_really_full(tmp_path: Path, small_disk: Path) -> None
     filler.unlink()
     again = finish(start(tmp_path, *line))
     assert again.code == 0 and f"goes on from iteration {max(whole)}" in again.out
-    assert_same(result(run), undisturbed(tmp_path, LINE))
+    assert_equal_bits(result(run), undisturbed(tmp_path, LINE))
     failures = sum("could not be saved" in each for each in lines)
     report(
         "f4_full_disk",
@@ -125,7 +127,7 @@ def test_f21_odd_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     where.mkdir(parents=True)
     leave_by(where, LINE, 1, signal.SIGTERM)
     assert finish(start(where, *LINE)).code == 0
-    assert_same(result(the_run(where)), undisturbed(tmp_path, LINE))
+    assert_equal_bits(result(the_run(where)), undisturbed(tmp_path, LINE))
 
 
 def test_f21_a_locale_without_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +162,7 @@ def test_f21_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [each["iteration"] for each in info["resumed"]] == [3] and info["time_wall_s"] > 0
     monkeypatch.undo()
     (alone,) = session.run_pack([tiny(tmp_path / "alone", "env=hopper")])
-    assert_same(result(outcome.directory), result(alone.directory))
+    assert_equal_bits(result(outcome.directory), result(alone.directory))
 
 
 def _interrupt_at(steps: int) -> session.Report:
@@ -241,8 +243,7 @@ def test_f25_resets_leak_nothing(env_id: str, backend: str) -> None:
 def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: Path) -> None:
     """33 runs at the end of a million steps, at the default interval."""
     configs = [
-        compose_config("env=half_cheetah", f"runs_dir={tmp_path}", f"seed={seed}")
-        for seed in range(33)
+        compose("env=half_cheetah", f"runs_dir={tmp_path}", f"seed={seed}") for seed in range(33)
     ]
     begin_anew = resume.Start(0, list(range(33)), [], [{}] * 33)
     places = [directory(config) for config in configs]
@@ -281,7 +282,7 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
 
 def test_f26_a_save_of_one_run_takes_under_200_ms(tmp_path: Path) -> None:
     """Of the paper's networks, with the tables of a million steps."""
-    state = session.Training([compose_config("env=walker2d")])
+    state = session.Training([compose("env=walker2d")])
     rows = {name: np.ones(10_000) for name in store.EPISODES}
     progress = {name: np.ones(488) for name in store.PROGRESS}
     tables = {"episodes": rows, "progress": progress}

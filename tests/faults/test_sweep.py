@@ -15,11 +15,11 @@ import pytest
 
 from repro import status
 from repro.config import keys
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.runs import locks, store
 from repro.training import pack as session
 from tests.helpers.cli import finish, start
+from tests.helpers.configs import compose
 from tests.helpers.faults import report
 from tests.helpers.sweeps import assert_equal_results
 

@@ -15,8 +15,8 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 from stable_baselines3.common import atari_wrappers as sb3
 
 from repro.config.atari import AtariConfig
-from repro.config.compose import compose
 from repro.envs.atari.vector import AtariVectorEnv
+from tests.helpers.configs import compose
 
 PLAIN = {"episodic_life": False, "fire_reset": False, "clip_rewards": False}
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from repro.algorithms.base import Learners
 
@@ -21,7 +25,21 @@ def traces(pack: Learners, iterations: int) -> list[Trace]:
     return result
 
 
-def assert_equal_bits(one: Trace, other: Trace) -> None:
+def assert_equal_bits(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Arrays, tables and what else two traces or two results of runs have under the same names."""
     assert one.keys() == other.keys()
     for name, expected in one.items():
-        np.testing.assert_array_equal(expected, other[name], err_msg=name, strict=True)
+        if isinstance(expected, pd.DataFrame):
+            pd.testing.assert_frame_equal(expected, other[name], check_exact=True, obj=name)
+        elif isinstance(expected, Mapping):
+            assert_equal_bits(expected, other[name])
+        else:
+            np.testing.assert_array_equal(expected, other[name], err_msg=name, strict=True)
+
+
+def equal_bits(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    try:
+        assert_equal_bits(one, other)
+    except AssertionError:
+        return False
+    return True

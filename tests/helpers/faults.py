@@ -19,7 +19,7 @@ def small(iteration: int) -> Checkpoint:
     rng = np.random.default_rng(iteration)
     return Checkpoint(
         iteration=iteration,
-        identity={"versions": {"torch": "2.13"}, "threads": 1},
+        fingerprint={"versions": {"torch": "2.13"}, "threads": 1},
         state={
             "iteration": iteration,
             "adam": {"mean": rng.random((3, 4), np.float32), "steps": np.float32(iteration)},

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from repro import evaluate
-from repro.config.compose import compose
 from repro.envs.vector import FloatArray
 from repro.evaluation import episodes as trials
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
 from repro.training import pack
+from tests.helpers.configs import compose
 
 
 def finish(runs_dir: Path, line: str) -> FinishedRun:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.runs import checkpoint, store
 from repro.training import pack
+from tests.helpers.configs import compose
 
 STEPS = 32  # of an iteration, unless the horizon is changed
 ITERATIONS = 6
@@ -64,6 +62,7 @@ def result(run: Path) -> dict[str, Any]:
     timeless = {
         name: frame.loc[:, ~frame.columns.str.startswith("time_")] for name, frame in tables.items()
     }
+    assert info["digest"] is not None
     return {"digest": info["digest"], "parameters": store.read_parameters(run), **timeless}
 
 
@@ -71,21 +70,3 @@ def undisturbed(place: Path, line: Sequence[str]) -> dict[str, Any]:
     """What a command line would have given."""
     (outcome,) = pack.run_pack([compose(*line, f"runs_dir={place / 'undisturbed'}")])
     return result(outcome.directory)
-
-
-def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """To the last bit, parameters, moments, normalizers, simulators and tables."""
-    for name in ("episodes", "progress"):
-        pd.testing.assert_frame_equal(ours[name], theirs[name], check_exact=True)
-    assert ours["parameters"].keys() == theirs["parameters"].keys()
-    for name, array in ours["parameters"].items():
-        np.testing.assert_array_equal(array, theirs["parameters"][name], strict=True)
-    assert ours["digest"] == theirs["digest"] is not None
-
-
-def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    try:
-        assert_same(ours, theirs)
-    except AssertionError:
-        return False
-    return True

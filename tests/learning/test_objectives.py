@@ -15,7 +15,7 @@ from repro.config.schema import CONF_DIR
 from repro.errors import ConfigError
 from repro.learning import objectives, packed_objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 
 CPU = torch.device("cpu")
 

@@ -10,9 +10,10 @@ from repro.config.schema import CONF_DIR, Config
 from repro.learning.optimizers import Adam, clip_gradient, gradient_norm
 from repro.learning.streams import Streams
 from repro.sweeps.packs import group
-from tests.conftest import Compose, Learners, compose_config, make_learners
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits
+from tests.helpers.configs import Compose, compose
+from tests.helpers.learners import Learners, make_learners
 
 SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.yaml"))
 SMALL = ("algorithm.horizon=128", "algorithm.epochs=2", "total_timesteps=384")
@@ -30,7 +31,7 @@ def traces(ppo: PPO, iterations: int = ITERATIONS) -> list[bits.Trace]:
 
 def pack_of_33(env: str, *overrides: str) -> list[Config]:
     return [
-        compose_config(f"env={env}", f"objective=table1/{name}", f"seed={seed}", *overrides)
+        compose(f"env={env}", f"objective=table1/{name}", f"seed={seed}", *overrides)
         for seed in range(3)
         for name in SETTINGS
     ]

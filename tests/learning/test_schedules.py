@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from repro.errors import ConfigError
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 from tests.helpers.tiny import TINY, TINY_PPO, result, train
 
 SIZES = {

@@ -9,9 +9,10 @@ from stable_baselines3 import PPO as SB3PPO
 
 from repro.config.schema import Config
 from repro.networks.frames import FrameStacks
-from tests.conftest import Compose, Learners, compose_config
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits
+from tests.helpers.configs import Compose, compose
+from tests.helpers.learners import Learners
 from tests.helpers.sb3_twins import a2c_twin, sb3_orders, share_rollouts, to_sb3, twin
 
 SMALL = ["env=atari", "env.num_envs=4", "algorithm.horizon=16", "total_timesteps=6400"]
@@ -76,8 +77,7 @@ def test_a2c_updates_equal_stable_baselines3s(
 
 def pack(*overrides: str) -> list[Config]:
     return [
-        compose_config("env.game=breakout", f"seed={seed}", *SMALL, *TINY, *overrides)
-        for seed in range(3)
+        compose("env.game=breakout", f"seed={seed}", *SMALL, *TINY, *overrides) for seed in range(3)
     ]
 
 

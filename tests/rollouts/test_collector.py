@@ -12,7 +12,8 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from repro.algorithms.ppo import PPO
 from repro.learning.normalize import ObservationNormalizer, RewardScaler, RunningMoments
-from tests.conftest import Compose, Learners
+from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 
 
 def listen(ppo: PPO) -> list[np.ndarray]:

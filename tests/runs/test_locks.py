@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from repro.errors import ConfigError
 from repro.runs import locks, store
 from repro.training import pack
-from repro.errors import ConfigError
 from tests.helpers.cli import Cli, environment, start
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 
 FOLDER = Path(__file__).parents[1] / "helpers"
 HOLDER = """

@@ -37,8 +37,8 @@ from repro.sweeps.backends import Ended
 from repro.sweeps.settings import BACKENDS, Settings
 from repro.sweeps.worker import Task
 from repro.training.outcome import SKIPPED, Outcome, PackProgress
-from tests.conftest import Compose
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.configs import Compose
 from tests.helpers.sweeps import composed, untrained
 from tests.helpers.waiting import wait_for
 

@@ -11,14 +11,13 @@ import pytest
 from repro.config import keys
 from repro.config.schema import Config
 from repro.sweeps import packs
-from tests.conftest import Compose
+from tests.helpers.configs import Compose, compose
 
 ENVS = [name for name in keys.groups()["env"] if name not in ("gymnasium", "atari")]
 
 
 @pytest.fixture(scope="module")
 def tasks() -> list[Config]:
-    from repro.config.compose import compose
 
     return [compose(f"env={env}") for env in ENVS]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from repro.config.compose import compose
 from repro.runs import store
 from repro.sweeps.survey import survey
 from repro.training import pack
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.configs import compose
 from tests.helpers.sweeps import assert_equal_results
 from tests.helpers.waiting import wait_for
 

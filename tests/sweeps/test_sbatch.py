@@ -1,4 +1,4 @@
-"""The batch script of the README, on a real sweep, with a `scontrol` that only notes its call.
+"""The documented batch script, on a real sweep, with a `scontrol` that only notes its call.
 
 What SLURM itself does (sending the signal, queueing the job again) is not tried here.
 """
@@ -25,8 +25,9 @@ SWEEP += " hydra.launcher.workers=2"
 
 
 def script() -> str:
-    """The one in the README that queues itself again."""
-    blocks = re.findall(r"```\n(#!/bin/bash\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The one in the documentation that queues itself again."""
+    page = (ROOT / "docs" / "sweeps-and-clusters.md").read_text()
+    blocks = re.findall(r"```\n(#!/bin/bash\n.*?)```", page, re.DOTALL)
     (found,) = [block for block in blocks if "scontrol" in block]
     assert "-m +experiment=table1" in found and "#SBATCH" in found and "--signal=B:TERM" in found
     return str(found).replace("-m +experiment=table1", SWEEP)

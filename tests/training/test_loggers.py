@@ -18,8 +18,8 @@ from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.training import loggers
-from tests.conftest import Compose
 from tests.helpers.cli import Cli
+from tests.helpers.configs import Compose
 
 wandb = pytest.importorskip("wandb")
 pytest.importorskip("tensorboard")

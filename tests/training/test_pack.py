@@ -13,7 +13,7 @@ from repro.config.validation import from_dict
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.training import pack as session
-from tests.conftest import Compose, compose_config
+from tests.helpers.configs import Compose, compose
 
 TINY = (
     "algorithm.horizon=128",
@@ -24,7 +24,7 @@ TINY = (
 
 
 def tiny(runs_dir: Path, *overrides: str) -> Config:
-    return compose_config("env=reacher", f"runs_dir={runs_dir}", *TINY, *overrides)
+    return compose("env=reacher", f"runs_dir={runs_dir}", *TINY, *overrides)
 
 
 def tables(directory: Path) -> dict[str, pd.DataFrame]:
@@ -176,7 +176,7 @@ def test_bad_input_leaves_no_run_directory(tmp_path: Path, wrong: tuple[str, ...
         if torch.cuda.is_available():
             pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError):
-        session.run_pack([compose_config("env=reacher", f"runs_dir={tmp_path}", *TINY, *wrong)])
+        session.run_pack([compose("env=reacher", f"runs_dir={tmp_path}", *TINY, *wrong)])
     assert not list(tmp_path.iterdir())
 
 

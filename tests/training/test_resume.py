@@ -16,15 +16,16 @@ import pytest
 import torch
 from gymnasium.envs.mujoco import mujoco_env
 
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.errors import ConfigError, PreemptedError
 from repro.runs import archive, checkpoint, provenance, store
 from repro.training import pack as session
 from repro.training import resume
+from tests.helpers.bits import assert_equal_bits, equal_bits
 from tests.helpers.cli import Cli
+from tests.helpers.configs import compose
 from tests.helpers.faults import files, report
-from tests.helpers.tiny import TINY, TINY_PPO, assert_same, directory, result, same, tiny, train
+from tests.helpers.tiny import TINY, TINY_PPO, directory, result, tiny, train
 
 TASKS = [
     "env=half_cheetah",
@@ -79,7 +80,7 @@ def test_f3_a_run_in_pieces_is_the_run(tmp_path: Path, task: str) -> None:
     line = f"{task} recipe=ppo2 objective=kl_adaptive env.num_envs=2 algorithm.horizon=16"
     config = tiny(tmp_path / "pieces", line)
     (pieces,) = train([config], 1, 3, 4)
-    assert_same(result(pieces.directory), whole(tmp_path, line))
+    assert_equal_bits(result(pieces.directory), whole(tmp_path, line))
     run = store.read_run(pieces.directory)
     assert [each["iteration"] for each in run["resumed"]] == [1, 3, 4]
     assert all(each["exact"] for each in run["resumed"])
@@ -93,14 +94,14 @@ def test_every_algorithm_resumes_alone_and_in_a_pack(tmp_path: Path, line: str) 
     pack = [tiny(tmp_path / "pieces", f"{line} seed={seed}") for seed in range(3)]
     outcomes = train(pack, 2, 3)
     expected = whole(tmp_path, f"{line} seed=1")
-    assert_same(result(outcomes[1].directory), expected)
+    assert_equal_bits(result(outcomes[1].directory), expected)
 
 
 @pytest.mark.parametrize("recipe", ["paper", "ppo1", "sb3", "cleanrl"])
 def test_every_recipe_resumes(tmp_path: Path, recipe: str) -> None:
     line = f"env=reacher recipe={recipe} recipe.early_stop_kl=0.001 policy.shared=true"
     (pieces,) = train([tiny(tmp_path / "pieces", line)], 2)
-    assert_same(result(pieces.directory), whole(tmp_path, line))
+    assert_equal_bits(result(pieces.directory), whole(tmp_path, line))
 
 
 # -- packs ----------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def pack(tmp_path: Path) -> list[Config]:
 def assert_members_are_as_if_alone(tmp_path: Path, configs: list[Config]) -> None:
     for config, member in zip(configs, MEMBERS, strict=True):
         alone = whole(tmp_path, f"env=hopper recipe=ppo2 {member}")
-        assert_same(result(directory(config)), alone)
+        assert_equal_bits(result(directory(config)), alone)
 
 
 def test_a_pack_resumes_as_a_pack(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_damaged_checkpoint_costs_an_interval_and_nothing_else(
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1 and str(damaged) in printed.err
     assert "goes on from iteration 3" in printed.out
-    assert_same(result(directory(config)), whole(tmp_path, "env=hopper"))
+    assert_equal_bits(result(directory(config)), whole(tmp_path, "env=hopper"))
 
 
 def test_only_damaged_ones_are_exit_code_3_and_others_go_on(tmp_path: Path, cli: Cli) -> None:
@@ -211,7 +212,7 @@ def test_f22_tables_that_are_damaged_or_ahead_do_not_matter(tmp_path: Path) -> N
     (directory(config) / "progress.parquet.tmp-0123abcd").write_bytes(b"PAR1 half of")
     session.run_pack([config])
     assert not list(directory(config).glob("*.tmp-*"))
-    assert_same(result(directory(config)), whole(tmp_path, "env=hopper"))
+    assert_equal_bits(result(directory(config)), whole(tmp_path, "env=hopper"))
 
 
 # -- F18: what has changed ------------------------------------------------------------------------
@@ -371,7 +372,7 @@ def test_never_sets_the_attempt_aside_and_begins_anew(
         assert str(aside) in capsys.readouterr().err
         shutil.move(directory(config), tmp_path / f"half {attempt}")
     session.run_pack([anew])
-    assert_same(result(directory(config)), whole(tmp_path, "env=hopper"))
+    assert_equal_bits(result(directory(config)), whole(tmp_path, "env=hopper"))
     assert store.run_directories(tmp_path / "pieces") == [directory(config)]
     assert session.run_pack([anew])[0].status == session.SKIPPED  # a finished run stays
 
@@ -435,7 +436,7 @@ def noticed(
         session.run_pack([config])
     except Exception:
         return True
-    return not same(result(directory(config)), golden)
+    return not equal_bits(result(directory(config)), golden)
 
 
 def assert_each_is_noticed(

@@ -1,15 +1,13 @@
-"""The final policy of a run of Stable-Baselines3, read back so that it acts.
+"""The trained policy of a finished run of Stable-Baselines3.
 
-It is kept as every run's is: `parameters.npz` holds arrays and nothing else, here the `state_dict`
-of SB3's policy and the statistics of `VecNormalize`; networks are made anew from `config.yaml`.
-SB3's own archive, `model.zip`, is not written: its loader unpickles, so that whoever can change the
-file can run what he likes, and acting needs nothing that it holds besides. The SHA-256 in
-`run.json` tells whether the file is the one that the run wrote.
+It is stored as every run's is: `parameters.npz` holds arrays only, here the `state_dict` of SB3's
+policy and the statistics of `VecNormalize`; the networks are made from `config.yaml`. SB3's own
+archive, `model.zip`, is not written: its loader unpickles, so that whoever can change the file can
+execute code, and acting needs nothing else that it holds.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,26 +16,26 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from repro.algorithms.sb3 import mapping
 from repro.config.schema import Config
-from repro.config.validation import from_dict
 from repro.errors import ConfigError, CorruptError
 from repro.runs import store
+from repro.runs.finished import FinishedRun
 
 Array = np.ndarray[Any, Any]
 
 
 class Policy:
-    """A trained policy with the normalization of observations that it was trained under."""
+    """A trained policy with the observation normalization that it was trained with."""
 
     def __init__(self, config: Config, state: dict[str, Array]) -> None:
-        """Make the networks, and give them their parameters.
+        """Make the networks and load their parameters.
 
         Args:
             config: of the run.
-            state: `StableBaselines3.state`.
+            state: as `StableBaselines3.state` returns it.
 
         Raises:
-            ConfigError: the task is not to be had.
-            CorruptError: parameters that are not of these networks.
+            ConfigError: the task is not available.
+            CorruptError: the parameters do not fit the networks.
         """
         self.config = config
         self._mean, self._variance = (
@@ -60,16 +58,16 @@ class Policy:
             self.policy.load_state_dict(parameters)
         except (RuntimeError, TypeError) as error:
             raise CorruptError(
-                f"parameters.npz does not fit the networks of config.yaml ({error}): run that "
-                "configuration again."
+                f"parameters.npz does not fit the networks of config.yaml ({error}): "
+                f"{store.REMEDY}."
             ) from error
 
     def predict(self, observations: Array, deterministic: bool) -> Array:
-        """Actions for N observations of the task, as it gives them.
+        """Actions for N observations.
 
         Args:
-            observations: [N, D], not normalized.
-            deterministic: the most likely action, or one drawn by torch's own generator.
+            observations: [N, D] as the task returns them, not normalized.
+            deterministic: the most likely actions; otherwise torch's global generator samples.
 
         Returns:
             [N, A], clipped to the task's box, or [N] for discrete actions.
@@ -78,7 +76,7 @@ class Policy:
         return actions
 
     def _normalize(self, observations: Array) -> Array:
-        """What `VecNormalize` does."""
+        """Normalize as `VecNormalize` does."""
         if self._mean is None or self._variance is None:
             return observations
         recipe = self.config.recipe
@@ -88,23 +86,14 @@ class Policy:
         return np.asarray(scaled, np.float32)
 
 
-def load(directory: Path) -> Policy:
+def load(run: FinishedRun) -> Policy:
     """The policy of a finished run of sb3_ppo, sb3_a2c or sb3_trpo.
 
-    Args:
-        directory: `runs_dir / run_id`.
-
     Raises:
-        ConfigError: no finished run of these algorithms.
-        CorruptError: its files are not those that it wrote.
+        ConfigError: the run is of another algorithm.
+        CorruptError: its parameters are damaged or were changed.
     """
-    if not (directory / "run.json").is_file():
-        raise ConfigError(f"{directory} holds no run: there is no run.json.")
-    info = store.read_run(directory)
-    if info.get("status") != store.DONE:
-        raise ConfigError(f"{directory} is not a finished run: it is {info.get('status')}.")
-    config = from_dict(store.read_config(directory))
-    if not config.algorithm.is_sb3:
-        raise ConfigError(f"{directory} is a run of {config.algorithm.name}, not of sb3_*.")
-    store.verify_parameters(directory)
-    return Policy(config, store.read_parameters(directory))
+    if not run.config.algorithm.is_sb3:
+        name = run.config.algorithm.name
+        raise ConfigError(f"{run.directory} is a run of {name}, not of sb3_*.")
+    return Policy(run.config, store.read_parameters(run.directory))

@@ -24,30 +24,16 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from repro.algorithms.sb3 import algorithm
 from repro.algorithms.sb3 import mapping as sb3_mapping
-from repro.config.compose import compose
-from repro.config.schema import Config
 from repro.runs import checkpoint, store
 from repro.sweeps import packs
 from repro.training import pack as session
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, Cli, environment, finish, start
-from tests.helpers.tiny import assert_same, result
+from tests.helpers.configs import compose
+from tests.helpers.sb3_runs import CARTPOLE, FILTER, NAMES, POLE, SMALL, small
+from tests.helpers.tiny import result
 
 CPU = torch.device("cpu")
-NAMES = ("sb3_ppo", "sb3_a2c", "sb3_trpo")
-SMALL = {
-    "sb3_ppo": "algorithm.horizon=64 algorithm.minibatch_size=32 algorithm.epochs=2",
-    "sb3_a2c": "env.num_envs=2 algorithm.horizon=16",
-    "sb3_trpo": "algorithm.horizon=64 algorithm.minibatch_size=32 algorithm.epochs=2",
-}
-FILTER = "recipe.observation_normalization=step recipe.observation_clip=10"
-FILTER += " recipe.reward_scaling=true recipe.reward_clip=10"
-POLE = "env=inverted_pendulum"
-CARTPOLE = "env=gymnasium env.id=CartPole-v1"
-
-
-def small(name: str, *further: str) -> Config:
-    words = f"algorithm={name} {SMALL[name]} total_timesteps=256 {' '.join(further)}"
-    return compose(*words.split(), "progress=false")
 
 
 def tables(run: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -275,7 +261,7 @@ def test_an_interrupted_run_begins_anew(
     capsys.readouterr()
     with pytest.raises(KeyboardInterrupt):
         session.run_pack([config], interrupt)
-    assert f"algorithm={name} has no checkpoints: an interrupted run begins anew" in (
+    assert f"algorithm={name} has no checkpoints: an interrupted run starts again" in (
         capsys.readouterr().out
     )
     info = store.read_run(config.directory)
@@ -283,7 +269,7 @@ def test_an_interrupted_run_begins_anew(
     assert len(tables(config.directory)[1]) and not checkpoint.iterations(config.directory)
     (outcome,) = session.run_pack([config])
     assert outcome.status == store.DONE
-    assert_same(result(config.directory), result(undisturbed.directory))
+    assert_equal_bits(result(config.directory), result(undisturbed.directory))
     assert session.run_pack([config])[0].status == session.SKIPPED
 
 

@@ -16,12 +16,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
 from repro.algorithms.sb3 import algorithm
-from repro.config.compose import compose
 from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.training import pack
 from tests.helpers.atari_oracles import gymnasium_game
+from tests.helpers.configs import compose
 
 CPU = torch.device("cpu")
 # 4 iterations: of powers of 2 are the same bits, whichever way a schedule is written.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import functools
 import math
 import sys
 from collections.abc import Callable
@@ -18,37 +16,19 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from repro.algorithms.sb3 import mapping
 from repro.config import sb3
 from repro.config.algorithms import SETTINGS, keys
-from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config, RecipeConfig
-from repro.config.validation import from_dict
 from repro.errors import ConfigError
 from tests.helpers.cli import Cli
+from tests.helpers.configs import compose
 
 PPO, A2C, TRPO = ("sb3_ppo", "sb3_a2c", "sb3_trpo")
 FILTER = "recipe.observation_normalization=step"
 SCALE = "recipe.reward_scaling=true"
-PLAIN = ("seed=", "total_timesteps=", "engine=")
 Look = Callable[[Any], Any]
 
 
-@functools.cache
-def base(*choices: str) -> dict[str, Any]:
-    """A composed configuration; that takes longer than all that is done with it."""
-    return compose(*choices).as_dict()
-
-
 def variant(line: str) -> Config:
-    """The configuration of a command line whose keys, but for groups, have plain values."""
-    words = line.split()
-    choices = [word for word in words if "." not in word.partition("=")[0] or "env.id" in word]
-    values = copy.deepcopy(base(*(word for word in choices if not word.startswith(PLAIN))))
-    for word in words:
-        key, _, value = word.partition("=")
-        if word not in choices or word.startswith(PLAIN):
-            *sections, name = key.split(".")
-            node = functools.reduce(lambda node, section: node[section], sections, values)
-            node[name] = yaml.safe_load(value)
-    return from_dict(values)
+    return compose(*line.split())
 
 
 def model_of(config: Config) -> Any:

@@ -16,12 +16,12 @@ import torch
 
 from repro.algorithms.sb3 import mapping as sb3_mapping
 from repro.algorithms.sb3 import policy as sb3_archive
-from repro.config.compose import compose
 from repro.errors import ConfigError, CorruptError
 from repro.runs import store
 from repro.training import pack
 from repro.training.loop import Training
-from tests.algorithms.sb3.test_algorithm import CARTPOLE, FILTER, small
+from tests.helpers.configs import compose
+from tests.helpers.sb3_runs import CARTPOLE, FILTER, small
 
 TASKS = ("env=reacher", f"env=hopper {FILTER}", CARTPOLE)
 

@@ -1,0 +1,132 @@
+"""Writes the directory of one run while it trains: config.yaml, run.json, tables, parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from repro.runs.files import write_atomically, write_json, write_table
+from repro.runs.schema import (
+    EPISODES,
+    EVALUATIONS_FILE,
+    PARAMETERS_FILE,
+    PROGRESS,
+    RUNNING,
+    SCHEMA_VERSION,
+)
+
+Array = np.ndarray[Any, Any]
+
+
+class Rows:
+    """A growing table, kept as one array per column; rows are only appended."""
+
+    def __init__(
+        self, schema: Mapping[str, tuple[str, str]], initial: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start with the columns of `initial`, or with no rows."""
+        self._types = {name: kind for name, (kind, _) in schema.items()}
+        self._arrays = {
+            name: np.array([] if initial is None else initial[name], kind)
+            for name, kind in self._types.items()
+        }
+        self._appended: dict[str, list[Any]] = {name: [] for name in self._types}
+
+    def __len__(self) -> int:
+        """Rows so far."""
+        return len(next(iter(self._arrays.values()))) + len(next(iter(self._appended.values())))
+
+    def extend(self, columns: Mapping[str, Iterable[Any]]) -> None:
+        """Append rows; None becomes NaN."""
+        for name, values in self._appended.items():
+            values.extend(columns[name])
+
+    def columns(self, rows: int | None = None) -> dict[str, Array]:
+        """The first `rows` rows, all by default, as one array per column."""
+        for name, kind in self._types.items():
+            if self._appended[name]:
+                new = np.array(self._appended[name], kind)
+                self._arrays[name] = np.append(self._arrays[name], new)
+                self._appended[name] = []
+        return {name: column[:rows] for name, column in self._arrays.items()}
+
+
+class RunWriter:
+    """Writes one run's directory. Rows stay in memory until the next `flush`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        info: Mapping[str, Any],
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Start the run's files. Results of an earlier attempt in `directory` are overwritten.
+
+        Args:
+            directory: `runs_dir / run_id`.
+            config: nested plain dictionaries, written as config.yaml.
+            info: the fields of run.json that are known at the start.
+            tables: rows from a checkpoint, by table and column. Rows on disk that are newer than
+                the checkpoint are dropped.
+        """
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("episodes.parquet", "progress.parquet", PARAMETERS_FILE, EVALUATIONS_FILE):
+            (directory / name).unlink(missing_ok=True)
+        for temporary in directory.glob("*.tmp-????????"):  # of a process killed while it wrote
+            temporary.unlink()
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
+        self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
+        write_json(directory / "run.json", self._info)
+        tables = tables or {}
+        self._episodes = Rows(EPISODES, tables.get("episodes"))
+        self._progress = Rows(PROGRESS, tables.get("progress"))
+        if tables:
+            self.flush()
+
+    def add(self, progress: Mapping[str, Any], episodes: Mapping[str, Iterable[Any]]) -> None:
+        """Append one iteration.
+
+        Args:
+            progress: a value for each column of PROGRESS.
+            episodes: a sequence for each column of EPISODES.
+        """
+        self._progress.extend({name: [progress[name]] for name in PROGRESS})
+        self._episodes.extend(episodes)
+
+    def counts(self) -> dict[str, int]:
+        """Rows so far, by table."""
+        return {"episodes": len(self._episodes), "progress": len(self._progress)}
+
+    def tables(self, counts: Mapping[str, int]) -> dict[str, dict[str, Array]]:
+        """The first `counts[table]` rows of each table, by table and column."""
+        return {
+            "episodes": self._episodes.columns(counts["episodes"]),
+            "progress": self._progress.columns(counts["progress"]),
+        }
+
+    def flush(self) -> None:
+        """Write the rows so far to disk."""
+        write_table(self.directory / "episodes.parquet", self._episodes.columns(), EPISODES)
+        write_table(self.directory / "progress.parquet", self._progress.columns(), PROGRESS)
+
+    def finish(
+        self, status: str, parameters: Mapping[str, Array] | None = None, **info: Any
+    ) -> None:
+        """Write tables and parameters, then the status: a run marked DONE has all its files."""
+        self.flush()
+        if parameters is not None:
+            path = self.directory / PARAMETERS_FILE
+            write_atomically(
+                path, lambda file: np.savez(file, allow_pickle=False, **dict(parameters))
+            )
+            self._info["parameters_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        self._info |= {**info, "status": status}
+        write_json(self.directory / "run.json", self._info)

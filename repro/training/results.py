@@ -1,0 +1,129 @@
+"""What the runs of a group leave: rows of their tables, files at their end, and logged metrics."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from repro.algorithms.iteration import Iteration
+from repro.config.schema import Config
+from repro.console import say
+from repro.errors import ConfigError, StorageError
+from repro.runs.files import write_table
+from repro.runs.schema import TABLES
+from repro.runs.writer import RunWriter
+from repro.training.loggers import Logger, open_logger
+
+FLUSH_SECONDS = 60.0
+
+
+class Results:
+    """The run directories and loggers of P runs.
+
+    Attributes:
+        writers: by learner, of the runs that have not ended.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        infos: Sequence[Mapping[str, Any]],
+        tables: Sequence[Mapping[str, Mapping[str, Any]]],
+    ) -> None:
+        """Start the files of every run.
+
+        Args:
+            configs: [P].
+            infos: [P] fields of run.json that are known at the start.
+            tables: [P] rows from checkpoints; empty where the runs start from the beginning.
+
+        Raises:
+            ConfigError: a directory cannot be written to.
+        """
+        self._configs = configs
+        self._loggers: list[Logger] = []
+        self._flushed = time.monotonic()
+        rows = dict(enumerate(tables))
+        try:
+            self.writers = {
+                p: RunWriter(config.directory, config.as_dict(), infos[p], rows.get(p))
+                for p, config in enumerate(configs)
+            }
+        except OSError as error:
+            raise ConfigError(
+                f"runs_dir={configs[0].runs_dir} cannot be written to ({error.strerror}): "
+                "choose another."
+            ) from error
+
+    def open_loggers(self, step: int) -> None:
+        """Open every run's logger.
+
+        Args:
+            step: environment steps of each run so far.
+        """
+        for config in self._configs:
+            self._loggers.append(open_logger(config, config.directory, step))
+
+    def add(self, record: Iteration) -> None:
+        """Add one iteration's rows to the tables, and log them."""
+        share = 1 / max(1, len(record.active))
+        times = {f"time_{phase}": seconds * share for phase, seconds in record.seconds.items()}
+        for p in record.active:
+            episodes = record.episodes[p].columns()
+            row = {name: values[p] for name, values in record.metrics.items()} | times
+            row |= {
+                "iteration": record.number,
+                "step": record.step,
+                "episodes": len(episodes["return"]),
+                "return_mean": _mean(episodes["return"]),
+            }
+            self.writers[p].add(row, episodes)
+            self._loggers[p].log(record.step, row)
+            for name, columns in record.tables.get(p, {}).items():
+                path = self._configs[p].directory / f"{name}.parquet"
+                write_table(path, columns, TABLES[name])
+
+    def finish(
+        self,
+        p: int,
+        status: str,
+        parameters: Mapping[str, np.ndarray[Any, Any]] | None,
+        **info: Any,
+    ) -> None:
+        """Write a run's last files and its status.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        try:
+            self.writers[p].finish(status, parameters, **info)
+        except OSError as error:
+            raise StorageError(
+                f"{self._configs[p].directory} cannot be written to ({error}): make room and give "
+                "the same command again; it goes on from the last checkpoint."
+            ) from error
+        self.writers.pop(p)
+
+    def close_logger(self, p: int, status: str) -> None:
+        """Close a run's logger, if it was opened."""
+        if p < len(self._loggers):
+            self._loggers[p].close(status)
+
+    def flush_when_due(self) -> None:
+        """Write the tables once in a while, for readers; resuming needs checkpoints only."""
+        if time.monotonic() - self._flushed <= FLUSH_SECONDS:
+            return
+        try:
+            for writer in self.writers.values():
+                writer.flush()
+        except OSError as error:
+            say(f"The tables cannot be written for now ({error}).", sys.stderr)
+        self._flushed = time.monotonic()
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
