@@ -20,6 +20,12 @@ TINY = (
 )
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The single command trains for a moment only."""
+    monkeypatch.setattr(scaling, "SINGLE", ("env=half_cheetah", "budget=smoke"))
+
+
 def test_the_file_holds_the_times_for_each_number_of_workers(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "scaling.json"
     arguments = ["scaling", "--workers", "1,2", "--rounds", "1", "--out", str(out), *TINY]

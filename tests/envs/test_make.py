@@ -8,7 +8,7 @@ import repro.envs
 from repro.envs.gymnasium import GymnasiumVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.errors import ConfigError
-from tests.conftest import Compose
+from tests.helpers.configs import Compose
 
 
 def test_make_chooses_the_backend() -> None:

@@ -192,7 +192,7 @@ def test_settings_are_those_of_ours() -> None:
         ("sb3_ppo recipe.end_of_run=finished_episodes", "say recipe.end_of_run=reach."),
         ("sb3_ppo recipe.partial_minibatch=drop", "say recipe.partial_minibatch=keep."),
         ("sb3_ppo policy.shared=true", "policy.shared=true has no counterpart"),
-        ("sb3_ppo engine=native", "engine=native has no counterpart"),
+        ("sb3_ppo engine=native", "engine=native, but no kernel computes algorithm=sb3_ppo"),
         ("sb3_ppo algorithm.minibatch_size=1", "only over 2 or more"),
         ("sb3_trpo algorithm.horizon=1 algorithm.minibatch_size=1", "algorithm.horizon=1"),
         ("sb3_ppo seed=4294967296", "must be below 4294967296"),
@@ -219,7 +219,7 @@ def test_what_has_no_effect_is_not_refused() -> None:
         ("sb3_trpo algorithm.kl_slack=1.5", "algorithm.kl_slack is not a key of algorithm=sb3_"),
         ("sb3_trpo algorithm.fisher_fraction=1", "is not a key of algorithm=sb3_trpo"),
         ("sb3_a2c recipe.max_grad_norm=1", "has no meaning for algorithm=sb3_a2c"),
-        ("sb3_a2c objective=clip", "is what algorithm=ppo or sb3_ppo takes"),
+        ("sb3_a2c objective=clip", "only algorithm=ppo or sb3_ppo takes an objective"),
     ],
 )
 def test_bad_input_is_one_sentence(cli: Cli, line: str, sentence: str) -> None:
