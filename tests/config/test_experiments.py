@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from repro.config import overrides
+from repro.config import keys
 from repro.config.schema import CONF_DIR
 from repro.runs import store
 from tests.helpers.cli import Cli
@@ -32,7 +32,7 @@ SHORTENED = {
 
 
 def test_none_is_forgotten() -> None:
-    assert sorted(RUNS) == sorted(overrides.groups()["experiment"])
+    assert sorted(RUNS) == sorted(keys.groups()["experiment"])
 
 
 @pytest.mark.parametrize("name", RUNS)
