@@ -45,7 +45,7 @@ test-slow: install ## tests that train until something is learned
 
 test-faults: install ## fault tests at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \
-	  tests/training/test_resume.py tests/sweeps/test_ray.py tests/sweeps/test_submitit.py -n 2 --dist loadfile
+	  tests/training/test_resume*.py tests/sweeps/test_ray.py tests/sweeps/test_submitit.py -n 2 --dist loadfile
 
 lint: install ## ruff: lint and format
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra._internal.hydra import Hydra
 
 from tests.helpers.cli import Cli
 from tests.helpers.configs import Compose, compose
@@ -44,6 +45,8 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     paths = (str(folder.parents[1]), str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.syspath_prepend(str(folder))
+    # Hydra would compose everything once more, only to look for `hydra.mode`, which nothing sets.
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
     directory = tmp_path / "here"
     directory.mkdir()
     monkeypatch.chdir(directory)

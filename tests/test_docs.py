@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -17,6 +17,7 @@ from analysis.__main__ import build_parser
 from repro.config.compose import compose
 from repro.config.overrides import check_overrides, parse
 from repro.config.schema import CONF_DIR
+from repro.runs import schema
 
 ROOT = Path(__file__).parents[1]
 # Pages that speak of the present. CHANGELOG.md also names what there was, and is checked for links.
@@ -203,8 +204,9 @@ def test_make_targets_exist(page: Path) -> None:
 # -- keys, paths and names -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "python"], ids=name)
 def test_keys_and_choices_exist(page: Path) -> None:
+    """Not of docs/python.md: its keys are arguments, and a test of its own runs its code."""
     sections = "env|algorithm|objective|policy|recipe|logger|checkpoint"
     for span in spans(page):
         setting = re.fullmatch(r"\+?[a-z][a-z0-9_./]*=[^\s`]+", span)
@@ -233,6 +235,54 @@ def dotted_name_exists(dotted: str) -> bool:
     module = ROOT.joinpath(*parent.split("."))
     file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
     return re.search(rf"^(def |class )?{last}\b", file.read_text(), re.MULTILINE) is not None
+
+
+# -- tables that repeat what a file says -----------------------------------------------------------
+
+
+def section(page: str, title: str) -> str:
+    return (ROOT / "docs" / page).read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("title", "columns"),
+    [
+        ("episodes.parquet", schema.EPISODES),
+        ("progress.parquet", schema.PROGRESS),
+        ("evaluations.parquet", schema.EVALUATIONS),
+        ("interpolation.parquet", schema.INTERPOLATION),
+    ],
+)
+def test_columns_are_those_of_the_schema(title: str, columns: dict[str, tuple[str, str]]) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", section("run-directory.md", title), re.MULTILINE)
+    assert rows == [(column, kind) for column, (kind, _) in columns.items()]
+
+
+def test_switches_are_those_of_the_recipes() -> None:
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in section("configuration.md", "Recipes").splitlines()
+        if line.count("|") > 4
+    ]
+    (_, *recipes), _, *switches = rows
+    assert len(switches) > 10
+    words = {True: "yes", False: "no", None: "none"}
+    for column, recipe in enumerate(recipes):
+        values = switches_of(recipe)
+        for switch, *cells in switches:
+            value = values[switch]
+            if isinstance(value, bool) or value is None:
+                text = words[value]
+            else:
+                text = value if isinstance(value, str) else f"{value:g}"
+            assert cells[column] in ("-", text), (recipe, switch)
+
+
+def switches_of(recipe: str) -> dict[str, Any]:
+    values = yaml.safe_load((CONF_DIR / "recipe" / f"{recipe}.yaml").read_text())
+    bases = [each for each in values.get("defaults", ()) if each != "_self_"]
+    inherited = switches_of(bases[0]) if bases else {}
+    return inherited | values["recipe"]
 
 
 # -- the README, and files at the root -------------------------------------------------------------

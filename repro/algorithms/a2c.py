@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Batch, Learners, Metrics, mean
+from repro.algorithms.base import Learners, Metrics, mean
 from repro.config.algorithms import A2CSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
 from repro.networks.distributions import Distribution
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 
 class A2C(Learners):

@@ -7,8 +7,8 @@
                                    k = d KL(average policy, pi) / d phi
         average                theta_average <- alpha theta_average + (1 - alpha) theta
 
-z is the closest vector to g with k'z <= delta, equation 12: the trust region costs one projection a
-sample in place of TRPO's linear system. Every tensor has the learners P in front.
+z is the closest vector to g with k'z <= delta, equation 12: one projection a sample replaces TRPO's
+linear system. Every tensor has the learners P in front.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.a2c import A2C
-from repro.algorithms.base import Batch, Metrics
+from repro.algorithms.base import Metrics
 from repro.config.algorithms import A2CTrustRegionSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 
 class A2CTrustRegion(A2C):
@@ -76,7 +77,7 @@ def project(g: Tensor, k: Tensor, delta: Tensor) -> Tensor:
     """The closest z to g with k'z <= delta, equation 12: [P, B, S], [P, B, S], [P, 1]."""
     excess = ((k * g).sum(-1) - delta).clamp(min=0)
     square = k.square().sum(-1)
-    # Without a direction there is nothing to hold back (and no excess while delta is above 0).
+    # k = 0 constrains nothing (and then nothing exceeds delta, which is above 0).
     factor = torch.where(square > 0, excess / square, 0)
     return g - factor[..., None] * k
 

@@ -1,18 +1,17 @@
-"""What the algorithms share: P learners that collect, update, and end, each on its own terms.
+"""What the algorithms share: P learners that collect, update and end, each independently.
 
-An algorithm is a subclass with one method, `update`: everything from the rollout to the new
-parameters. State that a run needs to go on, all of it with the learners P in front:
+An algorithm is a subclass with one method, `update`: from a rollout to new parameters. What a run
+needs to continue, all with the learners P in front:
 
-    parts           list of `StackedParameters`: flat [P, n] each, all parameters between them
-    streams         [P] `Streams`
-    collector       environments, normalizers, returns and lengths of the episodes under way
-    finished_steps  [P], steps of the episodes that have ended
-    active          learners that take part
+    parts           list of `StackedParameters`, flat [P, n] each: together all parameters
+    streams         random generators, [P]
+    collector       environments, normalizers, episodes in progress
+    finished_steps  steps of the episodes that have ended, [P]
+    active          learners that still train
     iteration       from 1
 
-`before` holds the flat parameters of each part as they were when the iteration began.
-
-A subclass adds its optimizers and schedules, and names them in `own_state`.
+A subclass adds its optimizers and adaptive coefficients, and names them in `own_state`. `before`
+holds the flat parameters of each part at the start of the iteration.
 """
 
 from __future__ import annotations
@@ -20,70 +19,56 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.iteration import Iteration
+from repro.algorithms.iteration import Iteration, Tables
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.engines.native import Networks
+from repro.engines.selection import TORCH
 from repro.envs.vector import VectorEnv
-from repro.learning import advantages, objectives
+from repro.learning import advantages, objectives, packed_state
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.cnn import CNNActorCritic
 from repro.networks.distributions import Categorical, Distribution
-from repro.networks.frames import Inputs
-from repro.networks.mlp import Bound, MLPActorCritic
-from repro.rollouts.collector import Collector, Rollout
-from repro.runs.store import PROGRESS
+from repro.networks.mlp import MLPActorCritic
+from repro.rollouts.collector import Collector
+from repro.rollouts.rollout import Rollout
+from repro.runs.schema import PROGRESS
 
 Array = np.ndarray[Any, Any]
 Metrics = dict[str, Array]
-MEASURED = [  # columns that an algorithm fills, or leaves unknown
+MEASURED = [  # columns that an algorithm fills or leaves null
     name
     for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
     if not name.startswith("time_")
 ]
 
 
-@dataclass
-class Batch:
-    """An iteration's samples, B = T N of each learner.
+class Learners(ABC):
+    """P learners in lockstep.
 
     Attributes:
-        inputs: [P, B, D], normalized; or B stacks of frames.
-        actions: as their distribution takes them, [P, B, A] or [P, B].
-        old: pi_old at the samples.
-        log_prob: log pi_old(a|s), [P, B].
-        advantages: A or another weight of the gradient, [P, B].
-        targets: V_targ, [P, B].
-        values: V(s) at collection, [P, B].
+        engine: what computes rollouts and updates, for run.json and for exact resume.
+        tables: further tables of this iteration by learner and name, such as a probe's.
     """
 
-    inputs: Inputs
-    actions: Tensor
-    old: Distribution
-    log_prob: Tensor
-    advantages: Tensor
-    targets: Tensor
-    values: Tensor
-
-
-class Learners(ABC):
-    """P learners in lockstep: their parameters, environments and ends."""
+    engine = TORCH
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """Make every learner from its own seed.
 
         Args:
-            configs: [P], equal but for `config.BATCHABLE`.
-            envs: one vector environment of P N members, learner by learner.
-            device: where networks and rollouts live.
+            configs: [P]; they differ only in keys of `config.schema.BATCHABLE`.
+            envs: P N environments, N of each learner in a row.
+            device: of networks and rollouts.
 
         Raises:
             ConfigError: a task that does not fit.
@@ -99,6 +84,7 @@ class Learners(ABC):
         self.collector = self.make_collector(envs)
         self.gamma = self.column("gamma")
         self.active = list(range(len(configs)))
+        self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
 
@@ -106,24 +92,24 @@ class Learners(ABC):
 
     @abstractmethod
     def update(self, rollout: Rollout) -> Metrics:
-        """New parameters from a rollout; columns of `store.PROGRESS`, [P] each."""
+        """Change the parameters; returns columns of `runs.schema.PROGRESS`, [P] each."""
 
     @classmethod
     def make_policy(cls, config: Config, envs: VectorEnv) -> MLPActorCritic:
-        """The networks, of which a trained run's parameters are enough to act."""
+        """The networks: with the parameters of a finished run, all that acting needs."""
         kind = CNNActorCritic if config.policy.convolutions is not None else MLPActorCritic
         return kind(envs.single_observation_space, envs.single_action_space, config.policy)
 
-    def make_networks(self) -> Bound | Networks:
-        """The policy over `views`, of which it sees what `stack` adds later."""
-        return Bound(self.policy, self.views)
+    def make_networks(self) -> BoundPolicy | Networks:
+        """The policy over `views`, to which `stack` may add later."""
+        return BoundPolicy(self.policy, self.views)
 
     def make_collector(self, envs: VectorEnv) -> Collector:
-        """What runs the policies."""
+        """Collects rollouts."""
         return Collector(self.configs, envs, self.networks, self.streams, self.device)
 
     def stack(self, names: Sequence[str] = ("",)) -> StackedParameters:
-        """Stack the initial parameters whose names begin so, as one more of `parts`."""
+        """Stack initial parameters into a new part: those whose names begin with one of `names`."""
         chosen = [
             {key: value for key, value in each.items() if key.startswith(tuple(names))}
             for each in self._initial
@@ -134,7 +120,7 @@ class Learners(ABC):
         return part
 
     def column(self, name: str) -> Tensor:
-        """[P]: a setting of the algorithm that may differ between learners."""
+        """An algorithm's setting that may differ between learners, [P]."""
         values = [getattr(config.algorithm, name) for config in self.configs]
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
@@ -149,8 +135,9 @@ class Learners(ABC):
         """Collect and update."""
         start = time.perf_counter()
         self.iteration += 1
-        taking_part = list(self.active)
+        training = list(self.active)
         self.before = [part.flat.clone() for part in self.parts]
+        self.tables = {}
         rollout = self.collector.collect(self.iteration)
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
@@ -163,13 +150,14 @@ class Learners(ABC):
         return Iteration(
             number=self.iteration,
             step=self.collector.steps,
-            active=[p for p in taking_part if p not in failed],
+            active=[p for p in training if p not in failed],
             metrics=metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
             seconds=seconds,
             remarks=self.collector.outside(),
+            tables=self.tables,
         )
 
     @property
@@ -179,14 +167,14 @@ class Learners(ABC):
 
     @property
     def progress(self) -> list[float]:
-        """Share of each run's schedules that is over before this iteration, [P]."""
+        """How far each run's schedules are at the start of this iteration, [P], from 0 to 1."""
         if self.recipe.end_of_run == "finished_episodes":
             end = self.config.schedule_timesteps or self.config.total_timesteps
             return [min(1.0, s / end) for s in self.finished_steps]
         return [(self.iteration - 1) / self.config.schedule_updates] * len(self.configs)
 
     def _finish(self, rollout: Rollout) -> list[int]:
-        """Learners whose run is over; they take no part from now on."""
+        """Learners whose run ends with this iteration; they train no more."""
         self.finished_steps += rollout.finished_steps
         if self.recipe.end_of_run == "finished_episodes":
             over = self.finished_steps >= self.config.total_timesteps
@@ -201,7 +189,7 @@ class Learners(ABC):
         return torch.stack(finite).all(0).cpu().numpy()
 
     def _fail(self, finite: Array, reason: Callable[[int], str]) -> dict[int, str]:
-        """Freeze active learners that are not finite at their last good parameters."""
+        """Stop active learners that are not finite, at the parameters before this iteration."""
         failed = {
             p: f"{self.configs[p].run_id} failed in iteration {self.iteration}: {reason(p)}"
             for p in self.active
@@ -213,15 +201,15 @@ class Learners(ABC):
         self.active = [p for p in self.active if p not in failed]
         return failed
 
-    # -- what updates are made of ----------------------------------------------------------------
+    # -- parts of updates ------------------------------------------------------------------------
 
     @torch.no_grad()
     def batch(self, rollout: Rollout, weights: Tensor, targets: Tensor) -> Batch:
-        """Normalize a rollout as the recipe does, and join it with what was made of its rewards.
+        """A rollout's samples, normalized as the recipe says.
 
         Args:
-            rollout: `renormalize`d here, where the recipe normalizes once a rollout.
-            weights: A, or what else multiplies grad log pi, [P, T, N].
+            rollout: its observations are normalized here where the recipe does so once a rollout.
+            weights: A, or another weight of grad log pi, [P, T, N].
             targets: V_targ, [P, T, N].
         """
         self.collector.renormalize(rollout)
@@ -253,7 +241,7 @@ class Learners(ABC):
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:
-        """As the recipe says; a single sample is left as it is. [P, M] -> [P, M]."""
+        """Standardize advantages as the recipe says; a single sample stays as it is. [P, M]."""
         if self.recipe.advantage_normalization == "actor":
             actors = estimate.reshape(len(estimate), -1, self.config.env.num_envs).mT
             return self._standardized(actors).mT.flatten(-2)
@@ -266,39 +254,32 @@ class Learners(ABC):
         unbiased = self.recipe.advantage_std == "unbiased"
         return advantages.standardize(estimate, unbiased, self.recipe.advantage_epsilon)
 
+    def annealed(self, schedule: str | None) -> list[float]:
+        """A schedule's factor in this iteration, [P]: `linear` from 1 to 0, else 1."""
+        return [1 - done if schedule == "linear" else 1.0 for done in self.progress]
+
     def learning_rates(self, schedule: str) -> list[float]:
-        """Step sizes of this iteration, [P]: `constant` or `linear`."""
+        """Step sizes of this iteration, [P]."""
         return [
-            config.algorithm.learning_rate * (1 - done if schedule == "linear" else 1.0)
-            for config, done in zip(self.configs, self.progress, strict=True)
+            config.algorithm.learning_rate * factor
+            for config, factor in zip(self.configs, self.annealed(schedule), strict=True)
         ]
 
     def orders(self, count: int) -> Array:
-        """A fresh permutation of each learner's `count` samples, int32 [P, B]."""
+        """A new permutation of each learner's `count` samples, int32 [P, B]."""
         orders = [stream.shuffle.permutation(count) for stream in self.streams]
         return np.stack(orders).astype(np.int32)
 
-    def minibatches(self, samples: Tensor, order: Array) -> Iterator[Tensor]:
-        """One epoch: each learner's samples [P, B, width] in its `order`, M at a time."""
-        learners, count, width = samples.shape
-        size = self.config.algorithm.minibatch_size
-        rows = order.astype(np.int64) + np.arange(learners)[:, None] * count
-        index = torch.from_numpy(rows.ravel()).to(self.device)
-        shuffled = samples.view(-1, width).index_select(0, index).view(samples.shape)
-        kept = count - count % size if self.recipe.partial_minibatch == "drop" else count
-        for start in range(0, kept, size):
-            yield shuffled[:, start : start + size]
-
     @torch.no_grad()
     def measure(self, batch: Batch) -> Metrics:
-        """Means over the whole rollout under the new parameters."""
+        """Means over the whole rollout with the new parameters."""
         distribution, values = self.networks.evaluate(batch.inputs)
         return self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
 
     def summarize(
         self, batch: Batch, distribution: Distribution, values: Tensor, kl: Tensor
     ) -> Metrics:
-        """What is measured of every algorithm, from its networks at the batch."""
+        """Metrics that all algorithms share, from the networks' outputs at the batch."""
         columns = {
             "value_loss": objectives.value_loss(values, batch.targets),
             "entropy": distribution.entropy(),
@@ -316,10 +297,10 @@ class Learners(ABC):
         """Close the environments."""
         self.collector.envs.close()
 
-    # -- what is kept ----------------------------------------------------------------------------
+    # -- what a finished run keeps ---------------------------------------------------------------
 
     def state(self, learner: int) -> dict[str, Any]:
-        """What `parameters.npz` keeps of a learner: parameters and normalizers by name."""
+        """A learner's parameters and normalizer statistics by name, for `parameters.npz`."""
         return self.weights(learner) | self.collector.state(learner)
 
     def weights(self, learner: int) -> dict[str, Any]:
@@ -332,18 +313,18 @@ class Learners(ABC):
     # -- resuming --------------------------------------------------------------------------------
 
     def own_state(self) -> dict[str, Any]:
-        """What a subclass adds to the state above: arrays [P, ...], or objects that keep theirs."""
+        """A subclass's state: arrays [P, ...], or objects with `checkpoint` and `restore`."""
         return {}
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """Everything that a learner's coming iterations depend on; schedules follow from it."""
+        """Everything that a learner's next iterations depend on; schedules follow from it."""
         return {
             "iteration": self.iteration,
             "finished_steps": int(self.finished_steps[learner]),
             "parameters": {str(i): part.checkpoint(learner) for i, part in enumerate(self.parts)},
             "streams": self.streams[learner].checkpoint(),
             "collector": self.collector.checkpoint(learner),
-        } | {name: _saved(part, learner) for name, part in self.own_state().items()}
+        } | {name: packed_state.take(part, learner) for name, part in self.own_state().items()}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
@@ -354,32 +335,9 @@ class Learners(ABC):
         self.streams[learner].restore(state["streams"])
         self.collector.restore(learner, state["collector"])
         for name, part in self.own_state().items():
-            _put_back(part, learner, state[name])
-
-
-def _saved(part: Any, learner: int) -> Any:
-    if isinstance(part, Tensor):
-        return part[learner].cpu().numpy().copy()
-    return part[learner].copy() if isinstance(part, np.ndarray) else part.checkpoint(learner)
-
-
-def _put_back(part: Any, learner: int, saved: Any) -> None:
-    if isinstance(part, Tensor):
-        part[learner] = torch.from_numpy(saved)
-    elif isinstance(part, np.ndarray):
-        part[learner] = saved
-    else:
-        part.restore(learner, saved)
+            packed_state.put(part, learner, state[name])
 
 
 def mean(x: Tensor) -> Array:
     """Over the samples, in float64: [P, B] -> [P]."""
     return x.double().mean(-1).cpu().numpy()
-
-
-def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
-    """Step size -> those of `learners` that take it, for `optimizers.Adam`."""
-    rates, groups = list(rates), dict[float, list[int]]()
-    for p in learners:
-        groups.setdefault(float(rates[p]), []).append(p)
-    return groups

@@ -5,13 +5,13 @@
         evaluate       one episode of its deterministic policy; its score is the return
         tell           after C scores, the mean and variance of the best become the next ones
 
-Each of a learner's N environments always runs a candidate, and takes the next when its episode
-ends. So a generation is C episodes that end one after the other, of whatever lengths; with N > 1
-the last candidates of a generation, N - 1 at most, are scored among the next one's.
+Each of a learner's N environments runs one candidate, and gets the next when its episode ends. A
+generation is the next C episodes to end; with N > 1, up to N - 1 candidates that were drawn in one
+generation count in the next.
 
-In the tables an episode is a candidate's, and its return that of exploring parameters, not of the
-mean. An iteration is, as everywhere, T steps in each of N environments, in which any number of
-generations may end: `minibatches` says how many. Every tensor has the learners P in front.
+In the tables an episode belongs to a candidate: its return is that of sampled parameters, not of
+the mean. An iteration is T steps in each of N environments, as for the other algorithms; any number
+of generations may end in it (`minibatches`). Every tensor has the learners P in front.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from repro.config.schema import Config
 from repro.envs.vector import VectorEnv
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
 from repro.networks.initialization import Array
-from repro.networks.mlp import Bound, MLPActorCritic
-from repro.rollouts.collector import Collector, Rollout
+from repro.networks.mlp import MLPActorCritic
+from repro.rollouts.collector import Collector
 from repro.rollouts.episodes import Episodes
+from repro.rollouts.rollout import Rollout
 
 
 class CEM(Learners):
@@ -51,10 +53,12 @@ class CEM(Learners):
         rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
         self.candidates = torch.stack([torch.stack(row) for row in rows])
         flat = self.candidates.view(-1, mean.flat.shape[1])
-        collector.networks = Bound(policy, dict(zip(mean.views, mean.split(flat), strict=True)))
+        collector.networks = BoundPolicy(
+            policy, dict(zip(mean.views, mean.split(flat), strict=True))
+        )
 
     def update(self, rollout: Rollout) -> Metrics:
-        """Nothing is left to do: generations end while episodes do."""
+        """Generations have ended during collection; only the observation filter is updated."""
         self.collector.renormalize(rollout)
         generations = self.search.generations - self._generations
         self._generations = self.search.generations.copy()
@@ -62,12 +66,12 @@ class CEM(Learners):
 
     @classmethod
     def make_policy(cls, config: Config, envs: VectorEnv) -> CandidatePolicy:
-        """Networks that take no chances."""
+        """Deterministic policies."""
         spaces = (envs.single_observation_space, envs.single_action_space)
         return CandidatePolicy(*spaces, config.policy)
 
     def make_collector(self, envs: VectorEnv) -> CandidateCollector:
-        """What runs a candidate in each environment."""
+        """Runs one candidate in each environment."""
         return CandidateCollector(
             self._ended, self.configs, envs, self.networks, self.streams, self.device
         )
@@ -78,24 +82,24 @@ class CEM(Learners):
             "candidates": self.candidates,
             "generations_before": self._generations,
             "variance": self.search.variance,
-            "elders": self.search.elders,
+            "scored": self.search.scored,
             "scores": self.search.scores,
-            "told": self.search.told,
+            "count": self.search.count,
             "generations": self.search.generations,
         }
 
     def _ended(self, p: int, n: int, score: float) -> None:
-        """An episode has: its environment gets the next candidate."""
+        """An episode of environment n ended, which gets the next candidate."""
         if p in self.active:
             self.search.tell(p, self.candidates[p, n], score)
             self.candidates[p, n] = self.search.ask(p)
 
 
 class Search:
-    """The distributions of P searches, and the scores of the generations under way.
+    """The distributions of P searches, and the scored candidates of their current generations.
 
-    State: `mean` and `variance` [P, n]; `elders` [P, C, n] with their `scores` [P, C], of which
-    `told` [P] are filled; `generations` [P]; and the streams.
+    State: `mean` and `variance` [P, n]; the first `count` [P] of `scored` [P, C, n] and `scores`
+    [P, C]; `generations` [P]; and the streams.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class Search:
 
         Args:
             mean: changed in place.
-            real: 1 where a learner's parameters are, and 0 where they are padded, by name.
+            real: 1 at parameters and 0 at padding, by name.
             settings: of the search.
             streams: [P].
         """
@@ -117,37 +121,37 @@ class Search:
         self._real = StackedParameters([real], mean.flat.device).flat
         self.variance = settings.initial_std**2 * self._real.expand_as(self.mean)
         learners, size = self.mean.shape
-        self.elders = torch.zeros(learners, settings.candidates, size, device=self.mean.device)
+        self.scored = torch.zeros(learners, settings.candidates, size, device=self.mean.device)
         self.scores = np.zeros((learners, settings.candidates))
-        self.told = np.zeros(learners, np.int64)
+        self.count = np.zeros(learners, np.int64)
         self.generations = np.zeros(learners, np.int64)
         self._elites = max(1, round(settings.candidates * settings.elite_fraction))
 
     def ask(self, p: int) -> Tensor:
         """A candidate [n] of learner p."""
-        left = 1 - self.generations[p] / self.settings.extra_std_generations
-        extra = self.settings.extra_std**2 * max(float(left), 0.0) * self._real[0]
+        remaining = 1 - self.generations[p] / self.settings.extra_std_generations
+        extra = self.settings.extra_std**2 * max(float(remaining), 0.0) * self._real[0]
         noise = self.streams[p].shuffle.standard_normal(self.mean.shape[1], np.float32)
         std = (self.variance[p] + extra).sqrt()
         return self.mean[p] + std * torch.from_numpy(noise).to(std.device)
 
     def tell(self, p: int, candidate: Tensor, score: float) -> None:
-        """The score of a candidate; with the generation's last, the distribution moves."""
-        self.elders[p, self.told[p]] = candidate
-        self.scores[p, self.told[p]] = score
-        self.told[p] += 1
-        if self.told[p] < self.settings.candidates:
+        """Record a candidate's score; the last of a generation updates the distribution."""
+        self.scored[p, self.count[p]] = candidate
+        self.scores[p, self.count[p]] = score
+        self.count[p] += 1
+        if self.count[p] < self.settings.candidates:
             return
         best = np.argsort(-self.scores[p], kind="stable")[: self._elites]
-        elites = self.elders[p, torch.from_numpy(best)]
+        elites = self.scored[p, torch.from_numpy(best)]
         self.mean[p] = elites.mean(0)
         self.variance[p] = elites.var(0, unbiased=False)
-        self.told[p] = 0
+        self.count[p] = 0
         self.generations[p] += 1
 
 
 class CandidatePolicy(MLPActorCritic):
-    """An actor for each environment; a Gaussian of no width, or the most likely of the actions."""
+    """One deterministic actor an environment: a Gaussian of zero width, or the likeliest action."""
 
     stochastic = False
 
@@ -156,7 +160,7 @@ class CandidatePolicy(MLPActorCritic):
         return {k: shape for k, shape in shapes.items() if k.startswith(("actor.", "policy."))}
 
     def real(self) -> dict[str, Array]:
-        """1 for every parameter, padded as parameters are."""
+        """1 at every parameter, with the padding of parameters."""
         return {k: self._pad(k, np.ones(shape, np.float32)) for k, shape in self.shapes.items()}
 
     def distribution(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Distribution:
@@ -167,7 +171,7 @@ class CandidatePolicy(MLPActorCritic):
         return self.as_distribution(parameters, out.reshape(*observations.shape[:2], -1))
 
     def as_distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
-        """What outputs [P, M, A] stand for."""
+        """The distribution with outputs [P, M, A]."""
         out = out[..., : self.action_size]
         if self.discrete:
             best = torch.nn.functional.one_hot(out.argmax(-1), self.action_size).bool()
@@ -175,13 +179,13 @@ class CandidatePolicy(MLPActorCritic):
         return DiagonalGaussian(out, out.new_full((1, 1, self.action_size), -math.inf))
 
     def value(self, parameters: Mapping[str, Tensor], observations: Inputs) -> Tensor:
-        """There is none: zeros."""
+        """Zeros: there is no value function."""
         assert isinstance(observations, Tensor)
         return observations.new_zeros(observations.shape[:2])
 
 
 class CandidateCollector(Collector):
-    """Runs P N candidates, and says when an episode ends."""
+    """Runs P N candidates, and reports the ends of their episodes."""
 
     def __init__(self, ended: Any, *arguments: Any) -> None:
         """`ended(learner, actor, return)` may change the actor's candidate in place."""
@@ -192,7 +196,7 @@ class CandidateCollector(Collector):
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = np.argwhere(self._terminated[:, t] | self._truncated[:, t])
-        scores = [float(self._tally.returns[p, n]) for p, n in ends]
+        scores = [float(self._episode_statistics.returns[p, n]) for p, n in ends]
         super()._record_ends(t, infos, iteration, episodes)
         for (p, n), score in zip(ends, scores, strict=True):
             self._ended(int(p), int(n), score)

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Batch, Learners
+from repro.algorithms.base import Learners
 from repro.config.schema import Config
+from repro.engines.batches import Batch, Minibatches
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import Adam
@@ -46,9 +47,10 @@ class CriticLearners(Learners):
         """Epochs of Adam on L_VF = (V - V_targ)^2, in minibatches."""
         rate: float = self.config.algorithm.value_learning_rate
         assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
-        samples = torch.cat([batch.inputs, batch.targets[..., None]], dim=-1)
+        samples = Minibatches({"inputs": batch.inputs, "targets": batch.targets}, self.config)
         for _ in range(self.config.algorithm.epochs):
-            for rows in self.minibatches(samples, self.orders(samples.shape[1])):
-                values = self.policy.value(self.critic.leaves, rows[..., :-1])
-                loss = objectives.value_loss(values, rows[..., -1]).sum() / rows.shape[1]
-                self.critic_adam.step(self.critic.gradient(loss), {rate: self.active})
+            for minibatch in samples.epoch(self.orders(batch.targets.shape[1])):
+                values = self.policy.value(self.critic.leaves, minibatch["inputs"])
+                terms = objectives.value_loss(values, minibatch["targets"])
+                gradient = self.critic.gradient(terms.sum() / terms.shape[1])
+                self.critic_adam.step(gradient, {rate: self.active})

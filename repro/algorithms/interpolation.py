@@ -1,49 +1,54 @@
-"""Looks inside an update that no training run needs: `probe=interpolation` is Figure 2."""
+"""`probe=interpolation`, Figure 2: surrogates along the line through one update's parameters."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from repro.algorithms.ppo import PPO
+from repro.engines.batches import Batch
 from repro.learning import objectives
+from repro.learning.parameters import StackedParameters
+from repro.networks.mlp import MLPActorCritic
+
+Columns = dict[str, list[float]]
 
 # Figure 2's range; 101 points, so that 0 and 1 are among them.
 INTERPOLATION = np.linspace(-0.5, 2.0, 101).tolist()
+EPSILON = 0.2  # the clip range of Figure 2
 
 
 @torch.no_grad()
-def interpolation(ppo: PPO, learner: int, epsilon: float = 0.2) -> dict[str, list[float]]:
-    """Surrogates and KL along theta_old + x (theta_new - theta_old), after an update.
+def interpolation(
+    policy: MLPActorCritic, parameters: StackedParameters, old: Tensor, batch: Batch
+) -> list[Columns]:
+    """Surrogates and KL at theta_old + x (theta_new - theta_old).
 
     Args:
-        ppo: whose last iteration is looked at; its parameters are left as they were.
-        learner: which of its P learners.
-        epsilon: the clip range of Figure 2.
+        policy: the networks.
+        parameters: theta_new of P learners; they are left as they were.
+        old: theta_old, [P, n].
+        batch: the update's samples.
 
     Returns:
-        Columns of `store.INTERPOLATION`: means over the update's whole batch.
+        Columns of `runs.schema.INTERPOLATION` of each learner: means over the whole batch.
     """
-    flat, batch = ppo.parameters.flat, ppo.samples
-    new, old = flat.clone(), ppo.before[0]
-    rows: dict[str, list[float]] = {
-        name: [] for name in ("x", "kl", "l_cpi", "l_clipped_ratio", "l_clip")
-    }
+    new, epsilon = parameters.flat.clone(), torch.tensor(EPSILON)
+    tables: list[Columns] = [{"x": []} for _ in new]
     for x in INTERPOLATION:
-        flat.copy_(old + x * (new - old))
-        distribution = ppo.policy.distribution(ppo.parameters.views, batch.inputs)
+        parameters.flat.copy_(old + x * (new - old))
+        distribution = policy.distribution(parameters.views, batch.inputs)
         log_prob, kl = distribution.compare(batch.actions, batch.old)
         ratio, advantages = (log_prob - batch.log_prob).exp(), batch.advantages
-        bound = torch.tensor(epsilon)
-        clipped_ratio = torch.clamp(ratio, 1 - bound, 1 + bound)
         columns = {
             "kl": kl,
             "l_cpi": objectives.none(ratio, advantages, kl),
-            "l_clipped_ratio": clipped_ratio * advantages,
-            "l_clip": objectives.clip(ratio, advantages, kl, bound),
+            "l_clipped_ratio": torch.clamp(ratio, 1 - epsilon, 1 + epsilon) * advantages,
+            "l_clip": objectives.clip(ratio, advantages, kl, epsilon),
         }
-        rows["x"].append(x)
-        for name, terms in columns.items():
-            rows[name].append(float(terms[learner].double().mean()))
-    flat.copy_(new)
-    return rows
+        for p, table in enumerate(tables):
+            table["x"].append(x)
+            for name, terms in columns.items():
+                table.setdefault(name, []).append(float(terms[p].double().mean()))
+    parameters.flat.copy_(new)
+    return tables

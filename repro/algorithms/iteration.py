@@ -1,4 +1,4 @@
-"""What one iteration of a pack leaves behind: the currency between algorithms, runner and sinks."""
+"""The record of one iteration of a pack, which training writes to tables and loggers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from repro.rollouts.episodes import Episodes
 
+Tables = dict[str, dict[str, Any]]  # table -> column -> values
+
 
 @dataclass
 class Iteration:
@@ -18,12 +20,12 @@ class Iteration:
         number: from 1.
         step: environment steps a learner has taken so far.
         active: learners that took part; only they have rows.
-        metrics: columns of `store.PROGRESS` that the algorithm measured, [P] each.
+        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each.
         episodes: [P].
         failed: learner -> one sentence, for learners that stopped being finite in this iteration.
         finished: learners for which this was the last iteration.
         seconds: wall time by phase (env, forward, update, other), of the whole pack.
-        remarks: learner -> one sentence on what its task does that it says it does not.
+        remarks: learner -> one sentence on a task that breaks its own declarations.
         tables: further tables of a learner by name, such as a probe's.
     """
 
@@ -36,4 +38,4 @@ class Iteration:
     finished: list[int]
     seconds: dict[str, float]
     remarks: dict[int, str] = field(default_factory=dict)
-    tables: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    tables: dict[int, Tables] = field(default_factory=dict)

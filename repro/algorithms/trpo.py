@@ -7,8 +7,8 @@
         step           sqrt(2 delta / s'Fs) s, backtracked until L_CPI rises within the trust region
         critic         epochs of minibatches on L_VF
 
-Every tensor has the learners P in front. Each learner has its own direction, step length and end of
-both loops; those that are through wait, by masks, for the others.
+Every tensor has the learners P in front. Each learner has its own direction and step length, and
+leaves both loops by a mask when it is done.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Batch, Metrics, mean
+from repro.algorithms.base import Metrics, mean
 from repro.algorithms.fitted_critic import ACTOR, CriticLearners
 from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import gradient_norm
 from repro.learning.parameters import StackedParameters
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 Product = Callable[[Tensor], Tensor]  # v -> F v, [P, n] each
 
 
 class TRPO(CriticLearners):
-    """No state besides: the policy's step has no memory."""
+    """State besides: none, since the policy's step has no memory."""
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """As `Learners`."""
@@ -55,7 +56,7 @@ class TRPO(CriticLearners):
         return self.views | self.actor.leaves
 
     def update(self, rollout: Rollout) -> Metrics:
-        """A step of the policy where one is found, then the critic's epochs."""
+        """The policy's step where the line search finds one, then the critic's epochs."""
         estimate = self.generalized_advantages(rollout)
         batch = self.batch(rollout, estimate, estimate + rollout.values)
         batch.advantages = self.standardize(batch.advantages)
@@ -80,7 +81,7 @@ class TRPO(CriticLearners):
     def _full_step(self, batch: Batch, gradient: Tensor) -> Tensor:
         """The step along F^-1 g whose KL is delta to second order, [P, n].
 
-        Zero for a learner whose quadratic form is not positive: there is nowhere to go.
+        Zero for a learner whose quadratic form is not positive.
         """
         stride = round(1 / self.settings.fisher_fraction)
         assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
@@ -91,17 +92,17 @@ class TRPO(CriticLearners):
         )
         quadratic = dot(direction, fisher(direction))
         length = (2 * self.delta.double() / quadratic).sqrt()
-        sensible = (quadratic > 0) & torch.isfinite(length)
-        return torch.where(sensible[:, None], length[:, None] * direction, 0).float()
+        valid = (quadratic > 0) & torch.isfinite(length)
+        return torch.where(valid[:, None], length[:, None] * direction, 0).float()
 
     def _damped(self, fisher: Product) -> Product:
         return lambda v: fisher(v) + self.damping * v
 
     @torch.no_grad()
     def _line_search(self, batch: Batch, step: Tensor) -> Tensor:
-        """Try the step, then ever shorter ones; who finds none stays where it is. [P] bool: found.
+        """Backtrack until L_CPI rises and KL is at most `kl_slack` delta. [P] bool: accepted.
 
-        A step is accepted that raises L_CPI within `kl_slack` times delta.
+        A learner for which no step is accepted keeps its parameters.
         """
         old = self.actor.flat.clone()
         before = mean_of(self._surrogate_and_kl(batch)[0])
@@ -135,7 +136,7 @@ def fisher_product(learners: TRPO, inputs: Tensor) -> Product:
     """v -> F v by double differentiation: F is the Hessian of E[KL(old, theta)] at theta = old.
 
     Args:
-        learners: whose policies are taken as both.
+        learners: their current policies are both old and theta.
         inputs: [P, M, D], the states of the expectation.
     """
     actor: StackedParameters = learners.actor
@@ -159,8 +160,8 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: 
     Args:
         product: v -> A v, with A symmetric and positive definite.
         b: [P, n].
-        iterations: fewer for a learner whose squared residual has fallen to `tolerance`.
-        tolerance: see there.
+        iterations: a learner stops earlier at `tolerance`.
+        tolerance: of the squared residual.
 
     Returns:
         [P, n], float64.
@@ -169,17 +170,17 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: 
     x, direction = torch.zeros_like(residual), residual.clone()
     square = dot(residual, residual)
     for _ in range(iterations):
-        going = square > tolerance
-        if not going.any():
+        running = square > tolerance
+        if not running.any():
             break
         image = product(direction)
-        alpha = torch.where(going, square / dot(direction, image), 0)[:, None]
-        x = torch.where(going[:, None], x + alpha * direction, x)
+        alpha = torch.where(running, square / dot(direction, image), 0)[:, None]
+        x = torch.where(running[:, None], x + alpha * direction, x)
         residual = residual - alpha * image
         new_square = dot(residual, residual)
-        beta = torch.where(going, new_square / square, 0)[:, None]
-        direction = torch.where(going[:, None], residual + beta * direction, direction)
-        square = torch.where(going, new_square, square)
+        beta = torch.where(running, new_square / square, 0)[:, None]
+        direction = torch.where(running[:, None], residual + beta * direction, direction)
+        square = torch.where(running, new_square, square)
     return x
 
 

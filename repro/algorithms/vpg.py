@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Batch, Metrics, by_rate, mean
+from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
+from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.optimizers import Adam, gradient_norm
-from repro.rollouts.collector import Rollout
+from repro.learning.optimizers import Adam, by_rate, gradient_norm
+from repro.rollouts.rollout import Rollout
 
 # Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
 FAR, FACTOR = 2.0, 1.5
@@ -78,12 +79,12 @@ class VPG(CriticLearners):
         return self.settings.signal in ("q", "advantage")
 
     def signal(self, rollout: Rollout, estimate: Tensor) -> Tensor:
-        """What multiplies grad log pi(a|s), [P, T, N], from the plainest to the least noisy.
+        """The weight of grad log pi(a|s), [P, T, N], in the order of falling variance.
 
         return        R(tau), the sum of the episode's discounted rewards
-        reward_to_go  the sum from t on: what came before is none of the action's doing
-        q             the lambda-return: later rewards partly replaced by V
-        advantage     the same less V(s_t), generalized advantage estimation
+        reward_to_go  the sum from t on: an action does not change earlier rewards
+        q             the lambda-return: later rewards are partly replaced by V
+        advantage     the lambda-return minus V(s_t): generalized advantage estimation
         """
         ends = rollout.terminated | rollout.truncated
         rewards, discounts = rollout.rewards, self.gamma[:, None, None]

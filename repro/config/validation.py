@@ -102,6 +102,10 @@ def _check_parts(config: Config) -> None:
             f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
         )
+    if config.engine == "native" and name != "ppo":
+        raise ConfigError(
+            f"engine=native, but no kernel computes algorithm={name}: say engine=auto or torch."
+        )
     if config.probe != "none" and name != "ppo":
         raise ConfigError(
             f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."

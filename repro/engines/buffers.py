@@ -1,4 +1,4 @@
-"""Where a rollout is kept while it is collected, shared by both engines."""
+"""The arrays that collection fills, shared by all engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Buffers(NamedTuple):
-    """Where a rollout is kept: [P, T, N, ...], of which `act` writes time t."""
+    """A rollout in progress, [P, T, N, ...] each; acting fills time t."""
 
     raw: Array
     inputs: Tensor

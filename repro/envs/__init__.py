@@ -1,14 +1,16 @@
-"""Environments: one module a backend, all with the contract of `VectorEnv`."""
+"""Environments: one module or folder a backend, all under the contract of `vector.VectorEnv`.
+
+Nothing here knows a network, an algorithm or a file.
+"""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Callable
 
 from repro.config.atari import AtariConfig
+from repro.config.names import check_choice
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError, installation
-
-BACKENDS = ("mujoco", "gymnasium", "atari")
 
 __all__ = ["BACKENDS", "VectorEnv", "make"]
 
@@ -20,40 +22,54 @@ def make(
 
     Args:
         env_id: the id registered with Gymnasium, such as "HalfCheetah-v4", or the game.
-        backend: "mujoco" (the seven MuJoCo tasks, batched), "gymnasium" (any registered id) or
-            "atari" (any game of ale-py).
+        backend: one of `BACKENDS`.
         num_envs: N, at least 1.
-        preprocessing: of frames; for the atari backend, which needs it.
+        preprocessing: the switches of Atari's frames, which the atari backend needs.
 
     Raises:
         ConfigError: for an unknown backend or id, unsupported spaces, or a package not installed.
     """
-    # Imported on demand: a backend needs packages that the others do without.
-    if backend == "mujoco":
-        try:
-            from repro.envs.mujoco.vector import MujocoVectorEnv
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"{env_id} on the mujoco backend needs the package {error.name}: "
-                'pip install "gymnasium[mujoco]" "mujoco>=4"'
-            ) from error
-        return MujocoVectorEnv(env_id, num_envs)
-    if backend == "gymnasium":
-        from repro.envs.gymnasium import GymnasiumVectorEnv
+    check_choice("env.backend", backend, BACKENDS)
+    return BACKENDS[backend](env_id, num_envs, preprocessing)
 
-        return GymnasiumVectorEnv(env_id, num_envs)
-    if backend == "atari":
-        if preprocessing is None:
-            raise ConfigError(
-                f"{env_id} on the atari backend needs its preprocessing: env=atari has it."
-            )
-        try:
-            from repro.envs.atari.vector import AtariVectorEnv
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"env=atari needs the package {error.name}: {installation('atari')}"
-            ) from error
-        return AtariVectorEnv(env_id, num_envs, preprocessing)
-    nearest = difflib.get_close_matches(backend, BACKENDS, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"choose one of {', '.join(BACKENDS)}"
-    raise ConfigError(f"there is no environment backend {backend!r}; {hint}")
+
+# Each imports its module on demand: a backend needs packages that the others do without.
+
+
+def _mujoco(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+    try:
+        from repro.envs.mujoco.vector import MujocoVectorEnv
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{env_id} on the mujoco backend needs the package {error.name}: "
+            'pip install "gymnasium[mujoco]" "mujoco>=4"'
+        ) from error
+    return MujocoVectorEnv(env_id, num_envs)
+
+
+def _gymnasium(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+    from repro.envs.gymnasium import GymnasiumVectorEnv
+
+    return GymnasiumVectorEnv(env_id, num_envs)
+
+
+def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+    if preprocessing is None:
+        raise ConfigError(
+            f"{env_id} on the atari backend needs its preprocessing: env=atari has it."
+        )
+    try:
+        from repro.envs.atari.vector import AtariVectorEnv
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"env=atari needs the package {error.name}: {installation('atari')}"
+        ) from error
+    return AtariVectorEnv(env_id, num_envs, preprocessing)
+
+
+BACKENDS: dict[str, Callable[[str, int, AtariConfig | None], VectorEnv]] = {
+    "mujoco": _mujoco,  # seven tasks, batched
+    "gymnasium": _gymnasium,  # any registered id
+    "atari": _atari,  # any game of ale-py for one player
+}
+"""What makes the environments of each `env.backend`."""

@@ -1,25 +1,26 @@
-"""Any environment registered with Gymnasium, under the contract of `repro.envs.VectorEnv`.
+"""Any environment registered with Gymnasium, under the contract of `repro.envs.vector.VectorEnv`.
 
-Environments are stepped one after another by Gymnasium's `SyncVectorEnv`. The MuJoCo tasks run
-faster through `repro.envs.mujoco.vector`.
+Environments are stepped one after another in a loop, as in Gymnasium's `SyncVectorEnv` with
+`AutoresetMode.SAME_STEP`. The loop is our own so that an error names the environment, the call and
+the action. The MuJoCo tasks run faster through `repro.envs.mujoco.vector`.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Space
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.envs import blame, plain_state
+from repro.config.names import nearest
+from repro.envs import plain_state
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -30,12 +31,18 @@ from repro.envs.vector import (
 )
 from repro.errors import ConfigError, TaskError
 
+SHOWN_ENTRIES = 6  # of an action in an error message; more would hide the rest of the sentence
+
 
 class GymnasiumVectorEnv(VectorEnv):
     """N environments of one registered id, with SAME_STEP autoreset.
 
     Observations are float64 whatever the environment's own dtype. Actions reach the environment as
-    given: no clipping, no change of dtype.
+    given: no clipping, no change of dtype. The environments' own infos are dropped.
+
+    Nothing is shared with a task: its observations are copied at once, and each action that it
+    gets is a copy. So a task may return the same array every time, and may keep or change its
+    action.
     """
 
     def __init__(self, env_id: str, num_envs: int) -> None:
@@ -53,26 +60,32 @@ class GymnasiumVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._env_id = env_id
-        self._envs = SyncVectorEnv(
-            [partial(make_one, env_id)] * num_envs,
-            copy=False,
-            autoreset_mode=AutoresetMode.SAME_STEP,
-        )
-        own_space = _checked_observation_space(env_id, self._envs.single_observation_space)
-        _check_action_space(env_id, self._envs.single_action_space)
+        self._envs = [make_one(env_id) for _ in range(num_envs)]
+        first = self._envs[0]
+        self._task_space = _checked_observation_space(env_id, first.observation_space)
+        _check_action_space(env_id, first.action_space)
 
         self.num_envs = num_envs
-        self.metadata = self._envs.metadata
-        self.spec = self._envs.envs[0].spec
-        self.single_observation_space = Box(
-            own_space.low.astype(np.float64), own_space.high.astype(np.float64), dtype=np.float64
+        self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.spec = first.spec
+        low, high = (
+            bound.astype(np.float64) for bound in (self._task_space.low, self._task_space.high)
         )
-        self.single_action_space = self._envs.single_action_space
+        self.single_observation_space = Box(low, high, dtype=np.float64)
+        self.single_action_space = first.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = self._envs.action_space
-        self.observations: FloatArray = np.zeros((num_envs, *own_space.shape))
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._allocate()
+        self._plain = True  # until `state` finds otherwise
+
+    def _allocate(self) -> None:
+        n, shape = self.num_envs, self._task_space.shape
+        # Observations are rounded to the dtype that the task declares, as `SyncVectorEnv` does.
+        self._declared: NDArray[Any] = np.zeros((n, *shape), self._task_space.dtype)
+        self.observations: FloatArray = np.zeros((n, *shape))
         self._final_observations = np.zeros_like(self.observations)
-        self._plain = True  # until it is seen otherwise
+        self._rewards = np.zeros(n)
+        self._terminated, self._truncated = np.zeros((2, n), np.bool_)
 
     def reset(
         self, *, seed: Seeds = None, options: dict[str, Any] | None = None
@@ -80,15 +93,12 @@ class GymnasiumVectorEnv(VectorEnv):
         """Start an episode in every environment; `options` reach each of them.
 
         Raises:
-            TaskError: one of them raised.
+            TaskError: one of them raised, or returned an observation that does not fit its space.
         """
-        seeds = spread_seeds(seed, self.num_envs)
-        try:
-            observations, infos = self._envs.reset(seed=seeds, options=options)
-        except Exception as error:
-            raise blame.task_error(error, self._envs) from error
-        self.observations[:] = observations
-        return self.observations, infos
+        for i, own_seed in enumerate(spread_seeds(seed, self.num_envs)):
+            self._reset_one(i, seed=own_seed, options=options)
+        self.observations[:] = self._declared
+        return self.observations, {}
 
     def step(
         self, actions: NDArray[Any]
@@ -96,33 +106,66 @@ class GymnasiumVectorEnv(VectorEnv):
         """Take one step in every environment, and start a new episode where one ended.
 
         Raises:
-            TaskError: one of them raised, or returned an observation that does not fit.
+            gymnasium.error.ResetNeeded: before the first reset.
+            TaskError: one of them raised, or returned a value of the wrong form.
         """
+        for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
+            self._step_one(i, env, action)
+        self.observations[:] = self._declared
+        ends = self._terminated | self._truncated
+        infos: dict[str, Any] = {}
+        if ends.any():
+            infos = {"final_obs": self._final_observations, "_final_obs": ends}
+        return self.observations, self._rewards, self._terminated, self._truncated, infos
+
+    def _step_one(self, i: int, env: gymnasium.Env[Any, Any], action: Any) -> None:
         try:
-            observations, rewards, terminated, truncated, infos = self._envs.step(actions)
+            observation, reward, terminated, truncated, _ = env.step(action.copy())
         except gymnasium.error.ResetNeeded:
             raise
         except Exception as error:
-            raise blame.task_error(error, self._envs, actions) from error
-        self.observations[:] = observations
-        if "final_obs" in infos:
-            for i in np.flatnonzero(infos["_final_obs"]):
-                try:
-                    self._final_observations[i] = infos["final_obs"][i]
-                except (TypeError, ValueError) as error:
-                    text = (
-                        f"its step ended an episode with an observation that does not fit: {error}"
-                    )
-                    raise TaskError(text, int(i)) from error
-            infos["final_obs"] = self._final_observations
-        return self.observations, rewards, terminated, truncated, infos
+            raise TaskError(f"{_call(action)} failed with {_named(error)}", i) from error
+        try:
+            self._rewards[i] = reward
+            self._terminated[i], self._truncated[i] = terminated, truncated
+        except (TypeError, ValueError) as error:
+            returned = reprlib.repr((reward, terminated, truncated))
+            text = f"{_call(action)} returned {returned}, not a reward and two booleans"
+            raise TaskError(text, i) from error
+        if terminated or truncated:
+            self._store(observation, self._final_observations[i], i, action)
+            self._reset_one(i)
+        else:
+            self._store(observation, self._declared[i], i, action)
+
+    def _reset_one(self, i: int, **arguments: Any) -> None:
+        try:
+            observation, _ = self._envs[i].reset(**arguments)
+        except Exception as error:
+            raise TaskError(f"{_call()} failed with {_named(error)}", i) from error
+        self._store(observation, self._declared[i], i)
+
+    def _store(self, observation: Any, out: NDArray[Any], i: int, action: Any = None) -> None:
+        """Copy an observation, after a reset where there is no action."""
+        try:
+            fits = np.shape(observation) == out.shape  # or NumPy would broadcast it
+            if fits:
+                np.copyto(out, observation)
+        except (TypeError, ValueError):  # a type that is no number, or a ragged list
+            fits = False
+        if not fits:
+            raise TaskError(
+                f"{_call(action)} returned an observation {_form(observation)} where the task "
+                f"declares {self._task_space}",
+                i,
+            )
 
     def state(self, rows: slice = EVERYWHERE) -> dict[str, Any] | None:
-        """What `repro.envs.plain_state` finds, or None where that is not all there is."""
+        """What `repro.envs.plain_state` finds, or None where an attribute cannot be saved."""
         if not self._plain:
             return None
         try:
-            layers = [plain_state.take(env) for env in self._envs.envs[rows]]
+            layers = [plain_state.take(env) for env in self._envs[rows]]
         except plain_state.NotPlainError:
             self._plain = False
             return None
@@ -138,7 +181,7 @@ class GymnasiumVectorEnv(VectorEnv):
         Raises:
             ConfigError: if it is another task's, or of another number of environments.
         """
-        envs = self._envs.envs[rows]
+        envs = self._envs[rows]
         found = (state["env_id"], len(state["layers"]))
         if found != (self._env_id, len(envs)):
             raise ConfigError(
@@ -153,18 +196,16 @@ class GymnasiumVectorEnv(VectorEnv):
         """Start new episodes in some environments.
 
         Raises:
-            TaskError: one of them raised.
+            TaskError: one of them raised, or returned an observation that does not fit its space.
         """
-        indices = range(self.num_envs)[rows]
-        for index, seed in zip(indices, seeds, strict=True):
-            try:
-                self.observations[index] = self._envs.envs[index].reset(seed=seed)[0]
-            except Exception as error:
-                raise blame.task_error(error, self._envs, rows=[index]) from error
+        for i, seed in zip(range(self.num_envs)[rows], seeds, strict=True):
+            self._reset_one(i, seed=seed)
+            self.observations[i] = self._declared[i]
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the environments."""
-        self._envs.close(**kwargs)
+        for env in self._envs:
+            env.close(**kwargs)
 
 
 def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
@@ -180,8 +221,9 @@ def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
     except ImportError as error:
         raise ConfigError(f"{env_id} cannot be imported: {_first_line(error)}") from error
     except gymnasium.error.Error as error:
+        hint = nearest(env_id, gymnasium.registry)
         raise ConfigError(
-            f"Gymnasium has no environment {env_id!r}; {_suggestion(env_id, error)}"
+            f"Gymnasium has no environment {env_id!r}{hint}: {_first_line(error)}"
         ) from error
 
 
@@ -192,11 +234,6 @@ def _remedy(error: gymnasium.error.DependencyNotInstalled) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
-
-
-def _suggestion(env_id: str, error: gymnasium.error.Error) -> str:
-    nearest = difflib.get_close_matches(env_id, sorted(gymnasium.registry), n=1)
-    return f"did you mean {nearest[0]}?" if nearest else _first_line(error)
 
 
 def _checked_observation_space(env_id: str, space: Space[Any]) -> Box:
@@ -215,3 +252,29 @@ def _check_action_space(env_id: str, space: Space[Any]) -> None:
         f"{env_id} has action space {space}, but the gymnasium backend supports only Discrete or "
         "a flat Box (one axis)"
     )
+
+
+def _call(action: Any = None) -> str:
+    """The subject of an error message: a reset where there is no action."""
+    return "its reset" if action is None else f"its step with action {_short(action)}"
+
+
+def _short(action: Any) -> str:
+    """An action in a few digits."""
+    values = np.asarray(action)
+    if values.ndim == 0:
+        return str(values)
+    shown = ", ".join(f"{value:.4g}" for value in values.ravel()[:SHOWN_ENTRIES])
+    return f"[{shown}{', ...' if values.size > SHOWN_ENTRIES else ''}]"
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _form(observation: Any) -> str:
+    try:
+        array = np.asarray(observation)
+    except ValueError:
+        return "that is no array"
+    return f"of shape {array.shape} and type {array.dtype}"

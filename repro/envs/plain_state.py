@@ -1,10 +1,10 @@
-"""Takes a Gymnasium environment's state out of its attributes, where they tell all of it.
+"""Saves and restores the state of a Gymnasium environment that is plain data.
 
-Gymnasium has no method for that. Many tasks (classic control, most that are written in Python)
-keep all they know in numbers, arrays and generators: attributes of the task and of its wrappers.
-Those are taken out as JSON values, exact to the last bit, and put back. A task that holds anything
-else, such as a simulator's object, cannot be saved this way. It, or a wrapper, may have methods
-of its own for it: `checkpoint()`, which returns JSON values, and `restore(values)`.
+Gymnasium has no method for that. In many tasks (classic control, most that are written in Python)
+the state is numbers, arrays and random generators, in attributes of the task and its wrappers.
+These are saved as JSON values, exact to the last bit. A task that holds anything else, such as an
+object of a simulator, cannot be saved this way. Instead it, or a wrapper, may have two methods:
+`checkpoint()`, which returns JSON values, and `restore(values)`.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from gymnasium.envs.registration import EnvSpec
 from repro.errors import ConfigError
 
 _Env = gymnasium.Env[Any, Any]
-# A wrapper's copies of what its task says of itself: filled when somebody asks.
+# A wrapper's copies of constants of its task, which it makes when they are first read.
 _CACHES = ("_cached_spec", "_action_space", "_observation_space", "_metadata", "_saved_kwargs")
 
 
 @runtime_checkable
 class SavesItself(Protocol):
-    """A task or a wrapper that can take out its state and put it back."""
+    """A task or a wrapper that saves and restores its own state."""
 
     def checkpoint(self) -> dict[str, Any]:
-        """JSON values."""
+        """The state as JSON values."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned."""
 
 
 class NotPlainError(TypeError):
-    """Something that is neither a number nor text, nor made of them."""
+    """An attribute that is not made of numbers, text, arrays and generators."""
 
 
 def take(env: _Env) -> list[dict[str, Any]]:
-    """The state of an environment's layers, the outermost first, as JSON values.
+    """The state of an environment and its wrappers, the outermost first, as JSON values.
 
     Raises:
         NotPlainError: naming the attribute that cannot be saved.
@@ -52,7 +52,7 @@ def put(env: _Env, state: Sequence[Mapping[str, Any]]) -> None:
     """Put back what `take` returned, into an environment made the same way.
 
     Raises:
-        ConfigError: it has other layers.
+        ConfigError: it has other wrappers.
     """
     layers = _layers(env)
     if [type(layer).__qualname__ for layer in layers] != [each["layer"] for each in state]:
@@ -91,9 +91,9 @@ def _take_layer(layer: _Env, seen: set[int]) -> dict[str, Any]:
 
 
 def _variables(layer: _Env) -> dict[str, Any]:
-    """A layer's attributes but for what says how it was made."""
-    # A space is a constant: Gymnasium seeds none, so a task that samples from its own could not be
-    # repeated in the first place.
+    """A layer's attributes, except those that are set once when it is made."""
+    # Spaces are left out as constants. Gymnasium does not seed them, so a task that samples from
+    # its own space could not be repeated anyway.
     inner = layer.env if isinstance(layer, gymnasium.Wrapper) else None
     return {
         name: value
@@ -104,7 +104,7 @@ def _variables(layer: _Env) -> dict[str, Any]:
 
 
 def _encode(value: Any, seen: set[int]) -> Any:
-    """A JSON value; anything that JSON would blur is a one-entry dictionary that says its kind."""
+    """A JSON value; what JSON cannot hold exactly becomes a dictionary {kind: content}."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -113,7 +113,7 @@ def _encode(value: Any, seen: set[int]) -> Any:
         return {"scalar": [value.dtype.str, value.tobytes().hex()]}
     if type(value) is tuple:
         return {"tuple": [_encode(item, seen) for item in value]}
-    if id(value) in seen:  # two names of one array would come back as two arrays
+    if id(value) in seen:  # one array under two names would be restored as two arrays
         raise NotPlainError("shared with another attribute")
     seen.add(id(value))
     if type(value) is np.ndarray and value.dtype.kind in "biuf":

@@ -1,4 +1,4 @@
-"""What every environment backend offers, and how seeds are spread over its environments."""
+"""The contract of every environment backend, and how seeds are spread over its environments."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
     `state`. **Returned arrays are buffers that the next `reset` or `step` overwrites:** copy what
     must last, and do not write into them.
 
-    Axes: N environments, D observation entries, A action entries.
-
-    Observations are float64 [N, D] here; those of `repro.envs.atari.vector` are frames, uint8
-    [N, S, H, W], as its class says.
+    Axes: N environments, D observation entries, A action entries. Observations are float64 [N, D],
+    except on Atari: uint8 frames [N, S, H, W] (`repro.envs.atari.vector`).
 
     Attributes:
         num_envs: N.
         observations: the current observations, float64 [N, D]; the array that `step` returns.
-        keeps_scores: whether returns and lengths are the environment's to tell, in
-            `infos["episode"]`, since the learner's episodes and rewards are not the task's own.
+        keeps_scores: whether the environments count returns and lengths themselves and report
+            them in `infos["episode"]`. True where the episodes and rewards that the learner sees
+            are not the task's own.
     """
 
     observations: NDArray[Any]
@@ -51,7 +50,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
             options: reset options of the environment, if it has any.
 
         Returns:
-            Observations, float64 [N, D], and infos.
+            Observations, float64 [N, D], and an empty dictionary for infos.
 
         Raises:
             ConfigError: if the number of seeds is not N, or an option is not supported.
@@ -72,21 +71,22 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
             and infos. Where an episode ended, the observation is the first of the next episode,
             and `infos["final_obs"]`, float64 [N, D], holds the last of the ended one in the rows
             where `infos["_final_obs"]`, bool [N], is true; its other rows mean nothing. Both keys
-            are absent when no episode ended.
+            are absent when no episode ended. With `keeps_scores`, `infos["episode"]` may follow.
 
         Raises:
             gymnasium.error.ResetNeeded: before the first reset.
-            TaskError: naming the environment that raised, or returned what is no step.
+            TaskError: naming the environment that raised, or returned a value of the wrong form.
         """
         raise NotImplementedError
 
     def state(self, rows: slice = EVERYWHERE) -> dict[str, Any] | None:
         """Everything the next steps depend on, as NumPy arrays and JSON-able values by name.
 
-        None where it cannot be taken out.
-
         Args:
             rows: which of the N environments.
+
+        Returns:
+            The state, copied; None where the environments hold something that cannot be saved.
         """
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
         """Put back what `state` returned; the next steps are then equal to the last bit.
 
         Args:
-            state: of as many environments as `rows` has; they may have been others.
+            state: of as many environments as `rows` has, taken from any rows.
             rows: which of the N environments.
 
         Raises:
@@ -103,7 +103,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
         raise NotImplementedError
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
-        """Start new episodes in some environments, in the middle of whatever the others do.
+        """Start new episodes in some environments; the others are left as they are.
 
         Args:
             rows: which of the N environments.

@@ -12,9 +12,8 @@ the random policy is, so three are measured:
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
+import io
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -28,9 +27,11 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from scipy import stats
 
+from repro.cli import Parser, finish
 from repro.envs.mujoco.vector import MujocoVectorEnv, supported_ids
 from repro.envs.vector import FloatArray
-from repro.errors import EXIT_BAD_INPUT, ConfigError
+from repro.errors import ConfigError
+from repro.runs.files import write_atomically
 
 SEED = 20170720
 """Default seed. Each row of the table has its own streams, derived from seed, id and kind."""
@@ -152,22 +153,25 @@ def measure(env_id: str, kind: str, episodes: int, seed: int = SEED) -> Referenc
 
 
 def write_table(rows: Sequence[ReferenceRow], path: Path) -> None:
-    """Write the rows as CSV, replacing the file atomically."""
+    """Write the rows as CSV, atomically."""
+    text = io.StringIO()
+    columns = [field.name for field in fields(ReferenceRow)]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        columns = [field.name for field in fields(ReferenceRow)]
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    os.replace(temporary, path)
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    return finish(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: Sequence[str]) -> None:
     """Measure every supported task and policy, print each row, and write the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m repro.evaluation.random_policies", description=_summary()
-    )
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = Parser(prog="python -m repro.evaluation.random_policies", description=summary)
     parser.add_argument("--episodes", type=int, default=200, help="episodes a row (default 200)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"default {SEED}")
     parser.add_argument(
@@ -175,21 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     rows: list[ReferenceRow] = []
-    try:
-        for env_id in supported_ids():
-            for kind in SAMPLERS:
-                row = measure(env_id, kind, options.episodes, options.seed)
-                print(f"{row.env_id:26s} {row.kind:17s} {row.mean:9.2f} +- {row.std:.2f}")
-                rows.append(row)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_BAD_INPUT
+    for env_id in supported_ids():
+        for kind in SAMPLERS:
+            row = measure(env_id, kind, options.episodes, options.seed)
+            print(f"{row.env_id:26s} {row.kind:17s} {row.mean:9.2f} +- {row.std:.2f}")
+            rows.append(row)
     write_table(rows, options.out)
-    return 0
-
-
-def _summary() -> str:
-    return (__doc__ or "").partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
 
 def _film_game(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
     """Every frame is shown: many games draw moving objects on every other frame only."""
-    from repro.envs.atari.vector import FRAMES_PER_SECOND, AtariVectorEnv
+    from repro.envs.atari.game import FRAMES_PER_SECOND
+    from repro.envs.atari.vector import AtariVectorEnv
 
     task = run.config.env
     policy = load_policy(run)

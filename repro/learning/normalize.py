@@ -1,4 +1,4 @@
-"""Running statistics of observations and rewards, each learner's its own, in float64."""
+"""Running statistics of each learner's observations and rewards, in float64."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class RunningMoments:
     """Mean and variance [P, D] of all samples so far, by Chan et al.'s (1979) parallel update."""
 
     def __init__(self, learners: int, size: int, count: float) -> None:
-        """Start from mean 0 and variance 1, with the weight of `count` samples."""
+        """Start from mean 0 and variance 1, weighted as `count` samples."""
         self.mean = np.zeros((learners, size))
         self.variance = np.ones((learners, size))
         self.count = np.full((learners, 1), count)
 
     def update(self, samples: Array) -> None:
-        """Take in [P, M, D] samples."""
+        """Add [P, M, D] samples."""
         n = samples.shape[1]
         mean = samples.mean(axis=1)
         variance = np.square(samples - mean[:, None]).mean(axis=1)
@@ -56,7 +56,7 @@ class ObservationNormalizer:
         enabled: whether observations are normalized at all.
         center: the mean in force, [P, D].
         scale: 1 / std in force, [P, D].
-        clip: the limit of what comes out.
+        clip: the largest absolute value after normalization.
     """
 
     def __init__(self, learners: int, size: int, recipe: RecipeConfig) -> None:
@@ -95,7 +95,7 @@ class ObservationNormalizer:
         out[...] = scaled
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """One learner's statistics; nothing where nothing is normalized."""
+        """One learner's statistics; empty where nothing is normalized."""
         normalizes = self.each_step or self.each_rollout
         return self.moments.checkpoint(learner) if normalizes else {}
 
@@ -106,7 +106,7 @@ class ObservationNormalizer:
             self._refresh()
 
     def _refresh(self) -> None:
-        # In place: the compiled kernels know these arrays by their address.
+        # In place: the compiled kernels hold the addresses of these arrays.
         self.center[:] = self.moments.mean
         variance = np.maximum(self.moments.variance, self._floor) + self._epsilon
         np.divide(1, np.sqrt(variance), out=self.scale)
@@ -116,7 +116,7 @@ class RewardScaler:
     """r / std of the discounted return so far, clipped: switches `reward_*` of the recipe."""
 
     def __init__(self, num_envs: int, gamma: Array, recipe: RecipeConfig) -> None:
-        """Keep one accumulator an environment and one statistic a learner; `gamma` is [P]."""
+        """Keep discounted returns per environment, statistics per learner; `gamma` is [P]."""
         self.enabled = recipe.reward_scaling
         self.returns = np.zeros((len(gamma), num_envs))
         self.moments = RunningMoments(len(gamma), 1, recipe.normalizer_count)
@@ -129,7 +129,7 @@ class RewardScaler:
         """Scaled rewards of one step; all [P, N]."""
         if not self.enabled:
             return rewards
-        if self._reset == "termination":  # Gymnasium forgets before it adds the last reward
+        if self._reset == "termination":  # as Gymnasium: before the last reward is added
             self.returns[terminated] = 0
         self.returns = self.returns * self._gamma + rewards
         self.moments.update(self.returns[:, :, None])
@@ -139,7 +139,7 @@ class RewardScaler:
         return np.clip(scaled, -self._clip, self._clip)
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """One learner's statistics and accumulators; nothing where nothing is scaled."""
+        """One learner's statistics and discounted returns; empty where nothing is scaled."""
         if not self.enabled:
             return {}
         return {"returns": self.returns[learner].copy(), **self.moments.checkpoint(learner)}

@@ -1,4 +1,4 @@
-"""The surrogate objectives of the paper, their value and entropy terms: pure functions.
+"""The surrogate objectives of the paper, its value and entropy terms: pure functions.
 
 Every surrogate has one signature, `(ratio, advantages, kl, **scalars) -> terms`, and returns the
 term inside the paper's empirical expectation, to be maximized:
@@ -9,6 +9,11 @@ term inside the paper's empirical expectation, to be maximized:
     scalars     what the objective's YAML holds besides kind  [P, 1] each
 
 A new one is a function under `@surrogate` and a YAML of the same name in `conf/objective/`.
+
+The function is the definition. A `Form` is an optimization of it: surrogates that are special cases
+of `bounded` share packs and run in the compiled kernels. Whenever a pack is made, each form is
+compared with its function at random samples (`packed_objectives.check_form`): an edit of the
+function alone ends in an error, not in runs that ignore it.
 """
 
 from __future__ import annotations
@@ -22,60 +27,60 @@ from torch import Tensor
 
 
 class Form(NamedTuple):
-    """Scalars under which `bounded` equals a surrogate, so that different kinds share one batch."""
+    """Scalars with which `bounded` equals a surrogate."""
 
-    low: float
-    high: float
-    beta: float
+    low: float = 0.0
+    high: float = math.inf
+    beta: float = 0.0
 
+
+EARLY_STOP_SLACK = 1.5  # SB3 (ppo.py): a minibatch with KL above 1.5 target_kl ends the update
 
 Surrogate = Callable[..., Tensor]
+Scalars = Mapping[str, float]
 SURROGATES: dict[str, Surrogate] = {}
-FORMS: dict[str, Callable[[Mapping[str, float]], Form]] = {}
+FORMS: dict[str, Callable[[Scalars], Form]] = {}
 
 
-def surrogate(
-    form: Callable[[Mapping[str, float]], Form] | None = None,
-) -> Callable[[Surrogate], Surrogate]:
-    """Register a surrogate under its function's name, with its batched form where it has one."""
+def surrogate(form: Callable[[Scalars], Form] | None = None) -> Callable[[Surrogate], Surrogate]:
+    """Register a surrogate under its function's name, with its form where it has one."""
 
     def register(function: Surrogate) -> Surrogate:
-        name = function.__name__
-        SURROGATES[name] = function
+        SURROGATES[function.__name__] = function
         if form is not None:
-            FORMS[name] = form
+            FORMS[function.__name__] = form
         return function
 
     return register
 
 
-@surrogate(lambda scalars: Form(0.0, math.inf, 0.0))
+@surrogate(form=lambda scalars: Form())
 def none(ratio: Tensor, advantages: Tensor, kl: Tensor) -> Tensor:
     """L_CPI = E[r A], equation 6: no clipping or penalty."""
     return ratio * advantages
 
 
-@surrogate(lambda scalars: Form(1 - scalars["epsilon"], 1 + scalars["epsilon"], 0.0))
+@surrogate(form=lambda scalars: Form(1 - scalars["epsilon"], 1 + scalars["epsilon"]))
 def clip(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tensor:
     """L_CLIP = E[min(r A, clip(r, 1 - epsilon, 1 + epsilon) A)], equation 7."""
     clipped = torch.clamp(ratio, 1 - epsilon, 1 + epsilon)
     return torch.minimum(ratio * advantages, clipped * advantages)
 
 
-@surrogate(lambda scalars: Form(math.exp(-scalars["epsilon"]), math.exp(scalars["epsilon"]), 0.0))
+@surrogate(form=lambda scalars: Form(math.exp(-scalars["epsilon"]), math.exp(scalars["epsilon"])))
 def clip_log(ratio: Tensor, advantages: Tensor, kl: Tensor, epsilon: Tensor) -> Tensor:
     """L_CLIP with |log r| <= epsilon: section 6.1 tried "clipping in log space", no formula."""
     clipped = torch.exp(torch.clamp(torch.log(ratio), -epsilon, epsilon))
     return torch.minimum(ratio * advantages, clipped * advantages)
 
 
-@surrogate(lambda scalars: Form(0.0, math.inf, scalars["beta"]))
+@surrogate(form=lambda scalars: Form(beta=scalars["beta"]))
 def kl_fixed(ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor) -> Tensor:
     """L_KLPEN = E[r A - beta KL(old, new)], equation 8."""
     return ratio * advantages - beta * kl
 
 
-@surrogate(lambda scalars: Form(0.0, math.inf, scalars["beta"]))
+@surrogate(form=lambda scalars: Form(beta=scalars["beta"]))
 def kl_adaptive(
     ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor, target_kl: Tensor
 ) -> Tensor:
@@ -86,7 +91,7 @@ def kl_adaptive(
 def bounded(
     ratio: Tensor, advantages: Tensor, kl: Tensor, low: Tensor, high: Tensor, beta: Tensor
 ) -> Tensor:
-    """min(r A, clip(r, low, high) A) - beta KL: every surrogate that has a `Form`, as one.
+    """min(r A, clip(r, low, high) A) - beta KL: all surrogates that have a `Form`, in one batch.
 
     Args:
         ratio: [P, M]; likewise `advantages` and `kl`.
@@ -103,6 +108,11 @@ def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor) -> Tensor:
     """
     beta = torch.where(kl < target_kl / 1.5, beta / 2, beta)
     return torch.where(kl > target_kl * 1.5, beta * 2, beta)
+
+
+def approximate_kl(log_ratio: Tensor) -> Tensor:
+    """E[r - 1 - log r], Schulman's k3 estimator of KL(old, new): [P, M] -> [P]."""
+    return (log_ratio.exp() - 1 - log_ratio).mean(-1)
 
 
 def policy_gradient(log_prob: Tensor, advantages: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,19 +12,19 @@ ADAM_BETAS = (0.9, 0.999)  # the defaults of Kingma & Ba (2014), and of every co
 
 
 class Adam:
-    """Adam (Kingma & Ba 2014) as in `torch.optim`, each learner with its step size and clock."""
+    """Adam (Kingma & Ba 2014) as in `torch.optim`; step size and step count are per learner."""
 
     def __init__(self, flat: Tensor, epsilon: float) -> None:
         """Optimize `flat` [P, n] in place."""
         self.flat, self.epsilon = flat, epsilon
         self.mean = torch.zeros_like(flat)
         self.variance = torch.zeros_like(flat)
-        # The fused kernel wants its clock in float32 beside the parameters.
+        # The fused kernel takes its step counts in float32, on the device of the parameters.
         self.steps = torch.zeros(len(flat), device=flat.device)
         self._in_step = True
 
     def step(self, gradient: Tensor, groups: Mapping[float, Sequence[int]]) -> None:
-        """One step for the learners in `groups`, and no trace of it in the others.
+        """One step for the learners in `groups`; the others stay unchanged.
 
         Args:
             gradient: [P, n].
@@ -43,7 +43,7 @@ class Adam:
             self._fused(learning_rate, rows, clocks)
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """One learner's moments and clock."""
+        """One learner's moments and step count."""
         return {
             "mean": self.mean[learner].cpu().numpy().copy(),
             "variance": self.variance[learner].cpu().numpy().copy(),
@@ -81,7 +81,7 @@ class Adam:
 
 
 class RMSProp:
-    """TensorFlow's RMSProp, which A2C's sources use, each learner with its step size.
+    """TensorFlow's RMSProp, which A2C's sources use; the step size is per learner.
 
     Unlike `torch.optim.RMSprop`, the mean square starts from 1 and epsilon is under the root.
     """
@@ -92,12 +92,12 @@ class RMSProp:
         self.mean_square = torch.ones_like(flat)
 
     def step(self, gradient: Tensor, rates: Sequence[float], learners: Sequence[int]) -> None:
-        """One step for `learners`, and no trace of it in the others.
+        """One step for `learners`; the others stay unchanged.
 
         Args:
             gradient: [P, n].
             rates: [P], step sizes.
-            learners: who takes it.
+            learners: those that take the step.
         """
         mean_square = self.decay * self.mean_square + (1 - self.decay) * gradient.square()
         rate = torch.tensor(rates, dtype=torch.float32, device=gradient.device)[:, None]
@@ -124,3 +124,11 @@ def gradient_norm(gradient: Tensor) -> Tensor:
     """2-norm of each learner's gradient: [P, n] -> [P]."""
     norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
     return norm
+
+
+def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
+    """Step size -> the `learners` that take it, for `Adam.step`."""
+    rates, groups = list(rates), dict[float, list[int]]()
+    for p in learners:
+        groups.setdefault(float(rates[p]), []).append(p)
+    return groups

@@ -6,85 +6,120 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repro.errors import ConfigError
-from repro.learning.objectives import FORMS, SURROGATES, Form, Surrogate, bounded
+from repro.learning.objectives import (
+    FORMS,
+    SURROGATES,
+    Form,
+    Scalars,
+    Surrogate,
+    adapt_beta,
+    bounded,
+)
+
+CHECKED_SAMPLES = 300  # at which a form is compared with its function
+
+
+class UpdateSurrogate:
+    """The surrogates in one update: `(ratio, advantages, kl) -> terms`, [P, M] each.
+
+    Attributes:
+        bounds: `low`, `high` and `beta` of `bounded`, [P, 1] each; None for kinds without a form.
+        clip_range: ratios outside of (low, high) count as clipped, [P, 1] each.
+    """
+
+    def __init__(self, kinds: Sequence[str], scalars: Sequence[Scalars], device: torch.device):
+        """Take the kind and the scalars in force of each learner."""
+        self._device = device
+        if all(kind in FORMS for kind in kinds):
+            self._function: Surrogate = bounded
+            forms = [FORMS[kind](own)._asdict() for kind, own in zip(kinds, scalars, strict=True)]
+            self.bounds: dict[str, Tensor] | None = self._columns(forms)
+            self._scalars = self.bounds
+            self.clip_range = (self.bounds["low"], self.bounds["high"])
+        else:  # a pack of one kind
+            self._function, self.bounds = SURROGATES[kinds[0]], None
+            self._scalars = self._columns(scalars)
+            unclipped = self._columns([Form()._asdict()] * len(kinds))
+            self.clip_range = (unclipped["low"], unclipped["high"])
+
+    def _columns(self, rows: Sequence[Scalars]) -> dict[str, Tensor]:
+        """[P, 1] each, from a mapping a learner."""
+        return {
+            name: torch.tensor([[row[name]] for row in rows], device=self._device).float()
+            for name in rows[0]
+        }
+
+    def __call__(self, ratio: Tensor, advantages: Tensor, kl: Tensor) -> Tensor:
+        """Terms to be maximized."""
+        return self._function(ratio, advantages, kl, **self._scalars)
 
 
 class PackedSurrogate:
-    """The surrogates of P learners as one function of [P, M] tensors."""
+    """The surrogates of P learners, and the coefficients that adapt.
+
+    Attributes:
+        beta: coefficients of the KL penalty in force, [P] float64 on the CPU; NaN for none.
+        target_kl: d_targ, [P] likewise; NaN where beta is fixed.
+        has_form: whether every learner's surrogate is a case of `bounded`.
+    """
 
     def __init__(self, objectives: Sequence[Mapping[str, float | str]], device: torch.device):
         """Take one mapping a learner: `kind`, and its scalars.
 
         Raises:
-            ConfigError: an unknown kind, or scalars that its function does not take.
+            ConfigError: an unknown kind, scalars that its function does not take, or a form that
+                is not its function's.
         """
-        self.kinds = [str(objective["kind"]) for objective in objectives]
-        self.scalars = [
+        self._device = device
+        self._kinds = [str(objective["kind"]) for objective in objectives]
+        self._scalars = [
             {name: float(value) for name, value in objective.items() if name != "kind"}
             for objective in objectives
         ]
-        for kind, scalars in zip(self.kinds, self.scalars, strict=True):
+        for kind, scalars in zip(self._kinds, self._scalars, strict=True):
             _check_scalars(kind, scalars)
-        self.device = device
+            check_form(kind, scalars)
+        self.beta, self.target_kl = self._column("beta"), self._column("target_kl")
+        self.has_form = all(kind in FORMS for kind in self._kinds)
 
-    def prepare(self, epsilon_scale: Sequence[float], beta: Tensor) -> Surrogate:
-        """The function of one update: `(ratio, advantages, kl) -> [P, M]`.
-
-        Args:
-            epsilon_scale: [P], the schedule's factor of every `epsilon`.
-            beta: [P], the coefficients in force.
-        """
-        columns = self.bounds(epsilon_scale, beta)
-        function: Surrogate = bounded
-        if columns is None:
-            scalars = self._scalars(epsilon_scale, beta)
-            columns = {name: self._tensor([own[name] for own in scalars]) for name in scalars[0]}
-            function = SURROGATES[self.kinds[0]]
-        tensors = columns
-        return lambda ratio, advantages, kl: function(ratio, advantages, kl, **tensors)
-
-    def bounds(self, epsilon_scale: Sequence[float], beta: Tensor) -> dict[str, Tensor] | None:
-        """`bounded`'s scalars of one update, [P, 1] each; None for kinds without a `Form`."""
-        if not self.has_form:
-            return None
-        scalars = self._scalars(epsilon_scale, beta)
-        forms = [FORMS[kind](own) for kind, own in zip(self.kinds, scalars, strict=True)]
-        return {name: self._tensor([getattr(f, name) for f in forms]) for name in Form._fields}
-
-    @property
-    def has_form(self) -> bool:
-        """Whether every learner's surrogate is a case of `bounded`."""
-        return all(kind in FORMS for kind in self.kinds)
-
-    def _scalars(self, epsilon_scale: Sequence[float], beta: Tensor) -> list[dict[str, float]]:
-        return [
+    def prepare(self, epsilon_scale: Sequence[float]) -> UpdateSurrogate:
+        """The surrogates of one update; `epsilon_scale` [P] is its schedule's factor."""
+        scalars = [
             own
             | ({"epsilon": own["epsilon"] * scale} if "epsilon" in own else {})
-            | ({"beta": float(b)} if "beta" in own else {})
-            for own, scale, b in zip(self.scalars, epsilon_scale, beta.tolist(), strict=True)
+            | ({"beta": float(beta)} if "beta" in own else {})
+            for own, scale, beta in zip(
+                self._scalars, epsilon_scale, self.beta.tolist(), strict=True
+            )
         ]
+        return UpdateSurrogate(self._kinds, scalars, self._device)
 
-    def _tensor(self, column: list[float]) -> Tensor:
-        return torch.tensor(column, dtype=torch.float32, device=self.device)[:, None]
+    def adapt(self, kl: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+        """Section 4, after an update whose mean KL was d = `kl`, [P]."""
+        self.beta = adapt_beta(self.beta, torch.from_numpy(kl), self.target_kl)
 
-    def clip_bounds(self, epsilon_scale: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """[P, 1] each: the ratios outside of which a sample counts as clipped."""
-        bounds = [
-            FORMS[kind](own | {"epsilon": own.get("epsilon", 0.0) * scale})[:2]
-            if kind in FORMS
-            else (0.0, math.inf)
-            for kind, own, scale in zip(self.kinds, self.scalars, epsilon_scale, strict=True)
-        ]
-        low, high = torch.tensor(bounds, dtype=torch.float32, device=self.device).T
-        return low[:, None], high[:, None]
+    @property
+    def epsilon(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Clip ranges before any schedule, [P]; NaN where nothing is clipped."""
+        return self._column("epsilon").numpy()
 
-    def column(self, name: str, absent: float = math.nan) -> Tensor:
-        """[P], float64 on the CPU: a scalar of each learner, `absent` where it has none."""
-        return torch.tensor([own.get(name, absent) for own in self.scalars], dtype=torch.float64)
+    def _column(self, name: str) -> Tensor:
+        """[P], float64 on the CPU: a scalar of each learner, NaN where it has none."""
+        return torch.tensor([own.get(name, math.nan) for own in self._scalars], dtype=torch.float64)
+
+    def checkpoint(self, learner: int) -> float | None:
+        """A learner's beta where it adapts; elsewhere the configuration has it."""
+        return None if math.isnan(self.target_kl[learner]) else float(self.beta[learner])
+
+    def restore(self, learner: int, beta: float | None) -> None:
+        """Put back what `checkpoint` returned."""
+        if beta is not None:
+            self.beta[learner] = beta
 
 
 def pack_family(objective: Mapping[str, float | str]) -> str:
@@ -93,7 +128,50 @@ def pack_family(objective: Mapping[str, float | str]) -> str:
     return "bounded" if kind in FORMS else kind
 
 
-def _check_scalars(kind: str, scalars: Mapping[str, float]) -> None:
+def check_form(kind: str, scalars: Scalars) -> None:
+    """Compare a surrogate's form, if it has one, with its function: terms and gradients.
+
+    Raises:
+        ConfigError: they differ at one of `CHECKED_SAMPLES` random samples.
+    """
+    if kind not in FORMS:
+        return
+    rng = np.random.default_rng(0)
+    samples = torch.from_numpy(
+        np.stack(
+            [
+                np.exp(rng.normal(0, 0.5, CHECKED_SAMPLES)),  # ratios, most within 0.4 to 2.7
+                rng.standard_normal(CHECKED_SAMPLES),
+                rng.exponential(0.1, CHECKED_SAMPLES),
+            ]
+        )[:, None]
+    )
+    own = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in scalars.items()}
+    form = FORMS[kind](scalars)._asdict()
+    bounds = {name: torch.tensor([[value]], dtype=torch.float64) for name, value in form.items()}
+    found, expected = (
+        _terms_and_gradient(function, samples, values)
+        for function, values in ((bounded, bounds), (SURROGATES[kind], own))
+    )
+    if not torch.allclose(found, expected, rtol=1e-9, atol=1e-12):
+        raise ConfigError(
+            f"objective.kind={kind}: the function `{kind}` in repro/learning/objectives.py is not "
+            f"what its form computes, {form}: change the form above it too, or remove it "
+            "(@surrogate()) to train by the function itself."
+        )
+
+
+def _terms_and_gradient(
+    function: Surrogate, samples: Tensor, scalars: Mapping[str, Tensor]
+) -> Tensor:
+    """The terms, and their derivatives by ratio, advantage and KL: [4, 1, M]."""
+    samples = samples.clone().requires_grad_()
+    terms = function(*samples, **scalars)
+    (gradient,) = torch.autograd.grad(terms.sum(), samples)
+    return torch.cat([terms.detach()[None], gradient])
+
+
+def _check_scalars(kind: str, scalars: Scalars) -> None:
     if kind not in SURROGATES:
         raise ConfigError(
             f"objective.kind={kind} has a YAML in conf/objective but no function in "

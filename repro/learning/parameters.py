@@ -22,7 +22,7 @@ class StackedParameters:
         learners: Sequence[Mapping[str, np.ndarray[Any, Any]]],
         device: torch.device,
     ) -> None:
-        """Stack the parameters of each learner, all of the same names and shapes."""
+        """Stack the parameters of each learner; all have the same names and shapes."""
         shapes = {name: value.shape for name, value in learners[0].items()}
         size = sum(int(np.prod(shape)) for shape in shapes.values())
         padded = -(-size // ROW_ALIGNMENT) * ROW_ALIGNMENT
@@ -36,7 +36,7 @@ class StackedParameters:
         self._gradient_views = list(_named_views(self._gradient, shapes).values())
 
     def gradient(self, loss: Tensor) -> Tensor:
-        """d loss / d flat, [P, n], of a scalar loss that was made from `leaves`.
+        """d loss / d flat, [P, n], of a scalar loss that was computed from `leaves`.
 
         The tensor returned is overwritten by the next call.
         """

@@ -1,4 +1,4 @@
-"""One learner's random generators: every draw of a run comes from its seed, none is shared."""
+"""One learner's random generators: all draws of a run follow from its seed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 
 class Streams:
-    """One learner's random generators, all grown from its seed and independent of each other."""
+    """One learner's independent random generators, all derived from its seed."""
 
     def __init__(self, seed: int) -> None:
-        """Spawn a stream for each use."""
+        """Spawn one generator a use."""
         init, action, shuffle, env = np.random.SeedSequence(seed).spawn(4)
         self.init = np.random.default_rng(init)
         self.action = np.random.default_rng(action)
@@ -24,13 +24,13 @@ class Streams:
         return [int(seed) for seed in self._env.generate_state(num_envs, np.uint32)]
 
     def restart_seeds(self, num_envs: int, step: int) -> list[int]:
-        """Seeds like `env_seeds`, for episodes that begin anew after `step` steps."""
+        """Other seeds, for environments that restart after `step` steps."""
         key = (*self._env.spawn_key, step)
         again = np.random.SeedSequence(self._env.entropy, spawn_key=key)
         return [int(seed) for seed in again.generate_state(num_envs, np.uint32)]
 
     def checkpoint(self) -> dict[str, Any]:
-        """Where the streams are that go on after the initialization."""
+        """The states of the generators that are used after initialization."""
         return {
             "action": [self.action.bit_generator.state],
             "shuffle": [self.shuffle.bit_generator.state],

@@ -1,8 +1,8 @@
-"""Convolutions before the layers of `repro.networks.mlp`: networks that see frames.
+"""Actor-critic networks of frames: convolutions, then the dense layers of `repro.networks.mlp`.
 
-Convolutions run learner by learner, in channels-last layout: grouped ones take 1.3 to 5 times as
-long on a CPU, and a learner's bits then cannot depend on its pack. The dense layers behind them
-are batched.
+Convolutions run learner by learner, in channels-last layout: grouped convolutions take 1.3 to 5
+times as long on a CPU, and could make a learner's bits depend on its pack. The dense layers are
+batched over learners.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from repro.networks.frames import FrameStacks, Inputs
 from repro.networks.initialization import Array, orthogonal
 from repro.networks.mlp import MLPActorCritic
 
-# Samples that pass through the convolutions at once: on a CPU as many as the caches hold, which is
-# worth a tenth to a quarter of the update's time; elsewhere what their outputs need of memory.
-CHUNKS = {"cpu": 32}
-CHUNK = 256
+# Samples that pass through the convolutions at once. On a CPU their outputs should fit into the
+# caches, which saves 7 to 24 % of the update's time; on a GPU the number bounds the memory.
+CHUNK_SIZES = {"cpu": 32}
+CHUNK_SIZE = 256
 WHITE = 255.0
 
 
 class CNNActorCritic(MLPActorCritic):
-    """Frames through convolutions with ReLUs to a trunk that policy and value share.
+    """Convolutions with ReLUs and a trunk, both shared by policy and value.
 
-    Weights are [O, C, k, k] as torch's; the last convolution's output is flattened pixel by pixel,
-    so that its channels are neighbors.
+    Weights are [O, C, k, k] as in torch. The output of the last convolution is flattened pixel by
+    pixel: the channels of a pixel are neighbors.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CNNActorCritic(MLPActorCritic):
         """Derive the shapes of one learner's parameters.
 
         Raises:
-            ConfigError: observations that are no frames, or too small for the convolutions.
+            ConfigError: observations that are not frames, or too small for the convolutions.
         """
         self._strides = [stride for _, _, stride in config.convolutions or ()]
         self._convolutions, features = convolution_shapes(observation_space, config)
@@ -67,7 +67,7 @@ class CNNActorCritic(MLPActorCritic):
         outputs, inputs = shape[0], int(np.prod(shape[1:]))
         if recipe.initialization == "orthogonal":
             return orthogonal(rng, (inputs, outputs), recipe.hidden_gain).T.reshape(shape)
-        # Baselines' ppo1 (tf_util.conv2d at d9f194f): uniform as Glorot & Bengio (2010).
+        # As Baselines' ppo1 (tf_util.conv2d at d9f194f): uniform, Glorot & Bengio (2010).
         bound = np.sqrt(6 / (inputs + outputs * shape[2] * shape[3]))
         return rng.uniform(-bound, bound, shape).astype(np.float32)
 
@@ -84,7 +84,7 @@ class CNNActorCritic(MLPActorCritic):
         return super()._network(parameters, self._features(parameters, x), head)
 
     def _features(self, parameters: Mapping[str, Tensor], frames: Inputs) -> Tensor:
-        """[P, M, F]."""
+        """Frames [P, M, S, H, W] -> features [P, M, F]."""
         chunks = _chunks(frames)
         layers = [self._layer(parameters, layer) for layer in range(len(self._strides))]
         parts = [
@@ -96,14 +96,14 @@ class CNNActorCritic(MLPActorCritic):
     def _layer(
         self, parameters: Mapping[str, Tensor], layer: int
     ) -> list[tuple[Tensor, Tensor, int]]:
-        """(weight, bias, stride) of each learner."""
+        """(weight, bias, stride) of a convolution for each learner."""
         weights = parameters[f"conv.{layer}.weight"].unbind()
         biases = parameters[f"conv.{layer}.bias"].unbind()
         return [(w, b, self._strides[layer]) for w, b in zip(weights, biases, strict=True)]
 
 
 def _chunks(frames: Inputs) -> Iterable[Tensor]:
-    size = CHUNKS.get(frames.device.type, CHUNK)
+    size = CHUNK_SIZES.get(frames.device.type, CHUNK_SIZE)
     if isinstance(frames, FrameStacks):
         return frames.chunks(size)
     return torch.split(frames, size, dim=1)
@@ -112,7 +112,7 @@ def _chunks(frames: Inputs) -> Iterable[Tensor]:
 def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tensor:
     """One learner's features: uint8 [M, S, H, W] -> [M, F]."""
     x = _channels_last(frames)
-    scale = 1 / WHITE  # of the frames; cheaper on the weights
+    scale = 1 / WHITE  # scales the frames to [0, 1]; scaling the first weights instead is cheaper
     for weight, bias, stride in layers:
         weight = (weight * scale if scale != 1 else weight).contiguous(
             memory_format=torch.channels_last
@@ -123,7 +123,7 @@ def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tenso
 
 
 def _channels_last(frames: Tensor) -> Tensor:
-    """float32 of uint8 [M, S, H, W]. Plane by plane takes a third of the time of `Tensor.to`."""
+    """uint8 [M, S, H, W] -> float32. Plane by plane takes a third of the time of `Tensor.to`."""
     x = torch.empty(
         frames.shape, device=frames.device, memory_format=torch.channels_last, dtype=torch.float32
     )
@@ -135,14 +135,14 @@ def _channels_last(frames: Tensor) -> Tensor:
 def convolution_shapes(
     space: gymnasium.Space[object], config: PolicyConfig
 ) -> tuple[list[tuple[int, int, int, int]], int]:
-    """Shapes of the weights, and the number of features that come out.
+    """Shapes of the weights, and the number of features F.
 
     Args:
         space: of observations.
         config: with convolutions.
 
     Raises:
-        ConfigError: observations that are no frames, or too small for the convolutions.
+        ConfigError: observations that are not frames, or too small for the convolutions.
     """
     is_frames = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 3
     if not is_frames or space.dtype != np.uint8:

@@ -1,7 +1,7 @@
-"""The action distributions: what a policy network's outputs mean.
+"""Action distributions over the outputs of a policy network: Gaussian and categorical.
 
-Both offer one interface. Sampling takes its noise from outside, since every learner has a stream of
-its own and draws a whole rollout's noise at once.
+Both have the same interface. `sample` takes its noise as an argument, since each learner draws the
+noise of a whole rollout at once from its own random stream.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DiagonalGaussian(NamedTuple):
         return torch.addcmul(self.mean, noise, self.log_std.exp())
 
     def mode(self) -> Tensor:
-        """The likeliest action [..., A]."""
+        """The most likely action [..., A]."""
         return self.mean
 
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -34,12 +34,12 @@ class DiagonalGaussian(NamedTuple):
         return -0.5 * (z * z).sum(-1) - self.log_std.sum(-1) - constant
 
     def entropy(self) -> Tensor:
-        """S in nats. The mean has no say: shaped like `log_std` without its last axis."""
+        """Entropy in nats, shaped like `log_std` without its last axis (it ignores the mean)."""
         constant = 0.5 * (1 + math.log(2 * math.pi)) * self.log_std.shape[-1]
         return self.log_std.sum(-1) + constant
 
     def kl_from(self, old: Distribution) -> Tensor:
-        """KL[old, self]: old first, summed over the action's dimensions. [...]."""
+        """KL[old, self] in nats, summed over the action's dimensions. [...]."""
         assert isinstance(old, DiagonalGaussian)
         precision = torch.exp(-2 * self.log_std)
         variance_ratio = torch.exp(2 * old.log_std) * precision
@@ -48,7 +48,7 @@ class DiagonalGaussian(NamedTuple):
         return 0.5 * terms.sum(-1)
 
     def compare(self, actions: Tensor, old: Distribution) -> tuple[Tensor, Tensor]:
-        """`log_prob(actions)` and `kl_from(old)` at once, with one node for the gradient. [...]."""
+        """`log_prob(actions)` and `kl_from(old)`, computed as one node of autograd. [...]."""
         assert isinstance(old, DiagonalGaussian)
         log_prob, kl = _CompareGaussians.apply(  # type: ignore[no-untyped-call]
             self.mean, self.log_std, actions, old.mean, old.log_std
@@ -56,46 +56,45 @@ class DiagonalGaussian(NamedTuple):
         return log_prob, kl
 
     def with_statistics(self, mean: Tensor) -> DiagonalGaussian:
-        """The same distribution at other states' means."""
+        """The distribution with other means."""
         return self._replace(mean=mean)
 
     def snapshot(self) -> DiagonalGaussian:
-        """A copy that stays as it is when the parameters behind it change."""
+        """A copy, which does not change when parameters change in place."""
         return DiagonalGaussian(self.mean.clone(), self.log_std.clone())
 
     def detach(self) -> DiagonalGaussian:
-        """The same as a constant."""
+        """The distribution without its gradient."""
         return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
 
 
 class Categorical(NamedTuple):
-    """Discrete actions by their unnormalized log-probabilities, `logits` [..., A]."""
+    """Discrete actions with unnormalized log-probabilities `logits` [..., A]."""
 
     logits: Tensor
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Index of the first action whose cumulative probability exceeds `noise` [...], uniform."""
+        """Index of the first action whose cumulative probability exceeds uniform `noise` [...]."""
         cumulative = torch.softmax(self.logits, -1).cumsum(-1)[..., :-1]
         return (cumulative <= noise[..., None]).sum(-1)
 
     def mode(self) -> Tensor:
-        """Index of the likeliest action, the first where several are. [...]."""
+        """Index of the most likely action, the first of equals. [...]."""
         return self.logits.argmax(-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """log pi(a|s) in nats: indices [...] -> [...]."""
-        log_probs = torch.log_softmax(self.logits, -1)
-        return log_probs.gather(-1, actions.long()[..., None]).squeeze(-1)
+        return self._log_probs().gather(-1, actions.long()[..., None]).squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """S in nats. [...]."""
-        log_probs = torch.log_softmax(self.logits, -1)
+        """Entropy in nats. [...]."""
+        log_probs = self._log_probs()
         return -(log_probs.exp() * log_probs).sum(-1)
 
     def kl_from(self, old: Distribution) -> Tensor:
-        """KL[old, self]: old first. [...]."""
+        """KL[old, self] in nats. [...]."""
         assert isinstance(old, Categorical)
-        log_probs, old_log_probs = self.log_softmax(), old.log_softmax()
+        log_probs, old_log_probs = self._log_probs(), old._log_probs()
         return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
 
     def compare(self, actions: Tensor, old: Distribution) -> tuple[Tensor, Tensor]:
@@ -103,19 +102,18 @@ class Categorical(NamedTuple):
         return self.log_prob(actions), self.kl_from(old)
 
     def with_statistics(self, logits: Tensor) -> Categorical:
-        """The same distribution at other states' logits."""
+        """The distribution with other logits."""
         return self._replace(logits=logits)
 
     def snapshot(self) -> Categorical:
-        """A copy that stays as it is when the parameters behind it change."""
+        """A copy, which does not change when parameters change in place."""
         return Categorical(self.logits.clone())
 
     def detach(self) -> Categorical:
-        """The same as a constant."""
+        """The distribution without its gradient."""
         return Categorical(self.logits.detach())
 
-    def log_softmax(self) -> Tensor:
-        """log pi(.|s), [..., A]."""
+    def _log_probs(self) -> Tensor:
         return torch.log_softmax(self.logits, -1)
 
 

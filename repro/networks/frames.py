@@ -1,8 +1,8 @@
-"""Stacks of frames as samples, each frame stored once.
+"""Stacks of frames as samples, with each frame stored once.
 
-A rollout of T steps of N actors has T N stacks of S frames, but only T + S - 1 frames an actor.
-`FrameStacks` keeps those and an index, and builds stacks for as many samples as are asked for; they
-stay uint8 until a network reads them.
+A rollout of T steps of N actors has T N stacks of S frames, but only T + S - 1 frames per actor.
+`FrameStacks` holds these frames and an index, and builds the stacks of a minibatch when they are
+needed. Frames stay uint8 until a network reads them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ class FrameStacks:
     """B = T N stacks of each of P learners, time-major, over frames [P, R, N, H, W], uint8."""
 
     def __init__(self, frames: Tensor, index: Tensor) -> None:
-        """Take the frames and, [P, B, S], which of a learner's R N frames each stack is made of."""
+        """Take the frames, and which of a learner's R N frames make each stack, int64 [P, B, S]."""
         self._frames, self._index = frames.flatten(3).flatten(1, 2), index
         self._size = frames.shape[3:]
 
     @property
     def count(self) -> int:
-        """B."""
+        """B, the number of stacks of each learner."""
         return self._index.shape[1]
 
     @property
     def device(self) -> torch.device:
-        """Where the frames are."""
+        """The device of the frames."""
         return self._frames.device
 
     def take(self, samples: Tensor) -> Tensor:
-        """Some stacks of each learner: int64 [P, M] -> uint8 [P, M, S, H, W]."""
+        """Build some stacks of each learner: indices int64 [P, M] -> uint8 [P, M, S, H, W]."""
         shape = (*samples.shape, self._index.shape[2], *self._size)
         stacks = [
             frames.index_select(0, index.index_select(0, chosen).flatten())
@@ -41,7 +41,7 @@ class FrameStacks:
         return torch.stack(stacks).view(shape) if len(stacks) > 1 else stacks[0].view(shape)
 
     def numbers(self) -> Tensor:
-        """What `take` calls the samples, in order, as float32 (exact below 2^24): [P, B]."""
+        """The indices 0 to B - 1 for `take`, as float32 (exact below 2^24): [P, B]."""
         number = torch.arange(self.count, dtype=torch.float32, device=self._index.device)
         return number.expand(len(self._index), -1)
 
@@ -53,4 +53,4 @@ class FrameStacks:
 
 
 Inputs = Tensor | FrameStacks
-"""What networks are given: [P, M, D], uint8 frames [P, M, S, H, W], or `FrameStacks`."""
+"""What networks read: vectors [P, M, D], frames uint8 [P, M, S, H, W], or `FrameStacks`."""

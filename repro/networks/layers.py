@@ -1,7 +1,8 @@
 """Dense layers of P learners at once, with gradients written out.
 
-The arithmetic is chosen so that a learner's bits do not depend on P, and then for speed: batched
-products throughout, activations in place, nothing kept for the gradient but the layers' outputs.
+The arithmetic is chosen so that a learner's bits do not depend on P, and after that for speed: all
+products are batched, activations are computed in place, and only the layers' outputs are saved for
+the gradient.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Weights have a multiple of this many columns, the rest being zeros. Matrix products with other
-# numbers of columns run kernels that differ with an operand's alignment, hence with a learner's
-# place in the pack (and one column is a matrix-vector product for P = 1 only). 6 columns also take
-# 2.5 times as long as 16. Zeros stay zeros: neither activations nor gradients ever reach them.
+from repro.networks.initialization import Array
+
+# Weights are padded with zeros to a multiple of this many columns. For other numbers of columns the
+# kernel of a matrix product depends on the alignment of its operands, hence on a learner's place in
+# the pack (and one column is a matrix-vector product for P = 1 only). 6 columns also take 2.5 times
+# as long as 16. The zeros stay zeros, since no activation and no gradient reaches them.
 COLUMNS = 16
 ACTIVATIONS = ("tanh", "relu")
 _ONE = torch.ones(())
@@ -27,8 +30,8 @@ def padded_size(size: int) -> int:
     return -(-size // COLUMNS) * COLUMNS
 
 
-def pad_weights(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """`array` in the corner of zeros of `shape`."""
+def pad_weights(array: Array, shape: tuple[int, ...]) -> Array:
+    """Extend `array` with zeros to `shape`."""
     padded = np.zeros(shape, array.dtype)
     padded[tuple(slice(size) for size in array.shape)] = array
     return padded
@@ -56,7 +59,7 @@ def mlp(
 
 
 def trunk(x: Tensor, hidden: Sequence[tuple[Tensor, Tensor]], activation: str) -> Tensor:
-    """Hidden layers alone, for heads that share them; differentiated by autograd. [P, M, O]."""
+    """Hidden layers without a head, differentiated by autograd: [P, M, I] -> [P, M, O]."""
     function = torch.tanh if activation == "tanh" else torch.relu
     for weight, bias in hidden:
         x = function(torch.baddbmm(bias, x, weight))
@@ -66,7 +69,7 @@ def trunk(x: Tensor, hidden: Sequence[tuple[Tensor, Tensor]], activation: str) -
 def _forward(
     activation: str, x: Tensor, parameters: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
-    """The head's output, and the inputs of every layer."""
+    """The head's output, and the inputs of each layer."""
     inputs = [x]
     for i in range(0, len(parameters) - 2, 2):
         inputs.append(
@@ -76,11 +79,11 @@ def _forward(
 
 
 def _activate(activation: str, x: Tensor, bias: Tensor) -> Tensor:
-    """The activation of x + b, in place: a fresh product is in the cache, a new tensor is not."""
+    """The activation of x + b, in place: x is in the cache, a new tensor would not be."""
     if activation == "relu":
         return x.add_(bias).relu_()
-    # tanh u = 1 - 2 / (exp 2u + 1), to 2e-7 in a third of torch.tanh's time. (torch.sigmoid is
-    # faster still, but its kernel computes otherwise in the last elements of a tensor.)
+    # tanh u = 1 - 2 / (exp 2u + 1), to 2e-7 in a third of torch.tanh's time. torch.sigmoid is
+    # faster still, but its kernel rounds the last elements of a tensor differently.
     torch.add(2 * bias, x, alpha=2, out=x)
     x.exp_().add_(1).reciprocal_()
     return torch.sub(_ONE, x, alpha=2, out=x)
@@ -111,7 +114,7 @@ class _MLP(torch.autograd.Function):
 
 
 def _activation_gradient(activation: str, d_y: Tensor, y: Tensor) -> Tensor:
-    """The upstream gradient times the activation's slope at its output y, in place."""
+    """The upstream gradient times the derivative of the activation at its output y, in place."""
     if activation == "tanh":
         torch.ops.aten.tanh_backward.grad_input(d_y, y, grad_input=d_y)
     else:

@@ -1,7 +1,7 @@
-"""Actor-critic networks over stacked parameters: P learners, one batched product a layer.
+"""Multilayer perceptrons for policy and value over the stacked parameters of P learners.
 
-A network owns no parameters. It names their shapes, makes initial values for one learner, and is
-applied to tensors with a leading axis P.
+Each layer is one batched product. A network owns no parameters: it names their shapes, draws the
+initial values of one learner, and is applied to parameters with a leading axis P.
 """
 
 from __future__ import annotations
@@ -27,12 +27,19 @@ TOWERS = {"policy": "actor", "value": "critic"}
 
 
 class MLPActorCritic:
-    """Section 6.1: multilayer perceptrons for the policy's mean (or logits) and the value.
+    """The paper's section 6.1: one perceptron for the policy's mean (or logits), one for the value.
 
-    A Gaussian's log standard deviations are parameters of their own, the same in every state.
+    The log standard deviations of a Gaussian are parameters of their own, the same in every state.
 
     Attributes:
-        stochastic: whether actions are more than their distribution's mode.
+        stochastic: whether sampled actions may differ from the most likely ones.
+        observation_size: D.
+        action_size: A, or the number of discrete actions.
+        discrete: whether actions are discrete.
+        activation: one of `layers.ACTIVATIONS`.
+        depth: number of hidden layers.
+        shared: whether policy and value share their hidden layers.
+        shapes: of one learner's parameters by name, without padding.
     """
 
     stochastic = True
@@ -74,7 +81,7 @@ class MLPActorCritic:
         return shapes
 
     def initialize(self, rng: np.random.Generator, recipe: RecipeConfig) -> dict[str, Array]:
-        """One learner's initial parameters by name, padded for `networks.layers`; zero biases."""
+        """One learner's initial parameters by name, padded for `layers`. Biases are zero."""
         parameters = {}
         for name, shape in self.shapes.items():
             if name == "log_std":
@@ -101,14 +108,14 @@ class MLPActorCritic:
         )
 
     def trim(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """One learner's parameters without their padding."""
+        """Remove the padding of one learner's parameters."""
         return {
             name: np.ascontiguousarray(parameters[name][tuple(slice(n) for n in shape)])
             for name, shape in self.shapes.items()
         }
 
     def pad(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
-        """What `trim` was given."""
+        """Add the padding that `trim` removes."""
         return {
             name: array if name == "log_std" else self._pad(name, array)
             for name, array in parameters.items()
@@ -121,7 +128,7 @@ class MLPActorCritic:
     def differentiable(
         self, parameters: Mapping[str, Tensor], observations: Tensor
     ) -> Distribution:
-        """`distribution` by operations that can be differentiated twice."""
+        """As `distribution`, with operations that can be differentiated twice."""
         tower = "shared" if self.shared else TOWERS["policy"]
         features = trunk(observations, self._hidden(parameters, tower), self.activation)
         weight, bias = self._head(parameters, "policy")
@@ -134,7 +141,7 @@ class MLPActorCritic:
     def evaluate(
         self, parameters: Mapping[str, Tensor], observations: Inputs
     ) -> tuple[Distribution, Tensor]:
-        """pi(.|s) and V(s) at once; a shared trunk is passed through once."""
+        """pi(.|s) and V(s), [P, M] each; a shared trunk is computed once."""
         assert isinstance(observations, Tensor)
         if self.shared:
             features = trunk(observations, self._hidden(parameters, "shared"), self.activation)
@@ -164,40 +171,20 @@ class MLPActorCritic:
         return parameters[f"{head}.weight"], parameters[f"{head}.bias"]
 
     def as_distribution(self, parameters: Mapping[str, Tensor], out: Tensor) -> Distribution:
-        """What the policy head's outputs [P, M, A] stand for; padding is cut off."""
+        """The distribution of the policy head's outputs [P, M, A]; padded outputs are ignored."""
         out = out[..., : self.action_size]
         return Categorical(out) if self.discrete else DiagonalGaussian(out, parameters["log_std"])
 
 
-class Bound:
-    """A policy with the parameters of P learners, which may change in place."""
-
-    def __init__(self, policy: MLPActorCritic, parameters: Mapping[str, Tensor]) -> None:
-        """Take parameters by name, [P, ...] each."""
-        self.policy, self.parameters = policy, parameters
-
-    def distribution(self, observations: Inputs) -> Distribution:
-        """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
-        return self.policy.distribution(self.parameters, observations)
-
-    def value(self, observations: Inputs) -> Tensor:
-        """V(s). [P, M, D] -> [P, M]."""
-        return self.policy.value(self.parameters, observations)
-
-    def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
-        """pi(.|s) and V(s)."""
-        return self.policy.evaluate(self.parameters, observations)
-
-    def as_distribution(self, statistics: Tensor) -> Distribution:
-        """The distribution whose means or logits are `statistics`, [P, M, A]."""
-        return self.policy.as_distribution(self.parameters, statistics)
-
-
 def flat_size(space: gymnasium.Space[object], what: str) -> int:
-    """D of a flat Box.
+    """Number of entries of a flat Box.
+
+    Args:
+        space: of observations or of actions.
+        what: which of them, for the error message.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: another space.
     """
     if isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1:
         return math.prod(space.shape)

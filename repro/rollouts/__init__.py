@@ -1,4 +1,4 @@
 """Collecting: policies act in environments for T steps; observations, episodes, bad values.
 
-No losses and no files.
+Nothing here knows a loss or a file.
 """

@@ -1,7 +1,7 @@
-"""Collection: P learners run their policies in N environments each for T steps.
+"""Collection: P learners run their policies for T steps in N environments each.
 
-Buffers are [P, T, N, ...]: learners, time, actors. All environments of a pack are one vector
-environment of P N members, so a step costs one call whatever P is.
+Buffers are [P, T, N, ...]: learners, time, actors. The environments of a pack are one `VectorEnv`
+of P N members, so that a step is one call for any P.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -18,66 +17,36 @@ import torch
 from torch import Tensor
 
 from repro.config.schema import Config
-from repro.engines import cuda, native
+from repro.engines import selection
 from repro.engines.buffers import Buffers
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
 from repro.learning.streams import Streams
-from repro.networks.distributions import Categorical, Distribution
+from repro.networks.bound import BoundPolicy
+from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
-from repro.networks.mlp import Bound
 from repro.rollouts.diagnosis import bounds
-from repro.rollouts.episodes import Episodes, Tally
+from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
+from repro.rollouts.rollout import Rollout
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass
-class Rollout:
-    """One iteration's samples. B = T N, the samples of a learner, time-major.
-
-    Attributes:
-        inputs: [P, B, D] observations as the networks see them; or B stacks of frames.
-        actions: [P, B, A], or [P, B, 1] for discrete ones; before any clipping to the box.
-        old: the distribution the actions were drawn from, over [P, B].
-        rewards: [P, T, N], scaled where the recipe scales them.
-        values: V(s_t), [P, T, N].
-        next_values: V of the true next observation, [P, T, N].
-        terminated: [P, T, N] bool.
-        truncated: [P, T, N] bool.
-        episodes: [P], finished episodes.
-        finished_steps: [P], steps of finished episodes: on Atari of lives, where games are rows.
-        finite: [P] bool: whether everything that the tasks returned is a number.
-    """
-
-    inputs: Inputs
-    actions: Tensor
-    old: Distribution
-    rewards: Tensor
-    values: Tensor
-    next_values: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    episodes: list[Episodes]
-    finished_steps: Array
-    finite: Array
-
-
 class Collector:
-    """Owns the environments, the normalizers and the action noise of a pack."""
+    """The environments, normalizers and action noise of a pack."""
 
     def __init__(
         self,
         configs: Sequence[Config],
         envs: VectorEnv,
-        networks: Bound | Networks,
+        networks: BoundPolicy | Networks,
         streams: Sequence[Streams],
         device: torch.device,
     ) -> None:
-        """Reset the environments and allocate the buffers; reused by every `collect`."""
+        """Reset the environments, and allocate the buffers that every `collect` reuses."""
         config = configs[0]
         self.learners, self.num_envs = len(configs), config.env.num_envs
         self.horizon = config.algorithm.horizon
@@ -95,8 +64,10 @@ class Collector:
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
-        self._seen.see(self._observations)
-        self._tally = Tally((self.learners, self.num_envs), envs.keeps_scores)
+        self._seen.observe(self._observations)
+        self._episode_statistics = EpisodeStatistics(
+            (self.learners, self.num_envs), envs.keeps_scores
+        )
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -118,21 +89,18 @@ class Collector:
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
-        self._values = torch.zeros((p, t, n), device=self.device)  # with those of ends: of frames
+        self._values = torch.zeros(
+            (p, t, n), device=self.device
+        )  # filled while acting: frames only
         self._final_values = torch.zeros((p, t, n), device=self.device)
-        self._whole_act = self._bind_act()
+        self._fast_act = self._bind_act()
 
-    def _bind_act(self) -> native.Acting | cuda.Acting | None:
-        """What acts in one call, where there is such a thing for these networks and this device."""
+    def _bind_act(self) -> selection.Act | None:
         seen = self._seen
         if isinstance(seen, FrameObservations):
             return None
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
-        if isinstance(self.networks, Networks):
-            return native.Acting(self.networks, seen.normalizer, buffers, self._action_box)
-        if self.device.type == "cuda":
-            return cuda.Acting(self.networks, seen.normalizer, buffers, self._action_box)
-        return None
+        return selection.acting(self.networks, seen.normalizer, buffers, self._action_box)
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
@@ -147,7 +115,7 @@ class Collector:
     def _collect(self, iteration: int) -> Rollout:
         self.seconds = {"env": 0.0, "forward": 0.0}
         episodes = [Episodes() for _ in range(self.learners)]
-        self._tally.finished_steps[:] = 0
+        self._episode_statistics.finished_steps[:] = 0
         self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
@@ -161,7 +129,7 @@ class Collector:
             if terminated.any() or truncated.any():
                 self._record_ends(t, infos, iteration, episodes)
             self._observations = self._by_learner(observations)
-            self._seen.see(self._observations)
+            self._seen.observe(self._observations)
         return self._rollout(episodes)
 
     def _draw_noise(self) -> None:
@@ -174,10 +142,10 @@ class Collector:
             self._noise.copy_(self._drawn, non_blocking=True)
 
     def _act(self, t: int) -> Array:
-        """Actions [P N, ...] for the environments; keeps what led to them."""
-        if self._whole_act is not None:
-            return self._whole_act(t, self._observations)
-        inputs = self._seen.keep(t, self._observations)
+        """Actions [P N, ...] for the environments; fills the buffers at time t."""
+        if self._fast_act is not None:
+            return self._fast_act(t, self._observations)
+        inputs = self._seen.store(t, self._observations)
         if self._seen.values_while_acting:
             distribution, self._values[:, t] = self.networks.evaluate(inputs)
         else:
@@ -196,7 +164,7 @@ class Collector:
         rewards, self._terminated[:, t], self._truncated[:, t] = (
             self._by_learner(x) for x in (rewards, terminated, truncated)
         )
-        self._tally.add(rewards)
+        self._episode_statistics.add_step(rewards)
         self._rewards[:, t] = self._reward_scaler.apply(
             rewards, self._terminated[:, t], self._truncated[:, t]
         )
@@ -205,9 +173,9 @@ class Collector:
         self, t: int, infos: dict[str, Any], iteration: int, episodes: list[Episodes]
     ) -> None:
         ends = self._terminated[:, t] | self._truncated[:, t]
-        self._tally.record_ends(ends, infos, iteration, self.steps, episodes)
+        self._episode_statistics.record_ends(ends, infos, iteration, self.steps, episodes)
         finals = self._by_learner(infos["final_obs"]) if self.bootstrap else None
-        self._seen.keep_ends(t, ends, finals)
+        self._seen.store_ends(t, ends, finals)
         if finals is not None and self._seen.values_while_acting and self._truncated[:, t].any():
             self._final_values[:, t] = self.networks.value(self._seen.encode(finals))
 
@@ -230,7 +198,7 @@ class Collector:
             terminated=torch.from_numpy(self._terminated).to(self.device),
             truncated=truncated,
             episodes=episodes,
-            finished_steps=self._tally.finished_steps.copy(),
+            finished_steps=self._episode_statistics.finished_steps.copy(),
             finite=self._finite(),
         )
 
@@ -241,11 +209,11 @@ class Collector:
         return self.networks.value(inputs).view(self._values.shape)
 
     def _all_final_values(self) -> Tensor:
-        """V of the last observations of episodes, [P, T, N]; meaningless where none ended."""
+        """V of episodes' last observations, [P, T, N]; arbitrary where no episode ended."""
         finals = self._seen.all_finals()
         if finals is None:
             return self._final_values
-        # Always the full shape: a learner's values must not hang on how often others truncate.
+        # Always the full shape: the bits must not depend on how often other learners truncate.
         return self.networks.value(finals).view(self._values.shape)
 
     def _finite(self) -> Array:
@@ -254,20 +222,19 @@ class Collector:
         return np.asarray(finite & np.isfinite(current).all(1))
 
     def not_finite(self, learner: int) -> str:
-        """The first value of the last rollout that is no number, and which environment gave it."""
-        odd = self._seen.first_not_finite(
+        """Names the first value of the last rollout that is not finite, and its environment."""
+        found = self._seen.first_non_finite(
             learner, self._rewards, self._truncated, self._observations
         )
-        step = self.steps // self.num_envs - self.horizon + odd.step
+        step = self.steps // self.num_envs - self.horizon + found.step
         when = f"in step {step}" if step else "at its reset"
-        place = self._environment(learner, odd.environment)
-        return f"{place} returned a value that is not finite {when}: its {odd.field}"
+        place = self._environment(learner, found.environment)
+        return f"{place} returned a value that is not finite {when}: its {found.field}"
 
     def outside(self) -> dict[int, str]:
-        """Learner -> a sentence on its task, where an observation is outside of what is declared.
+        """Learner -> a sentence on its task, where an observation is outside the declared bounds.
 
-        Only the first such observation of a pack is told: bounds are a promise to whoever reads
-        them, and nothing here depends on them.
+        Only a pack's first such observation is reported, since no result depends on the bounds.
         """
         if self._declared is None or isinstance(self._seen, FrameObservations):
             return {}
@@ -280,13 +247,13 @@ class Collector:
         return {}
 
     def _environment(self, learner: int, n: int) -> str:
-        """Which environment, and the seed that its first episode began from."""
+        """Names an environment by its number and the seed of its first episode."""
         seed = self.streams[learner].env_seeds(self.num_envs)[n]
         return f"environment {n} of {self.num_envs} (seed {seed})"
 
     @contextlib.contextmanager
     def _naming_learners(self) -> Iterator[None]:
-        """A task's error becomes one that names the learner, its environment and the step."""
+        """Add the learner, its environment and the step to a task's error."""
         try:
             yield
         except TaskError as error:
@@ -296,9 +263,9 @@ class Collector:
             raise TaskError(text, learner) from error
 
     def renormalize(self, rollout: Rollout) -> None:
-        """Take the rollout into the observations' statistics, and normalize it by the new ones.
+        """Update the observation statistics with the rollout, and normalize it with them.
 
-        Does nothing unless the recipe normalizes once a rollout, as Baselines' ppo1.
+        Only where the recipe normalizes once a rollout, as Baselines' ppo1.
         """
         inputs = self._seen.renormalize()
         if inputs is not None:
@@ -313,9 +280,9 @@ class Collector:
         }
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """All that one learner's next rollouts depend on besides its parameters and streams.
+        """What one learner's next rollouts depend on, besides parameters and streams.
 
-        Without `envs` where the simulators' state cannot be taken out.
+        Without `envs` where the simulators' state cannot be saved.
         """
         state: dict[str, Any] = {
             "steps": self.steps,
@@ -325,28 +292,28 @@ class Collector:
         envs = self.envs.state(self._rows(learner))
         if envs is None:
             return state
-        return state | {"envs": envs} | self._tally.checkpoint(learner)
+        return state | {"envs": envs} | self._episode_statistics.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned.
 
-        Without `envs`, new episodes begin, from seeds that no other episode began from.
+        Without `envs`, new episodes begin, from seeds that no earlier episode used.
         """
         self.steps = state["steps"]
         self._seen.restore(learner, state.get("observations", {}))
         self._reward_scaler.restore(learner, state.get("rewards", {}))
         if "envs" in state:
             self.envs.set_state(state["envs"], self._rows(learner))
-            self._tally.restore(learner, state)
+            self._episode_statistics.restore(learner, state)
         else:
             seeds = self.streams[learner].restart_seeds(self.num_envs, self.steps)
             with self._naming_learners():
                 self.envs.restart(self._rows(learner), seeds)
-            self._tally.restart(learner)
+            self._episode_statistics.restart(learner)
         self._observations = self._by_learner(self.envs.observations)
 
     def _rows(self, learner: int) -> slice:
-        """The learner's environments among those of the pack."""
+        """The learner's environments in the pack."""
         return slice(learner * self.num_envs, (learner + 1) * self.num_envs)
 
     def _by_learner(self, array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What a task returned that it should not have: looked for after a rollout, and named.
+"""Values of a rollout that a task should not have returned: where the first one is.
 
 Axes: T steps, N environments of a learner, D entries of an observation.
 """
@@ -9,19 +9,18 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.envs.vector import VectorEnv
 
-Array = np.ndarray[Any, Any]
 
-
-class Oddity(NamedTuple):
-    """One value.
+class NonFinite(NamedTuple):
+    """A value that is infinite or NaN.
 
     Attributes:
-        step: of the rollout in which it was returned; 0 is the step (or reset) before the first.
-        environment: which of the N.
-        field: `reward`, or an observation's entry.
+        step: of the rollout, counted from 1; 0 is the step (or reset) before the rollout.
+        environment: index of the environment, from 0 to N - 1.
+        field: `reward`, or an entry of an observation such as `observation[3]`.
     """
 
     step: int
@@ -29,30 +28,33 @@ class Oddity(NamedTuple):
     field: str
 
 
-def first_not_finite(rewards: Array, last: Array, observations: Array) -> Oddity:
-    """The first value of a rollout, of which there is one, that is no number.
+def first_non_finite(
+    rewards: NDArray[Any], final_observations: NDArray[Any], observations: NDArray[Any]
+) -> NonFinite:
+    """The first value of a rollout that is not finite. There must be one.
 
     Args:
         rewards: [T, N].
-        last: of episodes that were truncated, finite elsewhere, [T, N, D].
+        final_observations: of truncated episodes, any finite value elsewhere, [T, N, D].
         observations: [T + 1, N, D], each before its step.
     """
-    found = []
-    for name, values in (("reward", rewards[..., None]), ("observation", observations)):
-        found += [_oddity(name, values)]
-    found += [_oddity("last observation", last)]
-    return min(oddity for oddity in found if oddity is not None)
+    found = [
+        _first(rewards[..., None], "reward", 1),
+        _first(observations, "observation", 0),
+        _first(final_observations, "last observation", 1),
+    ]
+    return min(value for value in found if value is not None)
 
 
-def _oddity(name: str, values: Array) -> Oddity | None:
+def _first(values: NDArray[Any], name: str, first_step: int) -> NonFinite | None:
     for t, n, entry in np.argwhere(~np.isfinite(values))[:1]:
-        step = int(t) + (name != "observation")
-        return Oddity(step, int(n), name if name == "reward" else f"{name}[{entry}]")
+        field = name if name == "reward" else f"{name}[{entry}]"
+        return NonFinite(int(t) + first_step, int(n), field)
     return None
 
 
-def bounds(envs: VectorEnv) -> tuple[Array, Array] | None:
-    """What a task declares of its observations, [D] each, if it declares anything."""
+def bounds(envs: VectorEnv) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """The bounds of a task's observations, [D] each; None where all of them are infinite."""
     space = envs.single_observation_space
     if not isinstance(space, gymnasium.spaces.Box):
         return None

@@ -1,4 +1,7 @@
-"""Returns and lengths of the episodes that are under way, until they are rows of a table."""
+"""Returns and lengths of training episodes: of those that are running, and of those that ended.
+
+Axes: P learners, N environments of each.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-Array = np.ndarray[Any, Any]
+from numpy.typing import NDArray
 
 
 @dataclass
@@ -21,16 +23,18 @@ class Episodes:
     returns: list[float] = field(default_factory=list)
     length: list[int] = field(default_factory=list)
 
-    def add(self, iteration: int, step: int, actor: int, total: float, length: int) -> None:
-        """One more row; `total` is its return."""
+    def add(
+        self, iteration: int, step: int, actor: int, episode_return: float, length: int
+    ) -> None:
+        """Add a row."""
         self.iteration.append(iteration)
         self.step.append(step)
         self.actor.append(actor)
-        self.returns.append(total)
+        self.returns.append(episode_return)
         self.length.append(length)
 
     def columns(self) -> dict[str, list[Any]]:
-        """By the names of the table."""
+        """The columns of the table by name."""
         return {
             "iteration": self.iteration,
             "step": self.step,
@@ -40,71 +44,73 @@ class Episodes:
         }
 
 
-class Tally:
-    """Counts for P learners with N environments each. Where these keep scores, theirs count.
+class EpisodeStatistics:
+    """Running returns and lengths of the episodes of P learners with N environments each.
 
     Attributes:
-        returns: of each episode so far, [P, N].
-        lengths: in steps, [P, N].
-        finished_steps: [P], of the learner's episodes that ended: on Atari lives, where what is
-            written are games. Whoever reads it sets it back.
+        returns: of each episode so far, undiscounted, [P, N].
+        lengths: of each episode so far, in steps, [P, N].
+        finished_steps: steps of the learner's episodes that have ended, [P]. On Atari these are
+            lives, while the rows of the table are games. The caller sets it back to 0.
     """
 
     def __init__(self, shape: tuple[int, int], keeps_scores: bool) -> None:
-        """Begin episodes.
+        """Start at zero.
 
         Args:
             shape: (P, N).
-            keeps_scores: whether the environments tell the returns of their own episodes, as
-                Atari's do, whose games outlast the learner's episodes.
+            keeps_scores: `VectorEnv.keeps_scores`: the table gets the returns and lengths that the
+                environments report, as on Atari, where a game lasts longer than the learner's
+                episodes.
         """
         self._keeps_scores = keeps_scores
         self.returns = np.zeros(shape)
         self.lengths = np.zeros(shape, np.int64)
         self.finished_steps = np.zeros(shape[0], np.int64)
 
-    def add(self, rewards: Array) -> None:
-        """A step's rewards, [P, N]."""
+    def add_step(self, rewards: NDArray[Any]) -> None:
+        """Add the rewards of one step, [P, N]."""
         self.returns += rewards
         self.lengths += 1
 
     def record_ends(
         self,
-        ends: Array,
+        ends: NDArray[np.bool_],
         infos: Mapping[str, Any],
         iteration: int,
         step: int,
         episodes: Sequence[Episodes],
     ) -> None:
-        """Write the episodes that are over to `episodes`, [P], and begin others.
+        """Add the episodes that ended to `episodes`, and start the next ones at zero.
 
         Args:
             ends: where the learner's episodes ended, [P, N].
             infos: of that step, with the scores of environments that keep them.
-            iteration: the number of this one.
-            step: of one learner so far, all its actors together.
-            episodes: of this iteration.
+            iteration: the current one.
+            step: steps of one learner so far, in all its environments together.
+            episodes: of each learner in this iteration, [P].
         """
-        told, returns, lengths = ends, self.returns, self.lengths
+        finished, returns, lengths = ends, self.returns, self.lengths
         if self._keeps_scores:
-            told, returns, lengths = self._scores(infos)
-        for p, n in np.argwhere(told):
+            finished, returns, lengths = self._reported(infos)
+        for p, n in np.argwhere(finished):
             episodes[p].add(iteration, step, int(n), float(returns[p, n]), int(lengths[p, n]))
         self.finished_steps += np.where(ends, self.lengths, 0).sum(1)
         self.returns[ends] = 0
         self.lengths[ends] = 0
 
-    def _scores(self, infos: Mapping[str, Any]) -> tuple[Array, Array, Array]:
-        """Which episodes ended by the environments' own account, their returns, their lengths."""
+    def _reported(self, infos: Mapping[str, Any]) -> tuple[NDArray[Any], ...]:
+        """Which episodes the environments report as ended, with returns and lengths, [P, N]."""
         shape = self.returns.shape
         if "_episode" not in infos:
             return np.zeros(shape, np.bool_), self.returns, self.lengths
-        told = (infos["_episode"], infos["episode"]["r"], infos["episode"]["l"])
-        ended, returns, lengths = (each.reshape(shape) for each in told)
-        return ended, returns, lengths
+        episode = infos["episode"]
+        return tuple(
+            each.reshape(shape) for each in (infos["_episode"], episode["r"], episode["l"])
+        )
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """What one learner's coming rows, and ends that are counted in steps, depend on."""
+        """The state of one learner's running episodes."""
         returns, lengths = self.returns[learner].copy(), self.lengths[learner].copy()
         return {"episodes": {"return": returns, "length": lengths}}
 
@@ -114,5 +120,5 @@ class Tally:
         self.lengths[learner] = state["episodes"]["length"]
 
     def restart(self, learner: int) -> None:
-        """Begin all episodes of one learner anew."""
+        """Set all running episodes of one learner back to zero."""
         self.returns[learner], self.lengths[learner] = 0, 0

@@ -1,7 +1,10 @@
-"""What becomes of observations during a rollout: kept, and made into what networks read.
+"""Storage of a rollout's observations, as environments return them and as networks read them.
 
-`FlatObservations` normalizes vectors; `FrameObservations` keeps every frame of Atari once, as uint8
-on the device of the networks.
+`FlatObservations` normalizes vectors. `FrameObservations` stores each Atari frame once, as uint8 on
+the device of the networks.
+
+Axes: P learners, T steps, N environments of a learner, D entries of an observation; S frames of
+H x W pixels in a stack.
 """
 
 from __future__ import annotations
@@ -16,19 +19,19 @@ from torch import Tensor
 from repro.config.schema import RecipeConfig
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.frames import FrameStacks, Inputs
-from repro.rollouts.diagnosis import Oddity, first_not_finite
+from repro.rollouts.diagnosis import NonFinite, first_non_finite
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, int, int]  # P, T, N
 
 
 class FlatObservations:
-    """Float64 vectors [P, N, D] of the environments, normalized as the recipe says.
+    """Vectors, normalized as the recipe says.
 
     Attributes:
         normalizer: of all learners.
-        raw: as the environments gave them, float64 [P, T, N, D].
-        inputs: as the networks see them, float32 [P, T, N, D], on the device.
+        raw: as the environments return them, float64 [P, T, N, D].
+        inputs: as the networks read them, float32 [P, T, N, D], on the device.
     """
 
     values_while_acting = False  # one pass over the whole rollout is cheaper
@@ -36,47 +39,57 @@ class FlatObservations:
     def __init__(
         self, shape: Shape, size: int, recipe: RecipeConfig, device: torch.device, finals: bool
     ) -> None:
-        """Allocate for D = `size`, and for the last observations of episodes where they count."""
+        """Allocate the buffers.
+
+        Args:
+            shape: (P, T, N).
+            size: D.
+            recipe: how observations are normalized.
+            device: of the networks.
+            finals: whether to store the last observations of episodes, which bootstrapping needs.
+        """
         self.normalizer = ObservationNormalizer(shape[0], size, recipe)
         self.raw = np.zeros((*shape, size))
         self.inputs = torch.zeros((*shape, size), device=device)
         self._finals = torch.zeros(*shape, size) if finals else None
         self._device = device
 
-    def see(self, observations: Array) -> None:
-        """The environments stand here now."""
+    def observe(self, observations: Array) -> None:
+        """Update a normalizer that learns at every step with the observations [P, N, D]."""
         self.normalizer.observe_step(observations)
 
-    def keep(self, t: int, observations: Array) -> Tensor:
-        """Time t of the rollout begins with these; as the networks see them, [P, N, D].
+    def store(self, t: int, observations: Array) -> Tensor:
+        """Store the observations at time t of the rollout; returns them normalized, [P, N, D].
 
-        On a CPU: `repro.engines.cuda.Acting` does it elsewhere.
+        For the CPU. On a GPU, `repro.engines.cuda.Acting` does this.
         """
         self.raw[:, t] = observations
         self.normalizer.apply(observations, out=self.inputs[:, t].numpy())
         return self.inputs[:, t]
 
-    def keep_ends(self, t: int, ends: Array, finals: Array | None) -> None:
-        """Episodes ended at time t, [P, N]; `finals` are their last observations, [P, N, D]."""
+    def store_ends(self, t: int, ends: Array, finals: Array | None) -> None:
+        """Store the last observations [P, N, D] of the episodes that ended at time t, [P, N]."""
         if self._finals is not None and finals is not None:
             self.normalizer.apply(finals, out=self._finals[:, t].numpy())
 
     def encode(self, observations: Array) -> Tensor:
-        """As the networks see them, [P, N, D]; nothing is kept."""
+        """Normalize observations [P, N, D] without storing them."""
         encoded = torch.empty(observations.shape, dtype=torch.float32)
         self.normalizer.apply(observations, out=encoded.numpy())
         return encoded.to(self._device)
 
     def all_inputs(self) -> Inputs:
-        """The rollout's, [P, T N, D]."""
+        """The networks' inputs of the rollout, [P, T N, D]."""
         return self.inputs.flatten(1, 2)
 
     def all_finals(self) -> Tensor | None:
-        """Last observations of episodes, [P, T N, D]; meaningless where none ended."""
+        """The last observations of episodes, [P, T N, D]; arbitrary where none ended."""
         return None if self._finals is None else self._finals.to(self._device).flatten(1, 2)
 
     def finite(self, truncated: Array) -> Array:
-        """Of the rollout, [P]; with the last observations that a truncated episode's value is of.
+        """Whether each learner's observations are all finite, [P] bool.
+
+        Last observations of truncated episodes count too, since values are computed from them.
 
         Args:
             truncated: [P, T, N] bool.
@@ -87,32 +100,33 @@ class FlatObservations:
                 finite[p] = self._last_is_finite(p, truncated).all()
         return finite
 
-    def first_not_finite(
+    def first_non_finite(
         self, learner: int, rewards: Array, truncated: Array, current: Array
-    ) -> Oddity:
-        """The first value of a learner's rollout, of which there is one, that is no number.
+    ) -> NonFinite:
+        """The first value of a learner's rollout that is not finite. There must be one.
 
         Args:
-            learner: which.
+            learner: which of the P.
             rewards: [P, T, N].
             truncated: [P, T, N] bool.
             current: observations after the rollout, [P, N, D].
         """
         observations = np.concatenate([self.raw[learner], current[learner][None]])
         last = np.where(self._last_is_finite(learner, truncated), 0.0, np.nan)
-        return first_not_finite(rewards[learner], last, observations)
+        return first_non_finite(rewards[learner], last, observations)
 
     def _last_is_finite(self, learner: int, truncated: Array) -> Array:
-        """[T, N, D]: whether those that a truncated episode's value is of are numbers."""
+        """Whether last observations are finite, [T, N, D]; true where no episode was truncated."""
         if self._finals is None:
             return np.ones(self.raw.shape[1:], np.bool_)
         finite = np.isfinite(self._finals[learner].numpy())
         return np.asarray(finite | ~truncated[learner, :, :, None])
 
     def renormalize(self) -> Tensor | None:
-        """Take the rollout into the statistics, and normalize it by the new ones.
+        """Update the normalizer with the rollout, and normalize the rollout again.
 
-        None, and nothing done, unless the recipe normalizes once a rollout.
+        Returns:
+            The new inputs, [P, T N, D]; None where the recipe does not normalize once a rollout.
         """
         if not self.normalizer.each_rollout:
             return None
@@ -124,7 +138,7 @@ class FlatObservations:
         return inputs if host is inputs else inputs.copy_(host)
 
     def state(self, learner: int) -> dict[str, Array]:
-        """One learner's statistics by name."""
+        """One learner's statistics by name, for `parameters.npz`."""
         moments = self.normalizer.moments
         return {
             "observations.mean": moments.mean[learner],
@@ -133,7 +147,7 @@ class FlatObservations:
         }
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """For resuming."""
+        """The state of one learner's normalizer."""
         return self.normalizer.checkpoint(learner)
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
@@ -142,22 +156,29 @@ class FlatObservations:
 
 
 class FrameObservations:
-    """Stacks of S frames, uint8 [P, N, S, H, W], of which only the newest frame is new.
+    """Stacks of S frames, uint8 [P, N, S, H, W], of which only the newest frame is stored.
 
-    Row S - 1 + t of the frames is the newest at time t; the rows before are the rest of the stack
-    at time 0. At the start of an episode a stack's older frames are copies of its first, or zeros:
-    whichever the environment's own stack has is what the index points to.
+    Rows 0 to S - 1 of the frames are the stack at time 0; row S - 1 + t is the newest frame at time
+    t. At the start of an episode the older frames of a stack are copies of its first frame, or
+    zeros. The index of each stack points to the frames that the environment's own stack holds.
     """
 
-    values_while_acting = True  # the convolutions have been paid for
+    values_while_acting = True  # acting computes the convolutions, so that values cost little more
 
     def __init__(
         self, shape: Shape, frame_shape: tuple[int, ...], device: torch.device, zeros: bool
     ) -> None:
-        """Allocate for stacks [S, H, W]; `zeros` says how episodes begin."""
+        """Allocate the buffers.
+
+        Args:
+            shape: (P, T, N).
+            frame_shape: (S, H, W).
+            device: of the networks.
+            zeros: whether stacks are padded with zeros at the start of an episode.
+        """
         learners, horizon, num_envs = shape
         stack, *size = frame_shape
-        rows = stack - 1 + horizon + 1  # the last stays black
+        rows = stack - 1 + horizon + 1  # the last one stays zero, for padding
         self._frames = torch.zeros(
             (learners, rows, num_envs, *size), dtype=torch.uint8, device=device
         )
@@ -165,11 +186,11 @@ class FrameObservations:
         self._first = np.zeros((learners, num_envs), np.int64)
         self._zeros, self._device = zeros, device
 
-    def see(self, observations: Array) -> None:
-        """Nothing is learned from them."""
+    def observe(self, observations: Array) -> None:
+        """Does nothing: frames have no normalizer."""
 
-    def keep(self, t: int, observations: Array) -> Tensor:
-        """Time t of the rollout begins with these stacks; on the device, [P, N, S, H, W]."""
+    def store(self, t: int, observations: Array) -> Tensor:
+        """Store the stacks at time t of the rollout; returns them on the device."""
         stacks = torch.from_numpy(observations).to(self._device)
         stack = observations.shape[2]
         if t == 0:
@@ -179,53 +200,53 @@ class FrameObservations:
             self._frames[:, stack - 1 + t] = stacks[:, :, -1]
         rows = t + np.arange(stack)
         first = self._first[..., None]
-        outside = self._frames.shape[1] - 1 if self._zeros else first
-        self._rows[:, t] = np.where(rows < first, outside, rows)
+        padding = self._frames.shape[1] - 1 if self._zeros else first
+        self._rows[:, t] = np.where(rows < first, padding, rows)
         return stacks
 
-    def keep_ends(self, t: int, ends: Array, finals: Array | None) -> None:
-        """Episodes ended at time t, [P, N]: the next begin with the frames that come then."""
+    def store_ends(self, t: int, ends: Array, finals: Array | None) -> None:
+        """Start the next episodes at time t + 1 where episodes ended at time t, [P, N]."""
         stack = self._rows.shape[-1]
         self._first[ends] = stack - 1 + t + 1
 
     def encode(self, observations: Array) -> Tensor:
-        """On the device, [P, N, S, H, W]; nothing is kept."""
+        """Move stacks [P, N, S, H, W] to the device without storing them."""
         return torch.from_numpy(observations).to(self._device)
 
     def all_inputs(self) -> Inputs:
-        """The rollout's, P x T N stacks."""
+        """The rollout's stacks, T N of each learner."""
         learners, _, num_envs, stack = self._rows.shape
         index = self._rows * num_envs + np.arange(num_envs)[:, None]
         index = index.reshape(learners, -1, stack)
         return FrameStacks(self._frames, torch.from_numpy(index).to(self._device))
 
     def all_finals(self) -> Tensor | None:
-        """Never: `Collector` evaluates the few that count as they come."""
+        """None: `Collector` computes values of last stacks when episodes end."""
         return None
 
     def finite(self, truncated: Array) -> Array:
-        """They are whole numbers: [P]."""
+        """All true, [P]: frames are integers."""
         return np.ones(len(self._rows), np.bool_)
 
-    def first_not_finite(
+    def first_non_finite(
         self, learner: int, rewards: Array, truncated: Array, current: Array
-    ) -> Oddity:
-        """A reward: frames are whole numbers. Arguments as in `FlatObservations`."""
+    ) -> NonFinite:
+        """The first reward that is not finite; arguments as in `FlatObservations`."""
         _, horizon, num_envs, _ = self._rows.shape
-        nothing = np.zeros((horizon + 1, num_envs, 0))
-        return first_not_finite(rewards[learner], nothing[1:], nothing)
+        no_observations = np.zeros((horizon + 1, num_envs, 0))
+        return first_non_finite(rewards[learner], no_observations[1:], no_observations)
 
     def renormalize(self) -> Tensor | None:
-        """Frames are divided by 255, and no more."""
+        """None: the networks divide frames by 255, and no statistics are kept."""
         return None
 
     def state(self, learner: int) -> dict[str, Array]:
-        """No statistics."""
+        """Empty: there are no statistics."""
         return {}
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """Nothing: the environments hold the stacks that the next rollout begins with."""
+        """Empty: the next rollout starts from the stacks that the environments hold."""
         return {}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Does nothing."""

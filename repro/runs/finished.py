@@ -72,8 +72,5 @@ def _no_run(directory: Path) -> str:
         return f"{directory} is not a directory: give the directory of a finished run."
     below = store.run_directories(directory)
     if below:
-        return (
-            f"{directory} is not a run but holds {len(below)} of them, such as {below[0]}: give "
-            "those."
-        )
+        return f"{directory} is not a run but holds {len(below)}, such as {below[0]}: give those."
     return f"{directory} holds no run (no run.json): give the directory of a finished run."

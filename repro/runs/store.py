@@ -21,6 +21,7 @@ the names of both that a reader of results needs are public here too.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,13 +181,15 @@ def is_done(directory: Path) -> bool:
 def run_directories(runs_dir: Path) -> list[Path]:
     """Every run directory under `runs_dir`, at any depth, sorted by path.
 
-    Hidden directories are skipped: `set_aside` moves abandoned attempts there.
+    Hidden directories are skipped: `set_aside` moves abandoned attempts there. So are directories
+    that another process removes meanwhile, such as those of checkpoints.
     """
-    return sorted(
-        path.parent
-        for path in runs_dir.rglob("run.json")
-        if not any(part.startswith(".") for part in path.relative_to(runs_dir).parts)
-    )
+    found = []
+    for directory, names, files in os.walk(runs_dir):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if "run.json" in files:
+            found.append(Path(directory))
+    return sorted(found)
 
 
 def set_aside(directory: Path) -> Path:

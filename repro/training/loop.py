@@ -10,13 +10,10 @@ import torch
 from repro import envs
 from repro.algorithms import ALGORITHMS
 from repro.algorithms.base import Learners
-from repro.algorithms.interpolation import interpolation
 from repro.algorithms.iteration import Iteration
-from repro.algorithms.ppo import PPO
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
-from repro.engines import native
 from repro.errors import ConfigError, CorruptError, TaskError
 
 if TYPE_CHECKING:  # it needs an optional package
@@ -42,21 +39,13 @@ class Training:
             self._algorithm = _make_sb3(config, device)
         else:
             self._algorithm = _make_learners(configs, device)
-        self._probe = config.probe
         self.device = str(device)
-        compiled = isinstance(self._algorithm.networks, native.Networks)
-        self.engine = "native" if compiled else "torch"
+        self.engine = self._algorithm.engine
 
     def __iter__(self) -> Iterator[Iteration]:
         """Train until every run has finished or failed."""
         try:
-            for record in self._algorithm.train():
-                ppo = self._algorithm
-                if isinstance(ppo, PPO) and self._probe != "none" and record.number == 1:
-                    record.tables = {
-                        p: {"interpolation": interpolation(ppo, p)} for p in record.active
-                    }
-                yield record
+            yield from self._algorithm.train()
         finally:
             self._algorithm.close()
 

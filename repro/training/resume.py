@@ -12,7 +12,6 @@ import torch
 
 import repro
 from repro.config.schema import Config
-from repro.engines import native
 from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
@@ -42,14 +41,20 @@ class Start(NamedTuple):
     changes: list[dict[str, tuple[Any, Any]]]
 
 
-def fingerprint(config: Config, device: str) -> dict[str, Any]:
-    """Everything that the bits of a run's result depend on, as JSON values by name."""
+def fingerprint(config: Config, device: str, engine: str) -> dict[str, Any]:
+    """Everything that the bits of a run's result depend on, as JSON values by name.
+
+    Args:
+        config: of the run.
+        device: where it trains.
+        engine: what computes, as `Training.engine`.
+    """
     versions = provenance.machine()["versions"]
     packages = (*PACKAGES, *ATARI_PACKAGES) if config.env.backend == "atari" else PACKAGES
     return {
         "config": config.hashed(),
         "device": device,
-        "engine": native.engine(config.engine, device),
+        "engine": engine,
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in packages},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -78,7 +83,8 @@ def plan(
 
     Args:
         configs: of unfinished runs.
-        device: where they will train.
+        device: where they will train. The engine is known once the learners exist: `Saver`
+            compares it.
         warn: called with a sentence about each damaged checkpoint.
 
     Returns:
@@ -99,7 +105,11 @@ def plan(
     for iteration, members in _group({i: list(found) for i, found in intact.items()}):
         checkpoints = [intact[i][iteration] for i in members] if iteration else []
         changed = [
-            _checked_changes(configs[i], saved, device)
+            checked_changes(
+                configs[i],
+                saved.fingerprint,
+                fingerprint(configs[i], device, saved.fingerprint["engine"]),
+            )
             for i, saved in zip(members, checkpoints, strict=bool(checkpoints))
         ]
         starts.append(Start(iteration, members, checkpoints, changed or [{} for _ in members]))
@@ -154,9 +164,15 @@ def _group(saved: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
     return groups
 
 
-def _checked_changes(config: Config, saved: Checkpoint, device: str) -> dict[str, tuple[Any, Any]]:
-    """What has changed since a checkpoint; a ConfigError unless the run may be approximate."""
-    changed = changes(saved.fingerprint, fingerprint(config, device))
+def checked_changes(
+    config: Config, then: Mapping[str, Any], now: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """What has changed since a checkpoint: dotted key -> (then, now).
+
+    Raises:
+        ConfigError: something has changed, and the run must continue exactly.
+    """
+    changed = changes(then, now)
     if changed and config.resume == "exact":
         listed = "; ".join(f"{key} was {then} and is {now}" for key, (then, now) in changed.items())
         raise ConfigError(

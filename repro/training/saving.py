@@ -32,7 +32,6 @@ class Saver:
 
     Attributes:
         resumable: EXACT, APPROXIMATE (the simulators' state cannot be saved) or NEVER.
-        histories: [P] what run.json says of each run's attempts.
     """
 
     def __init__(
@@ -44,12 +43,14 @@ class Saver:
         """Restore the learners from their checkpoints.
 
         Raises:
-            ConfigError: the simulator is another one than the checkpoint's.
+            ConfigError: engine or simulator differ from the checkpoint's.
             CorruptError: a checkpoint does not fit.
         """
         self._configs, self._training = configs, training
-        self._fingerprints = [resume.fingerprint(config, training.device) for config in configs]
-        self.histories = [self._start(p, start) for p in range(len(configs))]
+        self._fingerprints = [
+            resume.fingerprint(config, training.device, training.engine) for config in configs
+        ]
+        self._histories = [self._start(p, start) for p in range(len(configs))]
         self._snapshots: dict[int, _Snapshot] = {}
         self._saved = {p: saved.iteration for p, saved in enumerate(start.checkpoints)}
         self._started = self._last_save = time.monotonic()
@@ -61,7 +62,11 @@ class Saver:
         cpu = provenance.machine()["cpu"]
         if not start.checkpoints:
             return {"started_at": provenance.now(), "time_wall_s": 0.0, "cpu": cpu, "resumed": []}
-        saved, changes = start.checkpoints[p], start.changes[p]
+        saved = start.checkpoints[p]
+        then, now = (
+            {"engine": each["engine"]} for each in (saved.fingerprint, self._fingerprints[p])
+        )
+        changes = start.changes[p] | resume.checked_changes(self._configs[p], then, now)
         exact = self._restore(p, saved) and not changes
         before = saved.history["cpu"]
         if before != cpu:
@@ -109,7 +114,7 @@ class Saver:
 
     def history(self, p: int) -> dict[str, Any]:
         """What run.json says of a run's attempts, this one included."""
-        history = self.histories[p]
+        history = self._histories[p]
         wall = history["time_wall_s"] + time.monotonic() - self._started
         approximate = not all(entry["exact"] for entry in history["resumed"])
         return {**history, "time_wall_s": wall, "approximate": approximate}

@@ -22,7 +22,7 @@ OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
 OURS = {name for name, each in SETTINGS.items() if not each.is_sb3}
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
-    "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=400",
+    "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=150",
     "a2c": "env.num_envs=4",
     "a2c_tr": "env.num_envs=4 algorithm.delta=1e-3",
     "trpo": "algorithm.horizon=128 algorithm.minibatch_size=32",
@@ -54,9 +54,10 @@ def test_a_learner_has_the_same_bits_alone_and_in_a_pack(
 ) -> None:
     pack = [config(*overrides(name, task, f"seed={seed}")) for seed in range(3)]
     packed = traces(learners(pack))
-    for p in range(3):
+    for p in (0, 2):
         assert_equal_bits(packed[p], traces(learners([pack[p]]))[0])
-    assert_equal_bits(packed[1], traces(learners([pack[2], pack[1]]))[1])
+    for p, trace in zip((2, 1), traces(learners([pack[2], pack[1]])), strict=True):
+        assert_equal_bits(packed[p], trace)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -91,7 +92,8 @@ def test_a_run_from_the_command_line(cli: Cli, name: str) -> None:
 
 def test_a_sweep_over_algorithms(cli: Cli) -> None:
     names = ",".join(ALGORITHMS)
-    done = cli("-m", "env=inverted_pendulum", f"algorithm={names}", "seed=0,1", "budget=smoke")
+    here = ("budget=smoke", "hydra.launcher.workers=1")
+    done = cli("-m", "env=inverted_pendulum", f"algorithm={names}", "seed=0,1", *here)
     assert done.code == 0, done.err
     infos = [store.read_run(path) for path in store.run_directories(Path("runs"))]
     assert len(infos) == 2 * len(ALGORITHMS)
@@ -127,8 +129,11 @@ def test_what_has_no_meaning_is_refused(cli: Cli, arguments: str, sentence: str)
 
 
 def test_a_recipe_and_a_budget_offer_what_some_do_not_take(config: Compose) -> None:
+    recipes = (CONF_DIR / "recipe").glob("*.yaml")
+    offering = [path.stem for path in recipes if "\nalgorithm:" in path.read_text()]
+    assert {"paper", "ppo2"} <= set(offering)
     for name, settings in ((name, SETTINGS[name]) for name in sorted(OURS)):
-        for recipe in ("paper", "ppo1", "ppo2", "sb3", "cleanrl"):
+        for recipe in offering:
             small = config("env=hopper", f"algorithm={name}", f"recipe={recipe}", "budget=smoke")
             assert sorted(small.as_dict()["algorithm"]) == sorted(keys(settings))
             assert bool(small.objective) == settings.takes_objective

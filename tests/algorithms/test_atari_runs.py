@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,13 @@ from repro.errors import ConfigError
 from repro.runs import checkpoint, store
 from repro.training import pack as session
 from tests.helpers import cli as process
-from tests.helpers.atari_oracles import gymnasium_game, scores
+from tests.helpers.atari_oracles import gymnasium_game, scores, settings
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
 from tests.helpers.configs import compose
+from tests.helpers.learners import make_learners
 from tests.helpers.tiny import directory, result, train
+from tests.helpers.waiting import wait_for
 
 # 6 iterations of 32 steps
 SMALL = [
@@ -56,9 +57,7 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> 
     line = [*SMALL, *SMALL_PPO, "total_timesteps=960", "seed=8", "progress=false"]
     config = compose(*line, f"runs_dir={tmp_path / 'runs'}")
     child = process.start(tmp_path, *line, "runs_dir=runs")
-    deadline = time.monotonic() + 90
-    while len(checkpoint.iterations(directory(config))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: len(checkpoint.iterations(directory(config))) >= 2, child)
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.communicate()
@@ -71,8 +70,6 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> 
 
 def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
     """As Baselines' ppo1 does, whose segments know of no games; also when gone on with."""
-    from tests.helpers.learners import make_learners
-
     line = (*SMALL_PPO, "recipe=ppo1", "algorithm.horizon=16", "total_timesteps=320")
     ppo = make_learners([small(tmp_path, *line)])
     finished = played = lives = 0
@@ -81,7 +78,7 @@ def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
         finished += int(rollout.finished_steps[0])
         played += rollout.rewards[0].numel()
         lives += int(rollout.terminated.sum())
-        assert finished + int(ppo.collector._tally.lengths.sum()) == played
+        assert finished + int(ppo.collector._episode_statistics.lengths.sum()) == played
     games = ppo.collector.envs.num_envs
     assert lives > 4 * games and finished > 0
     (outcome,) = train([small(tmp_path, *line, "recipe.epsilon_schedule=linear")], 2, 3)
@@ -91,8 +88,6 @@ def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
 
 def test_tables_hold_whole_games_and_their_own_scores(tmp_path: Path) -> None:
     """Replayed through Gymnasium's and SB3's wrappers with the actions that the run took."""
-    from tests.helpers.learners import make_learners
-
     own = small(
         tmp_path,
         *SMALL_PPO,
@@ -172,7 +167,6 @@ def test_gymnasium_users_get_the_same_game() -> None:
     import gymnasium
 
     from repro.envs.atari.vector import AtariVectorEnv
-    from tests.helpers.atari_oracles import settings
 
     vector = AtariVectorEnv("breakout", 1, settings())
     env = gymnasium.make(

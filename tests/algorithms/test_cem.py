@@ -55,7 +55,7 @@ def test_a_generation_is_its_elites_mean_and_variance() -> None:
     best = np.stack(asked)[scores >= 30]  # 10 of 40
     np.testing.assert_allclose(search.mean[1].numpy(), best.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(search.variance[1].numpy(), best.var(0), rtol=1e-4, atol=1e-6)
-    assert search.generations.tolist() == [0, 1, 0] and search.told.tolist() == [0, 0, 0]
+    assert search.generations.tolist() == [0, 1, 0] and search.count.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("generation", "extra"), [(0, 0.09), (4, 0.045), (8, 0.0), (20, 0.0)])

@@ -12,7 +12,7 @@ from torch import Tensor
 from repro.algorithms.vpg import VPG, adapt_step_size
 from repro.learning import advantages, objectives
 from repro.networks.distributions import Categorical
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
 

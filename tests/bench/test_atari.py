@@ -1,4 +1,4 @@
-"""The benchmark of Atari measures ours, Stable-Baselines3's and both floors."""
+"""The Atari benchmark measures this project, Stable-Baselines3 and both floors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from repro.bench import atari
-from repro.bench.contenders import PHASES
+from repro.bench.__main__ import main
+from repro.bench.rows import PHASES
 
 SMALL = ["algorithm.horizon=8", "env.num_envs=2", "algorithm.minibatch_size=16"]
 
@@ -16,7 +16,7 @@ SMALL = ["algorithm.horizon=8", "env.num_envs=2", "algorithm.minibatch_size=16"]
 def test_the_file_holds_both_networks_and_their_floors(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     arguments = ["--game", "breakout", "--policy", "cnn_a3c", "--rounds", "1", "--out", str(out)]
-    assert atari.main([*arguments, *SMALL]) == 0
+    assert main(["atari", *arguments, *SMALL]) == 0
     rows = {row["contender"]: row for row in json.loads(out.read_text())["rows"]}
     assert set(rows) == {"sb3", "ours", "emulator", "arithmetic"}
     assert all(row["total_us"] > 0 for row in rows.values())
@@ -30,5 +30,5 @@ def test_the_file_holds_both_networks_and_their_floors(tmp_path: Path) -> None:
 
 
 def test_an_unknown_game_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert atari.main(["--game", "ponk", *SMALL]) == 2
+    assert main(["atari", "--game", "ponk", *SMALL]) == 2
     assert "did you mean pong?" in capsys.readouterr().err

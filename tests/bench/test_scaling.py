@@ -1,4 +1,4 @@
-"""Whole commands are timed for real, and must end with the same bits."""
+"""Whole commands are timed, and their runs must have the same bits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repro.bench import scaling
+from repro.bench.__main__ import main
 from repro.errors import ConfigError
 
 TINY = (
@@ -19,10 +20,18 @@ TINY = (
 )
 
 
-def test_the_file_holds_what_each_number_of_workers_took(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The single command trains for a moment only."""
+    monkeypatch.setattr(scaling, "SINGLE", ("env=half_cheetah", "budget=smoke"))
+
+
+def test_the_file_holds_the_times_for_each_number_of_workers(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "scaling.json"
-    assert scaling.main(["--workers", "1,2", "--rounds", "1", "--out", str(out), *TINY]) == 0
+    arguments = ["scaling", "--workers", "1,2", "--rounds", "1", "--out", str(out), *TINY]
+    assert main(arguments) == 0
     result = json.loads(out.read_text())
+    assert result["command"].startswith("python -m repro.bench scaling --workers 1,2")
     assert result["swept"] == " ".join(TINY)
     assert (result["runs"], result["steps"]) == (4, 4 * 128)
     assert 0.5 < result["start_up_s"] < 60
@@ -31,7 +40,7 @@ def test_the_file_holds_what_each_number_of_workers_took(tmp_path: Path) -> None
     assert two["speedup"] == pytest.approx(one["seconds"] / two["seconds"])
 
 
-def test_bits_that_depend_on_the_workers_are_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_that_depend_on_the_workers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Drifting:
         seconds, steps, number = 1.0, 1, 0
 
@@ -44,13 +53,15 @@ def test_bits_that_depend_on_the_workers_are_no_result(monkeypatch: pytest.Monke
         scaling.measure([1, 2], 1)
 
 
-def test_a_sweep_that_fails_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert scaling.main(["--rounds", "1", "env=hoper"]) == 2
+def test_a_sweep_that_fails_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scaling", "--rounds", "1", "env=hoper"]) == 2
     assert "hopper" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--workers", "0"], ["--workers", "x"], ["--rounds", "0"]])
-def test_wrong_numbers_are_refused(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        scaling.main(arguments)
-    assert stop.value.code == 2
+def test_wrong_numbers_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(["scaling", *arguments]) == 2
+    sentence = f"argument {arguments[0]}: {arguments[1]} must be a whole number of 1 or more"
+    assert sentence in capsys.readouterr().err

@@ -51,10 +51,10 @@ def act_as_on_a_gpu(pack: Learners) -> None:
 
 @pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
 def test_acting_equals_the_plain_code(config: Compose, overrides: tuple[str, ...]) -> None:
-    configs = pack(config, overrides)
+    configs = pack(config, (*overrides, "algorithm.epochs=1"))
     plain, other = learners(configs, "cpu"), learners(configs, "cpu")
     act_as_on_a_gpu(other)
-    pairs = zip(bits.traces(plain, 3), bits.traces(other, 3), strict=True)
+    pairs = zip(bits.traces(plain, 2), bits.traces(other, 2), strict=True)
     for expected, found in pairs:
         bits.assert_equal_bits(expected, found)
 
@@ -93,8 +93,10 @@ def test_an_update_equals_the_cpus(config: Compose, overrides: tuple[str, ...]) 
     configs = pack(config, overrides)
     cpu, cuda = learners(configs, "cpu"), learners(configs, "cuda")
     batch = cpu.estimate(cpu.collector.collect(1))
-    cpu._optimize(batch)
-    cuda._optimize(_moved(batch))
+    for ppo, own in ((cpu, batch), (cuda, _moved(batch))):
+        ppo.optimize(
+            own, ppo.surrogate.prepare([1.0] * len(configs)), ppo.learning_rates("constant")
+        )
     start = learners(configs, "cpu").parameters.flat
     assert float((cpu.parameters.flat - start).abs().max()) > 1e-3
     torch.testing.assert_close(cuda.parameters.flat.cpu(), cpu.parameters.flat, rtol=0, atol=1e-4)

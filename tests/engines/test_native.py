@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
+import ctypes
+import multiprocessing
 from operator import attrgetter
 from pathlib import Path
 
@@ -16,11 +15,12 @@ import torch
 from repro.algorithms.iteration import Iteration
 from repro.algorithms.ppo import PPO
 from repro.config.schema import CONF_DIR
-from repro.engines import native
+from repro.engines import native, selection
 from repro.engines.native import kernels
 from repro.errors import ConfigError
-from repro.networks.mlp import Bound
-from repro.rollouts.collector import Rollout
+from repro.learning.parameters import StackedParameters
+from repro.networks.bound import BoundPolicy
+from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose, compose
 from tests.helpers.learners import Learners, make_learners
 
@@ -36,8 +36,8 @@ def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
         )
         for engine in ("native", "torch")
     )
-    assert isinstance(one.networks, native.Networks) and one.updater is not None
-    assert isinstance(other.networks, Bound) and other.updater is None
+    assert isinstance(one.networks, native.Networks) and one.kernel is not None
+    assert isinstance(other.networks, BoundPolicy) and other.kernel is None
     return one, other
 
 
@@ -114,31 +114,32 @@ def test_a_rollout_agrees_to_rounding() -> None:
 
 @pytest.mark.parametrize("sizes", [[64, 64], [], [10], [20, 33, 7], [256, 128]])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("rows", [1, 3, 97, 200])
 def test_networks_equal_double_precision_and_do_not_depend_on_the_pack(
-    config: Compose, learners: Learners, sizes: list[int], activation: str, rows: int
+    config: Compose, learners: Learners, sizes: list[int], activation: str
 ) -> None:
     pack = [
         config(
             *("env=hopper", f"policy.hidden_sizes={sizes}", f"policy.activation={activation}"),
             *("recipe.initialization=orthogonal", "recipe.policy_gain=1", f"seed={seed}"),
+            "algorithm.horizon=64",
         )
         for seed in range(3)
     ]
     ppo = learners(pack)
     assert isinstance(ppo.networks, native.Networks)
-    x = torch.randn(3, rows, 11, generator=torch.Generator().manual_seed(0))
-    mean, values = ppo.networks.distribution(x)[0], ppo.networks.value(x)
+    solos = [learners([own]).networks for own in pack]
     in_double = {name: view.double() for name, view in ppo.parameters.views.items()}
-    expected, expected_values = ppo.policy.evaluate(in_double, x.double())
-    torch.testing.assert_close(mean.double(), expected[0], rtol=1e-5, atol=2e-6)
-    torch.testing.assert_close(values.double(), expected_values, rtol=1e-5, atol=2e-6)
-    for p in range(3):
-        alone = learners([pack[p]]).networks
-        assert torch.equal(alone.distribution(x[p : p + 1])[0][0], mean[p])
-        for row in (0, rows // 2):  # nor on what else is evaluated with a sample
-            single = alone.value(x[p : p + 1, row : row + 1])
-            assert torch.equal(single[0, 0], values[p, row])
+    for rows in (1, 3, 97, 200):
+        x = torch.randn(3, rows, 11, generator=torch.Generator().manual_seed(0))
+        mean, values = ppo.networks.distribution(x)[0], ppo.networks.value(x)
+        expected, expected_values = ppo.policy.evaluate(in_double, x.double())
+        torch.testing.assert_close(mean.double(), expected[0], rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(values.double(), expected_values, rtol=1e-5, atol=2e-6)
+        for p, solo in enumerate(solos):
+            assert torch.equal(solo.distribution(x[p : p + 1])[0][0], mean[p])
+            for row in (0, rows // 2):  # nor on what else is evaluated with a sample
+                single = solo.value(x[p : p + 1, row : row + 1])
+                assert torch.equal(single[0, 0], values[p, row])
 
 
 def test_tanh_is_accurate_and_saturates() -> None:
@@ -177,7 +178,7 @@ def test_what_the_kernels_cannot_do_is_refused_or_left_to_torch(
     small = ("algorithm.horizon=64", *overrides)
     with pytest.raises(ConfigError, match=f"engine=native .*{reason}"):
         learners([config(*small, "engine=native")])
-    assert isinstance(learners([config(*small, "engine=auto")]).networks, Bound)
+    assert isinstance(learners([config(*small, "engine=auto")]).networks, BoundPolicy)
 
 
 def test_without_a_compiler_torch_takes_over_with_one_warning(
@@ -190,7 +191,7 @@ def test_without_a_compiler_torch_takes_over_with_one_warning(
         with pytest.raises(ConfigError, match="no C\\+\\+ compiler"):
             learners([config(*small, "engine=native")])
         with pytest.warns(UserWarning, match="slower: there is no C\\+\\+ compiler") as warned:
-            assert isinstance(learners([config(*small)]).networks, Bound)
+            assert isinstance(learners([config(*small)]).networks, BoundPolicy)
             learners([config(*small, "seed=1")])
         assert len([w for w in warned if "compiler" in str(w.message)]) == 1
     finally:
@@ -213,17 +214,87 @@ def test_a_failing_compiler_is_no_failure_of_the_run(
         kernels.library.cache_clear()
 
 
-def test_two_processes_may_compile_at_once(tmp_path: Path) -> None:
-    code = "from repro.engines.native.kernels import library; library(); print('loaded')"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    assert [process.communicate(timeout=300)[0] for process in processes] == [b"loaded\n"] * 2
-    assert len(list((tmp_path / "ppo-repro").iterdir())) == 1
+# Stands for a compiler that is slow: it ends when two of it have begun, and gives what is there.
+SLOW_COMPILER = """#!/bin/sh
+[ "$1" = --version ] && exit
+touch {begun}/$$
+for _ in $(seq 1000); do
+  [ $(ls {begun} | wc -l) = 2 ] && break
+  sleep 0.02
+done
+for output; do :; done
+cp {built} $output
+"""
+
+
+def test_two_processes_may_compile_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, compiler = tmp_path / "begun", tmp_path / "c++"
+    begun.mkdir()
+    compiler.write_text(SLOW_COMPILER.format(begun=begun, built=kernels.library()._name))
+    compiler.chmod(0o755)
+    monkeypatch.setattr(kernels, "COMPILERS", (str(compiler),))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=kernels.library.__wrapped__) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(list(begun.iterdir())) == 2
+    assert len(list((tmp_path / "cache" / "ppo-repro").iterdir())) == 1
 
 
 def test_kernels_are_not_for_other_devices(config: Compose, learners: Learners) -> None:
-    policy = learners([config("env=hopper", "algorithm.horizon=64")]).policy
-    assert "device=cpu" in str(native.unsuited(policy, torch.device("meta")))
+    own = config("env=hopper", "algorithm.horizon=64", "engine=native")
+    ppo = learners([own])
+    elsewhere = StackedParameters([{"x": np.zeros(3, np.float32)}], torch.device("meta"))
+    with pytest.raises(ConfigError, match="device=cpu"):
+        selection.networks(own, ppo.policy, elsewhere, has_form=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "engine"),
+    [
+        ("env=hopper", "native"),
+        ("env=hopper engine=torch", "torch"),
+        ("env=hopper recipe.value_clip=1 recipe.value_clip_schedule=linear", selection.MIXED),
+        ("env=gymnasium env.id=CartPole-v1", "torch"),
+        ("env=hopper algorithm=trpo", "torch"),
+        ("env=hopper algorithm=a2c", "torch"),
+    ],
+)
+def test_the_engine_is_what_computed(
+    config: Compose,
+    learners: Learners,
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: str,
+    engine: str,
+) -> None:
+    """And nothing is compiled for a run that no kernel computes."""
+    asked = []
+    load = kernels.library
+    monkeypatch.setattr(selection, "library", lambda: asked.append(1) or load())
+    own = config(*overrides.split(), *("algorithm.horizon=64",) * ("a2c" not in overrides))
+    made = learners([own])
+    assert made.engine == engine
+    assert bool(asked) == (engine in ("native", selection.MIXED))
+    made.iterate()
+
+
+def test_engine_native_with_updates_that_no_kernel_knows_is_refused(
+    config: Compose, learners: Learners
+) -> None:
+    linear = ("recipe.value_clip=1", "recipe.value_clip_schedule=linear")
+    with pytest.raises(ConfigError, match=r"engine=native is not possible: .*value_clip_schedule"):
+        learners([config("env=hopper", "engine=native", *linear, "algorithm.horizon=64")])
+
+
+def test_a_structure_of_another_size_than_the_kernels_is_refused() -> None:
+    class Short(ctypes.Structure):
+        _fields_ = native.update._Update._fields_[:-1]
+
+    size = kernels.library().update_size()
+    kernels.check_layout(native.update._Update, size)
+    with pytest.raises(RuntimeError, match="Short has"):
+        kernels.check_layout(Short, size)

@@ -1,4 +1,4 @@
-"""Atari's preprocessing against Gymnasium's and SB3's wrappers, and its state to the last bit."""
+"""Atari's preprocessing against the wrappers of Gymnasium and SB3; its state to the last bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from ale_py import roms
 
 from repro.envs import make
-from repro.envs.atari.vector import WITHOUT_NOOP, AtariVectorEnv, games
+from repro.envs.atari.game import WITHOUT_NOOP, games
+from repro.envs.atari.vector import AtariVectorEnv
 from repro.errors import ConfigError
 from repro.runs import archive
 from tests.helpers.atari_oracles import PLAIN, compare, settings
@@ -30,8 +31,8 @@ def test_frames_equal_gymnasiums(game: str, steps: int) -> None:
 
 @pytest.mark.parametrize(("game", "steps"), SHORT)
 def test_lives_fire_and_clipping_equal_the_wrappers(game: str, steps: int) -> None:
-    lives, finished, paid = compare(game, settings(), steps)
-    assert paid != 0
+    lives, finished, total = compare(game, settings(), steps)
+    assert total != 0
     assert lives > finished > 0 or game == "pong"
 
 
@@ -44,14 +45,14 @@ def test_lives_fire_and_clipping_equal_the_wrappers(game: str, steps: int) -> No
         {"max_game_frames": 200, "clip_rewards": False},  # truncations
     ],
 )
-def test_every_switch_is_the_wrappers(changes: dict[str, Any]) -> None:
+def test_every_switch_equals_the_wrappers(changes: dict[str, Any]) -> None:
     ends, _, _ = compare("breakout", settings(**changes), 150, num_envs=2)
     assert ends
 
 
 @pytest.mark.parametrize("game", ["atlantis", "bank_heist"])
-def test_a_game_that_goes_on_without_a_life_is_still_the_last_lifes_episode(game: str) -> None:
-    """Baselines' EpisodicLifeEnv says so of Qbert; in today's emulator these two do it."""
+def test_the_last_episode_lasts_while_a_game_goes_on_without_a_life(game: str) -> None:
+    """Baselines' EpisodicLifeEnv reports it of Qbert; in this emulator these two games do it."""
     env = AtariVectorEnv(game, 1, settings())
     env.reset(seed=0)
     rng, ended, without = np.random.default_rng(0), False, 0
@@ -65,7 +66,7 @@ def test_a_game_that_goes_on_without_a_life_is_still_the_last_lifes_episode(game
     assert terminated[0] and without > 5
 
 
-def test_such_a_game_is_the_wrappers() -> None:
+def test_a_game_that_goes_on_without_a_life_equals_the_wrappers() -> None:
     ends, finished, _ = compare("bank_heist", settings(), 800)
     assert ends >= finished > 0
 
@@ -78,8 +79,8 @@ def test_5000_steps_equal_gymnasiums(game: str, changes: dict[str, Any]) -> None
     assert finished > 0
 
 
-def test_frames_that_are_not_pooled_are_the_last() -> None:
-    """In Pong the ball is on every other frame: pooling shows it, and not pooling may not."""
+def test_without_pooling_the_last_frame_is_shown() -> None:
+    """Pong draws its ball on every other frame: pooling shows it, the last frame may not."""
     pooled, last = (AtariVectorEnv("pong", 1, settings(pool_frames=on)) for on in (True, False))
     differ = 0
     for env in (pooled, last):
@@ -110,7 +111,7 @@ def same(one: list[Any], other: list[Any]) -> bool:
     )
 
 
-def test_a_saved_state_goes_on_to_the_last_bit() -> None:
+def test_a_restored_environment_goes_on_bit_for_bit() -> None:
     game, config = "breakout", settings(sticky_actions=0.7)
     env = AtariVectorEnv(game, 3, config)
     env.reset(seed=1)
@@ -130,17 +131,17 @@ def test_a_saved_state_goes_on_to_the_last_bit() -> None:
     np.testing.assert_array_equal(other.observations, state["observations"])
     assert same(play(other, actions[150:]), expected)
     assert any(step[5] is not None for step in expected), "no game ended"
-    # Each part of it matters: what another moment has in its place gives another future.
+    # Every part of the state matters: with that of another moment the steps differ.
     elsewhere = other.state() | {"actions": (state["actions"] + 1) % 4}
     for part in ("systems", "observations", "lives", "actions", "scores", "lengths", "generators"):
-        forgotten = copy.deepcopy(state) | {part: elsewhere[part]}
+        changed = copy.deepcopy(state) | {part: elsewhere[part]}
         if part == "systems":
-            forgotten["sizes"] = elsewhere["sizes"]
-        other.set_state(forgotten)
+            changed["sizes"] = elsewhere["sizes"]
+        other.set_state(changed)
         assert not same(play(other, actions[150:]), expected), part
 
 
-def test_some_rows_alone_can_be_saved_put_back_and_begun_anew() -> None:
+def test_some_rows_can_be_saved_restored_and_restarted_alone() -> None:
     env = AtariVectorEnv("breakout", 4, settings())
     env.reset(seed=0)
     actions = np.random.default_rng(1).integers(4, size=(60, 4))
@@ -151,7 +152,7 @@ def test_some_rows_alone_can_be_saved_put_back_and_begun_anew() -> None:
     fresh = AtariVectorEnv("breakout", 2, settings())
     np.testing.assert_array_equal(fresh.reset(seed=[5, 6])[0], env.observations[:2])
     np.testing.assert_array_equal(env.observations[2:], others["observations"])
-    env.set_state(saved, slice(2, 4))  # into another place
+    env.set_state(saved, slice(2, 4))  # into other rows
     one = play(env, np.concatenate([actions[:30, :2]] * 2, axis=1))
     fresh.set_state(saved)
     two = play(fresh, actions[:30, :2])
@@ -170,8 +171,8 @@ def test_another_games_state_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_every_game_has_what_the_wrappers_ask_for() -> None:
-    """Baselines' NoopResetEnv and FireResetEnv look at the first three actions."""
+def test_every_game_has_the_actions_that_the_wrappers_need() -> None:
+    """Baselines' NoopResetEnv and FireResetEnv use the first three actions."""
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     emulator = ale_py.ALEInterface()
     for game in (*games(), *WITHOUT_NOOP):

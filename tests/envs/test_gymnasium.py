@@ -1,4 +1,4 @@
-"""The adapter for any registered id against Gymnasium's environments stepped alone."""
+"""Environments of any registered id, against Gymnasium's own `SyncVectorEnv`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 
 import repro.envs
 from repro.envs.gymnasium import GymnasiumVectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, TaskError
 from tests.helpers.states import through_files
 
 FLAT = Box(-1, 1, (2,))
@@ -35,39 +35,109 @@ def bare_id() -> Iterator[str]:
     del gymnasium.registry["ReproBare-v0"]
 
 
+class Walker(gymnasium.Env[Any, Any]):
+    """With `reuse` it returns the same array every time, and changes and keeps its actions."""
+
+    observation_space = Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = FLAT
+
+    def __init__(self, reuse: bool) -> None:
+        self.reuse, self.where, self.previous = reuse, np.zeros(2), np.zeros(2, np.float32)
+
+    def observe(self) -> np.ndarray:
+        return self.where if self.reuse else self.where.copy()
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, Any]:
+        super().reset(seed=seed)
+        self.where[:] = self.np_random.normal(size=2)
+        return self.observe(), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        if not self.reuse:
+            action = action.copy()
+        self.where += action + 0.1 * self.previous
+        self.previous = action
+        action *= 0.5
+        return self.observe(), self.where.sum(), bool(abs(self.where).max() > 3), False, {}
+
+
+gymnasium.register("ReproReuses-v0", Walker, kwargs={"reuse": True})
+gymnasium.register("ReproCopies-v0", Walker, kwargs={"reuse": False})
+
+
+def rollout(env: GymnasiumVectorEnv, actions: np.ndarray) -> list[np.ndarray]:
+    """All that an environment returns for [T, N, A] actions, handed over in one reused array."""
+    buffer = np.zeros_like(actions[0])
+    trace = [env.reset(seed=3)[0].copy()]
+    for action in actions:
+        buffer[:] = action
+        *results, infos = env.step(buffer)
+        np.testing.assert_array_equal(buffer, action, err_msg="a task changed its caller's action")
+        ended = infos.get("_final_obs", np.zeros(env.num_envs, bool))
+        trace += [each.copy() for each in results] + [env._final_observations[ended].copy()]
+    return trace
+
+
+def test_nothing_is_shared_with_a_task_that_reuses_its_arrays() -> None:
+    traces = []
+    for env_id in ("ReproReuses-v0", "ReproCopies-v0"):
+        env = GymnasiumVectorEnv(env_id, 3)
+        traces.append(rollout(env, np.random.default_rng(0).normal(size=(60, 3, 2))))
+    assert sum(len(finals) for finals in traces[0][5::5]) > 5
+    for one, other in zip(*traces, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Double(Bare):
+    """Its observations are more precise than the dtype of its space."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, Any]:
+        super().reset(seed=seed)
+        return self.np_random.uniform(-1, 1, 2), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        observation = self.np_random.uniform(-1, 1, 2)
+        return observation, observation[0], bool(observation[1] > 0.5), False, {}
+
+
+gymnasium.register("ReproDouble-v0", Double)
+
+
 @pytest.mark.parametrize(
     ("env_id", "steps"),
-    [("CartPole-v1", 400), ("Pendulum-v1", 410), ("MountainCar-v0", 210), ("Acrobot-v1", 60)],
+    [
+        *(("CartPole-v1", 400), ("Pendulum-v1", 410), ("MountainCar-v0", 210), ("Acrobot-v1", 60)),
+        ("ReproDouble-v0", 100),
+    ],
 )
-def test_equal_to_environments_stepped_alone(env_id: str, steps: int) -> None:
+def test_equal_to_gymnasiums_own_vector_environment(env_id: str, steps: int) -> None:
     seeds = [4, 9, 9]
-    env = repro.envs.make(env_id, "gymnasium", 3)
-    solo = [gymnasium.make(env_id) for _ in seeds]
-    rng = np.random.default_rng(0)
-    found = env.reset(seed=seeds)[0]
+    ours = repro.envs.make(env_id, "gymnasium", 3)
+    theirs = SyncVectorEnv(
+        [lambda: gymnasium.make(env_id, disable_env_checker=True)] * 3,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+    assert ours.action_space == theirs.action_space
+    theirs.action_space.seed(0)
+    found = ours.reset(seed=seeds)[0]
     assert found.dtype == np.float64
-    alone = [one.reset(seed=seed)[0] for one, seed in zip(solo, seeds, strict=True)]
-    assert np.array_equal(found, alone)
+    np.testing.assert_array_equal(found, theirs.reset(seed=seeds)[0])
     ends = 0
     for _ in range(steps):
-        space = env.single_action_space
-        if isinstance(space, Discrete):
-            actions = rng.integers(space.n, size=3)
-        else:
-            actions = rng.standard_normal((3, *(space.shape or ()))).astype(np.float32)
-        observations, rewards, terminated, truncated, infos = env.step(actions)
-        assert ("final_obs" in infos) == bool((terminated | truncated).any())
-        for i, one in enumerate(solo):
-            last, reward, ended, cut, _ = one.step(actions[i])
-            if ended or cut:
-                ends += 1
-                assert infos["_final_obs"][i]
-                assert infos["final_obs"].dtype == np.float64
-                assert np.array_equal(infos["final_obs"][i], last)
-                last = one.reset()[0]
-            assert np.array_equal(observations[i], last)
-            assert rewards[i] == reward
-            assert (terminated[i], truncated[i]) == (ended, cut)
+        actions = theirs.action_space.sample()
+        *found, infos = ours.step(actions)
+        *expected, their_infos = theirs.step(actions)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert [array.dtype for array in found] == [np.float64, np.float64, np.bool_, np.bool_]
+        assert ("final_obs" in infos) == ("final_obs" in their_infos)
+        if infos:
+            ended = infos["_final_obs"]
+            np.testing.assert_array_equal(ended, their_infos["_final_obs"])
+            last = np.stack(list(their_infos["final_obs"][ended]))
+            np.testing.assert_array_equal(infos["final_obs"][ended], last)
+            assert infos["final_obs"].dtype == np.float64
+            ends += int(ended.sum())
     assert ends >= (0 if env_id == "Acrobot-v1" else 3)
 
 
@@ -171,6 +241,49 @@ def test_a_restored_environment_goes_on_bit_for_bit(env_id: str) -> None:
         found = restored.step(np.concatenate([action[:1], action, action[:1]]))
         for ours, theirs in zip(found[:4], expected[:4], strict=True):
             np.testing.assert_array_equal(ours[1:4], theirs)
+
+
+class Fragile(Bare):
+    """Raises at an action below 0, and at its second reset."""
+
+    resets = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, Any]:
+        self.resets += 1
+        if self.resets == 2:
+            raise RuntimeError("no second episode")
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: np.ndarray) -> Any:
+        if action[0] < 0:
+            raise RuntimeError("no way back")
+        return np.zeros(2, np.float32), 0.0, bool(action[0] > 1), False, {}
+
+
+gymnasium.register("ReproFragile-v0", Fragile, kwargs={"action_space": Box(-9, 9, (8,))})
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            -1.25,
+            r"its step with action \[-1.25, (0, ){5}\.\.\.\] failed with RuntimeError: no way back",
+        ),
+        (2.0, "its reset failed with RuntimeError: no second episode"),
+    ],
+)
+def test_an_error_names_the_environment_the_call_and_the_action(
+    action: float, message: str
+) -> None:
+    env = GymnasiumVectorEnv("ReproFragile-v0", 3)
+    env.reset()
+    actions = np.zeros((3, 8))
+    env.step(actions)
+    actions[1, 0] = action
+    with pytest.raises(TaskError, match=f"^{message}$") as caught:
+        env.step(actions)
+    assert caught.value.index == 1
 
 
 def test_close_closes_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""States of Gymnasium environments: all of it, or none."""
+"""Saved states of Gymnasium environments: complete, or refused."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from repro.envs import plain_state
 from repro.errors import ConfigError
 
 
-class Odd(gymnasium.Env[Any, Any]):
-    """Holds whatever it is given."""
+class Holder(gymnasium.Env[Any, Any]):
+    """Holds its arguments as attributes."""
 
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Discrete(2)
@@ -25,7 +25,7 @@ class Odd(gymnasium.Env[Any, Any]):
         vars(self).update(held)
 
 
-class SavesItself(Odd):
+class SavesItself(Holder):
     def checkpoint(self) -> dict[str, Any]:
         return {"where": id(self.simulator) % 7}
 
@@ -55,8 +55,8 @@ VALUES: dict[str, Any] = {
 }
 
 
-def test_plain_values_come_back_in_kind_and_to_the_bit() -> None:
-    env, other = Odd(**VALUES), Odd(number=3, left_over=[1])
+def test_plain_values_are_restored_with_their_types_to_the_bit() -> None:
+    env, other = Holder(**VALUES), Holder(number=3, left_over=[1])
     plain_state.put(other, through_json(env))
     assert vars(other).keys() == VALUES.keys()
     np.testing.assert_equal(vars(other), VALUES)
@@ -65,7 +65,7 @@ def test_plain_values_come_back_in_kind_and_to_the_bit() -> None:
     assert other.single.dtype == np.float32 and np.signbit(other.number)  # type: ignore[attr-defined]
 
 
-def test_a_state_does_not_depend_on_who_has_asked_for_the_specification() -> None:
+def test_a_state_does_not_depend_on_what_a_wrapper_has_cached() -> None:
     asked, other = gymnasium.make("CartPole-v1"), gymnasium.make("CartPole-v1")
     asked.reset(seed=0)
     other.reset(seed=0)
@@ -76,7 +76,7 @@ def test_a_state_does_not_depend_on_who_has_asked_for_the_specification() -> Non
 
 
 def test_generators_go_on() -> None:
-    env, other = Odd(rng=np.random.default_rng(3)), Odd()
+    env, other = Holder(rng=np.random.default_rng(3)), Holder()
     env.rng.random(7)  # type: ignore[attr-defined]
     plain_state.put(other, through_json(env))
     assert other.rng.random() == env.rng.random()  # type: ignore[attr-defined]
@@ -99,8 +99,8 @@ SHARED = np.zeros(2)
     ],
 )
 def test_what_is_not_plain_is_refused_as_a_whole(held: dict[str, Any]) -> None:
-    with pytest.raises(plain_state.NotPlainError, match=f"Odd.{list(held)[-1]} is "):
-        plain_state.take(TimeLimit(Odd(**held), 5))
+    with pytest.raises(plain_state.NotPlainError, match=f"Holder.{list(held)[-1]} is "):
+        plain_state.take(TimeLimit(Holder(**held), 5))
 
 
 def test_a_task_may_save_itself() -> None:
@@ -113,7 +113,7 @@ def test_a_task_may_save_itself() -> None:
 
 
 def test_other_wrappers_are_refused() -> None:
-    state = through_json(TimeLimit(Odd(), 5))
-    for other in (Odd(), TimeAwareObservation(TimeLimit(Odd(), 5))):
+    state = through_json(TimeLimit(Holder(), 5))
+    for other in (Holder(), TimeAwareObservation(TimeLimit(Holder(), 5))):
         with pytest.raises(ConfigError, match="other wrappers"):
             plain_state.put(other, state)

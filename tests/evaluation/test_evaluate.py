@@ -1,4 +1,4 @@
-"""`python -m repro.evaluate`: the policy that was trained, whole episodes, and no row lost."""
+"""`python -m repro.evaluate` plays whole episodes of the trained policy, and loses no row."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest
 from repro import envs, evaluate
 from repro.algorithms import ALGORITHMS
 from repro.errors import LockedError
-from repro.evaluation import episodes, policies
+from repro.evaluation import episodes, evaluations, policies
+from repro.evaluation.evaluations import interval
 from repro.runs import locks, store
 from repro.runs.finished import FinishedRun, open_run
+from repro.runs.schema import EVALUATIONS_FILE, LOCK
 from repro.training import pack
 from tests.helpers.cli import environment
 from tests.helpers.faults import files
@@ -40,7 +42,7 @@ def hopper(runs_dir: Path) -> FinishedRun:
 
 @pytest.fixture
 def reacher(tmp_path: Path) -> FinishedRun:
-    """One that may be broken."""
+    """A run whose files a test may damage."""
     return finish(tmp_path / "runs", "env=reacher policy.hidden_sizes=[8]")
 
 
@@ -50,11 +52,11 @@ def rows(run: FinishedRun, number: int, *without: str) -> Any:
     return chosen.drop(columns=["evaluation", *without]).reset_index(drop=True)
 
 
-def assert_as_the_oracle(run: FinishedRun, seed: int, deterministic: bool) -> None:
-    done = evaluate.evaluate(run, EPISODES, seed, deterministic)
-    likeliest = deterministic or run.config.algorithm.name == "cem"
-    assert done.deterministic == likeliest
-    returns, lengths = Oracle(run).episodes(seed, EPISODES, likeliest)
+def assert_equals_oracle(run: FinishedRun, seed: int, deterministic: bool) -> None:
+    done = evaluations.evaluate(run, EPISODES, seed, deterministic)
+    without_noise = deterministic or run.config.algorithm.name == "cem"
+    assert done.deterministic == without_noise
+    returns, lengths = Oracle(run).episodes(seed, EPISODES, without_noise)
     np.testing.assert_array_equal(done.lengths, lengths)
     np.testing.assert_allclose(done.returns, returns, rtol=2e-4, atol=1e-4)
 
@@ -69,23 +71,23 @@ def assert_as_the_oracle(run: FinishedRun, seed: int, deterministic: bool) -> No
         f"{CARTPOLE} recipe=sb3",
     ],
 )
-def test_episodes_are_those_of_one_environment_and_plain_torch(
+def test_episodes_equal_those_of_one_environment_and_plain_torch(
     runs_dir: Path, line: str, deterministic: bool
 ) -> None:
-    assert_as_the_oracle(finish(runs_dir, line), 5, deterministic)
+    assert_equals_oracle(finish(runs_dir, line), 5, deterministic)
 
 
 @pytest.mark.parametrize("task", ["env=inverted_pendulum", CARTPOLE])
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_algorithm_can_be_evaluated(runs_dir: Path, name: str, task: str) -> None:
     run = finish(runs_dir, f"{task} algorithm={name} {SMALL.get(name, '')}")
-    assert_as_the_oracle(run, 0, False)
+    assert_equals_oracle(run, 0, False)
 
 
-def test_the_table_says_what_was_done(hopper: FinishedRun) -> None:
+def test_the_table_holds_settings_and_results(hopper: FinishedRun) -> None:
     kept = files(hopper.directory)
-    done = evaluate.evaluate(hopper, EPISODES, 3, num_envs=4)
-    again = evaluate.evaluate(hopper, 2, 1 << 62, deterministic=True)
+    done = evaluations.evaluate(hopper, EPISODES, 3, num_envs=4)
+    again = evaluations.evaluate(hopper, 2, 1 << 62, deterministic=True)
     assert again.number == done.number + 1
     frame = rows(hopper, done.number)
     assert list(frame["episode"]) == list(range(1, EPISODES + 1))
@@ -97,10 +99,10 @@ def test_the_table_says_what_was_done(hopper: FinishedRun) -> None:
     assert versions["git_revision"] == hopper.info["git_revision"]
     other = rows(hopper, again.number)
     assert set(other["seed"]) == {1 << 62} and other["deterministic"].all()
-    mine = (store.EVALUATIONS_FILE, store.LOCK)
+    own = (EVALUATIONS_FILE, LOCK)
     left = files(hopper.directory)
-    assert {k: v for k, v in left.items() if k not in mine} == {
-        k: v for k, v in kept.items() if k not in mine
+    assert {k: v for k, v in left.items() if k not in own} == {
+        k: v for k, v in kept.items() if k not in own
     }
 
 
@@ -110,10 +112,12 @@ def test_rows_do_not_depend_on_how_many_run_at_once(
 ) -> None:
     for run in (hopper, finish(runs_dir, f"{CARTPOLE} seed=1")):
         number, *others = [
-            evaluate.evaluate(run, 8, 7, deterministic, n).number for n in (1, 3, 7, 8, 20)
+            evaluations.evaluate(run, 8, 7, deterministic, n).number for n in (1, 3, 7, 8, 20)
         ]
         first = rows(run, number, "time_at")
-        assert first["length"].nunique() > 3  # environments do take their turns
+        assert (
+            first["length"].nunique() > 3
+        )  # so that environments start episodes at different times
         for other in others:
             assert first.equals(rows(run, other, "time_at"))
 
@@ -121,17 +125,17 @@ def test_rows_do_not_depend_on_how_many_run_at_once(
 def test_seeds_make_a_difference_and_few_episodes_are_the_first_of_many(
     hopper: FinishedRun,
 ) -> None:
-    many = evaluate.evaluate(hopper, 6, 0)
-    assert len({*many.returns, *evaluate.evaluate(hopper, 6, 1).returns}) == 12
-    np.testing.assert_array_equal(evaluate.evaluate(hopper, 2, 0).returns, many.returns[:2])
+    many = evaluations.evaluate(hopper, 6, 0)
+    assert len({*many.returns, *evaluations.evaluate(hopper, 6, 1).returns}) == 12
+    np.testing.assert_array_equal(evaluations.evaluate(hopper, 2, 0).returns, many.returns[:2])
 
 
-def test_noise_has_the_saved_width_and_is_each_rows_own(hopper: FinishedRun) -> None:
+def test_noise_has_the_saved_std_and_is_independent_across_rows(hopper: FinishedRun) -> None:
     vector = envs.make(hopper.config.env.id, "mujoco", 1)
-    policy = policies.policy_of(hopper, vector)
+    policy = policies.load_policy(hopper)
     n = 4000
     observations = np.repeat(vector.reset(seed=0)[0], n, 0)
-    streams = [episodes.start(0, k).noise for k in range(n)]
+    streams = [episodes.start(0, k).generator for k in range(n)]
     noise = policy.act(observations, streams) - policy.act(observations, None)
     std = np.exp(store.read_parameters(hopper.directory)["log_std"][0])
     # 5 standard errors of a standard deviation, of a mean, and of a correlation
@@ -141,25 +145,25 @@ def test_noise_has_the_saved_width_and_is_each_rows_own(hopper: FinishedRun) -> 
     assert (np.abs(neighbors) < 5 / np.sqrt(n)).all()
 
 
-def test_the_normalizer_stays_as_it_is(hopper: FinishedRun) -> None:
+def test_playing_does_not_change_the_normalizer(hopper: FinishedRun) -> None:
     vector = envs.make(hopper.config.env.id, "mujoco", 3)
-    policy = policies.policy_of(hopper, vector)
+    policy = policies.load_policy(hopper)
     first = episodes.play(policy, vector, EPISODES, 0)
     np.testing.assert_array_equal(first, episodes.play(policy, vector, EPISODES, 0))
 
 
-def test_a_resumed_run_is_the_run(tmp_path: Path) -> None:
+def test_a_resumed_run_evaluates_as_an_uninterrupted_one(tmp_path: Path) -> None:
     found = []
-    for place, interruptions in (("whole", ()), ("resumed", (2, 4))):
+    for place, interruptions in (("uninterrupted", ()), ("resumed", (2, 4))):
         config = tiny(tmp_path / place, "env=reacher")
         train([config], *interruptions)
         run = open_run(directory(config))
-        evaluate.evaluate(run, 3)
+        evaluations.evaluate(run, 3)
         found.append(rows(run, 1, "time_at"))
     assert found[0].equals(found[1])
 
 
-def test_another_librarys_policy_joins_row_by_row(runs_dir: Path) -> None:
+def test_a_policy_of_another_library_is_called_row_by_row(runs_dir: Path) -> None:
     sb3 = pytest.importorskip("stable_baselines3")
     run = finish(runs_dir, f"{CARTPOLE} seed=2")
     model = sb3.PPO("MlpPolicy", "CartPole-v1", seed=0, device="cpu")
@@ -168,7 +172,7 @@ def test_another_librarys_policy_joins_row_by_row(runs_dir: Path) -> None:
         def predict(self, observations: Any, deterministic: bool) -> Any:
             return model.policy.predict(observations, deterministic=deterministic)[0]
 
-    policy = policies.RowByRow(Predictor())
+    policy = policies.RowByRow(Predictor(), (4,))
     found = []
     for n in (1, 3):
         vector = envs.make(run.config.env.id, run.config.env.backend, n)
@@ -177,10 +181,10 @@ def test_another_librarys_policy_joins_row_by_row(runs_dir: Path) -> None:
     assert len(set(found[0].lengths)) > 1
 
 
-# -- what it prints ------------------------------------------------------------------------------
+# -- output --------------------------------------------------------------------------------------
 
 
-def test_a_line_for_each_run(
+def test_one_line_is_printed_for_each_run(
     hopper: FinishedRun, reacher: FinishedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [str(hopper.directory), str(reacher.directory), "--episodes", "5", "--seed", "2"]
@@ -188,7 +192,7 @@ def test_a_line_for_each_run(
     first, second = capsys.readouterr().out.splitlines()
     number = store.read_evaluations(hopper.directory)["evaluation"].max()
     returns = rows(hopper, number)["return"]
-    low, high = evaluate.interval(returns.to_numpy(), 2)
+    low, high = interval(returns.to_numpy(), 2)
     assert returns.min() < low < returns.mean() < high < returns.max()
     assert first == (
         f"{hopper.run_id}: mean return {returns.mean():,.2f} [{low:,.2f}, {high:,.2f}], from "
@@ -201,29 +205,30 @@ def test_a_line_for_each_run(
 
 def test_the_interval_is_that_of_the_mean() -> None:
     sample = np.random.default_rng(0).normal(10, 3, 400)
-    low, high = evaluate.interval(sample, 0)
+    low, high = interval(sample, 0)
     mean, half = sample.mean(), 1.96 * sample.std() / np.sqrt(400)
     np.testing.assert_allclose([low, high], [mean - half, mean + half], atol=0.1 * half)
-    assert evaluate.interval(np.full(5, 500.0), 0) == (500, 500)
-    assert evaluate.interval(np.array([3.0]), 0) == (3, 3)
+    assert interval(np.full(5, 500.0), 0) == (500, 500)
+    assert interval(np.array([3.0]), 0) == (3, 3)
 
 
-# -- two at once ---------------------------------------------------------------------------------
+# -- concurrent evaluations ----------------------------------------------------------------------
 
 RECORD = """
 import sys
 from pathlib import Path
 import numpy as np
-from repro import evaluate
+from repro.evaluation import evaluations
+from repro.evaluation.episodes import PlayedEpisodes
 seed = int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(10):
-    evaluate._record(Path(sys.argv[1]), seed, False, np.ones(3), np.arange(3))
+    evaluations._record(Path(sys.argv[1]), seed, False, PlayedEpisodes(np.ones(3), np.arange(3)))
 """
 
 
-def test_evaluations_at_once_lose_no_row(reacher: FinishedRun) -> None:
+def test_concurrent_evaluations_lose_no_row(reacher: FinishedRun) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", RECORD, str(reacher.directory), str(seed)],
@@ -236,7 +241,7 @@ def test_evaluations_at_once_lose_no_row(reacher: FinishedRun) -> None:
     ]
     for writer in writers:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-    for writer in writers:  # all of them before any is waited for
+    for writer in writers:  # all start before the first is waited for
         assert writer.stdin is not None
         writer.stdin.write("\n")
         writer.stdin.flush()
@@ -251,19 +256,19 @@ def test_evaluations_at_once_lose_no_row(reacher: FinishedRun) -> None:
     assert list(frame.groupby("seed").size()) == [30, 30, 30]
 
 
-def test_a_run_that_another_process_has(
+def test_a_run_that_another_process_owns(
     reacher: FinishedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluate, "PATIENCE", 0.1)
+    monkeypatch.setattr(evaluations, "PATIENCE", 0.1)
     with locks.owning([reacher.directory]):
         with pytest.raises(LockedError, match="belongs to process"):
-            evaluate.evaluate(reacher, 1)
+            evaluations.evaluate(reacher, 1)
         assert refused(capsys, reacher.directory, "--episodes", "1")[0] == 75
-    assert evaluate.evaluate(reacher, 1).number == 1
+    assert evaluations.evaluate(reacher, 1).number == 1
 
 
-def test_a_run_that_begins_anew_has_not_been_evaluated(reacher: FinishedRun) -> None:
-    evaluate.evaluate(reacher, 1)
+def test_a_run_that_starts_again_has_no_evaluations(reacher: FinishedRun) -> None:
+    evaluations.evaluate(reacher, 1)
     (reacher.directory / "run.json").unlink()
     (outcome,) = pack.run_pack([reacher.config])
     assert outcome.status == store.DONE

@@ -17,7 +17,7 @@ from scipy import stats
 
 from repro.envs.mujoco.vector import supported_ids
 from repro.errors import EXIT_BAD_INPUT, ConfigError
-from repro.evaluation import random_policies as reference
+from repro.evaluation import random_policies
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -47,8 +47,8 @@ class FixedLengths:
 
 
 def test_long_episodes_count_as_often_as_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "MujocoVectorEnv", FixedLengths)
-    returns = reference.episode_returns("Hopper-v4", "uniform", 45)
+    monkeypatch.setattr(random_policies, "MujocoVectorEnv", FixedLengths)
+    returns = random_policies.episode_returns("Hopper-v4", "uniform", 45)
     lengths = np.arange(1, 21)
     assert np.array_equal(returns, np.repeat(lengths, [3] * 5 + [2] * 15))
 
@@ -56,10 +56,10 @@ def test_long_episodes_count_as_often_as_short_ones(monkeypatch: pytest.MonkeyPa
 @pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
 def test_returns_equal_gymnasium_stepped_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """One environment, so that its actions come one after another from one stream."""
-    monkeypatch.setattr(reference, "MAX_PARALLEL", 1)
-    found = reference.episode_returns("Walker2d-v4", "gaussian_clipped", 5, seed=3)
+    monkeypatch.setattr(random_policies, "MAX_PARALLEL", 1)
+    found = random_policies.episode_returns("Walker2d-v4", "gaussian_clipped", 5, seed=3)
 
-    action_stream, env_stream = reference._streams("Walker2d-v4", "gaussian_clipped", 3)
+    action_stream, env_stream = random_policies._streams("Walker2d-v4", "gaussian_clipped", 3)
     rng = np.random.default_rng(action_stream)
     env = gymnasium.make("Walker2d-v4", disable_env_checker=True)
     env.reset(seed=int(env_stream.generate_state(1)[0]))
@@ -77,7 +77,7 @@ def test_returns_equal_gymnasium_stepped_alone(monkeypatch: pytest.MonkeyPatch) 
 def test_samplers_draw_what_their_names_say() -> None:
     space = Box(np.array([-3.0, -0.5], np.float32), np.array([1.0, 0.5], np.float32))
     rng = np.random.default_rng(0)
-    drawn = {kind: sample(rng, space, 20_000) for kind, sample in reference.SAMPLERS.items()}
+    drawn = {kind: sample(rng, space, 20_000) for kind, sample in random_policies.SAMPLERS.items()}
     assert all(actions.dtype == np.float32 for actions in drawn.values())
     assert all(actions.shape == (20_000, 2) for actions in drawn.values())
 
@@ -90,10 +90,10 @@ def test_samplers_draw_what_their_names_say() -> None:
 
 
 def test_a_row_is_determined_by_its_name_and_seed() -> None:
-    row = reference.measure("InvertedPendulum-v4", "uniform", 30)
-    assert row == reference.measure("InvertedPendulum-v4", "uniform", 30)
-    assert row.mean != reference.measure("InvertedPendulum-v4", "uniform", 30, seed=1).mean
-    returns = reference.episode_returns("InvertedPendulum-v4", "uniform", 30)
+    row = random_policies.measure("InvertedPendulum-v4", "uniform", 30)
+    assert row == random_policies.measure("InvertedPendulum-v4", "uniform", 30)
+    assert row.mean != random_policies.measure("InvertedPendulum-v4", "uniform", 30, seed=1).mean
+    returns = random_policies.episode_returns("InvertedPendulum-v4", "uniform", 30)
     interval = stats.ttest_1samp(returns, 0).confidence_interval(0.95)
     assert (row.ci_low, row.ci_high) == pytest.approx((interval.low, interval.high), abs=1e-4)
     assert (row.mean, row.std) == pytest.approx((returns.mean(), returns.std(ddof=1)), abs=1e-4)
@@ -101,18 +101,18 @@ def test_a_row_is_determined_by_its_name_and_seed() -> None:
 
 def test_fewer_than_two_episodes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least 2"):
-        reference.measure("InvertedPendulum-v4", "uniform", 1)
+        random_policies.measure("InvertedPendulum-v4", "uniform", 1)
     out = tmp_path / "table.csv"
-    assert reference.main(["--episodes", "1", "--out", str(out)]) == EXIT_BAD_INPUT
+    assert random_policies.main(["--episodes", "1", "--out", str(out)]) == EXIT_BAD_INPUT
     assert not out.exists()
 
 
 def test_the_command_writes_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reference, "supported_ids", lambda: ["InvertedPendulum-v5"])
+    monkeypatch.setattr(random_policies, "supported_ids", lambda: ["InvertedPendulum-v5"])
     out = tmp_path / "new" / "table.csv"
-    assert reference.main(["--episodes", "4", "--seed", "5", "--out", str(out)]) == 0
+    assert random_policies.main(["--episodes", "4", "--seed", "5", "--out", str(out)]) == 0
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["kind"] for row in rows] == ["uniform", "gaussian", "gaussian_clipped"]
@@ -128,9 +128,9 @@ def test_the_committed_table_is_complete_and_tells_the_policies_apart() -> None:
         *("env_id", "kind", "episodes", "mean", "std", "ci_low", "ci_high"),
         *("seed", "mujoco", "gymnasium"),
     ]
-    expected = [(env_id, kind) for env_id in supported_ids() for kind in reference.SAMPLERS]
+    expected = [(env_id, kind) for env_id in supported_ids() for kind in random_policies.SAMPLERS]
     assert [(row["env_id"], row["kind"]) for row in rows] == expected
-    assert {row["seed"] for row in rows} == {str(reference.SEED)}
+    assert {row["seed"] for row in rows} == {str(random_policies.SEED)}
     assert all(int(row["episodes"]) >= 200 for row in rows)
     assert all(float(r["ci_low"]) < float(r["mean"]) < float(r["ci_high"]) for r in rows)
     by_name = {(row["env_id"], row["kind"]): row for row in rows}
@@ -147,7 +147,7 @@ def test_the_committed_table_can_be_made_again(env_id: str) -> None:
     committed = {r["kind"]: r for r in read_csv("random_policies.csv") if r["env_id"] == env_id}
     if committed["gaussian"]["mujoco"] != mujoco.__version__:
         pytest.skip("the table was made with another version of MuJoCo")
-    again = reference.measure(env_id, "gaussian", int(committed["gaussian"]["episodes"]))
+    again = random_policies.measure(env_id, "gaussian", int(committed["gaussian"]["episodes"]))
     # Not to the last digit: the C library's sine and cosine differ between processors.
     assert again.mean == pytest.approx(float(committed["gaussian"]["mean"]), rel=1e-3)
     assert again.std == pytest.approx(float(committed["gaussian"]["std"]), rel=1e-3)

@@ -1,30 +1,34 @@
-"""What `python -m repro.evaluate` refuses: one sentence, an exit code, no row, nothing executed."""
+"""Refusals of `python -m repro.evaluate`: one sentence, an exit code, no row, nothing executed."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from repro import evaluate
+from repro import evaluate, watch
 from repro.errors import NumericalError
-from repro.runs import store
+from repro.evaluation import evaluations
+from repro.runs import archive, store
 from repro.runs.finished import FinishedRun, open_run
+from repro.runs.schema import EVALUATIONS_FILE
 from tests.helpers.cli import ROOT
 from tests.helpers.finished_runs import finish, refused
 
 
 @pytest.fixture
 def reacher(tmp_path: Path) -> FinishedRun:
-    """One that may be broken."""
+    """A run whose files a test may damage."""
     return finish(tmp_path / "runs", "env=reacher policy.hidden_sizes=[8]")
 
 
@@ -32,7 +36,7 @@ def reacher(tmp_path: Path) -> FinishedRun:
     ("arguments", "sentence"),
     [
         ("", "the following arguments are required: RUN_DIR"),
-        ("nowhere", "nowhere is not a directory: give that of a finished run."),
+        ("nowhere", "nowhere is not a directory: give the directory of a finished run."),
         (".", "holds no run (no run.json)"),
         ("runs", "is not a run but holds 1, such as"),
         ("RUN --episodes 0", "argument --episodes: 0 must be a whole number of 1 or more"),
@@ -65,7 +69,7 @@ def test_a_run_that_is_not_done(
 ) -> None:
     store.write_json(reacher.directory / "run.json", reacher.info | {"status": status})
     code, error = refused(capsys, reacher.directory)
-    assert code == 2 and f"is {status}, not DONE: first finish it" in error
+    assert code == 2 and f"is {status}, not DONE: finish it first, with the command" in error
 
 
 def test_a_configuration_that_was_edited(
@@ -73,22 +77,23 @@ def test_a_configuration_that_was_edited(
 ) -> None:
     path = reacher.directory / "config.yaml"
     values = yaml.safe_load(path.read_text())
-    values["device"] = "auto"  # no part of what is computed
+    values["device"] = "auto"  # does not change the result
     path.write_text(yaml.safe_dump(values))
     assert open_run(reacher.directory).config.device == "auto"
     values["recipe"]["clip_actions"] = True
     path.write_text(yaml.safe_dump(values))
     code, error = refused(capsys, reacher.directory)
     assert code == 2 and f"is not what {reacher.run_id} was trained with" in error
-    stranger = reacher.info | {"run_id": "Reacher-v4_ppo_clip_0.2_s0_00000000"}
+    assert "restore the original" in error
+    renamed = reacher.info | {"run_id": "Reacher-v4_ppo_clip_0.2_s0_00000000"}
     path.write_text(yaml.safe_dump(reacher.config.as_dict()))
-    store.write_json(reacher.directory / "run.json", stranger)
+    store.write_json(reacher.directory / "run.json", renamed)
     assert refused(capsys, reacher.directory)[0] == 2
 
 
 def test_a_run_may_be_moved_and_renamed(reacher: FinishedRun, tmp_path: Path) -> None:
-    reacher.directory.rename(tmp_path / "mine")
-    assert evaluate.evaluate(open_run(tmp_path / "mine"), 1).number == 1
+    reacher.directory.rename(tmp_path / "moved")
+    assert evaluations.evaluate(open_run(tmp_path / "moved"), 1).number == 1
 
 
 class Bomb:
@@ -109,8 +114,11 @@ def poisoned(name: str, before: dict[str, Any], bomb: Bomb) -> bytes:
         np.savez(file, **before | {"log_std": np.array([bomb], dtype=object)})
     elif name == "pickled member":
         np.savez(file, **before)
-        with zipfile.ZipFile(file, "a") as archive:
-            archive.writestr("more.npy", pickle.dumps(bomb))
+        with zipfile.ZipFile(file, "a") as appended:
+            appended.writestr("more.npy", pickle.dumps(bomb))
+    elif name == "model zip":  # which SB3's loader and torch's would unpickle
+        with zipfile.ZipFile(file, "w") as model:
+            model.writestr("policy.pth", pickle.dumps(bomb))
     elif name == "nan":
         np.savez(file, **before | {"log_std": before["log_std"] * np.nan})
     elif name == "shape":
@@ -128,9 +136,10 @@ def poisoned(name: str, before: dict[str, Any], bomb: Bomb) -> bytes:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("pickle", "no archive of arrays"),
+        ("pickle", "not an archive of arrays"),
         ("object array", "'log_std.npy' holds object, not numbers"),
-        ("pickled member", "no archive of arrays"),
+        ("pickled member", "not an archive of arrays"),
+        ("model zip", "'policy.pth' is not an uncompressed array"),
         ("nan", "log_std is not finite"),
         ("shape", "policy.weight has shape (8, 1), not (8, 2)"),
         ("missing", "observations.mean is missing"),
@@ -148,13 +157,37 @@ def test_damaged_or_poisoned_parameters(
     before = store.read_parameters(reacher.directory)
     bomb = Bomb(tmp_path / "exploded")
     path = reacher.directory / "parameters.npz"
-    path.write_bytes(b"" if name == "empty" else poisoned(name, before, bomb))
+    content = b"" if name == "empty" else poisoned(name, before, bomb)
+    path.write_bytes(content)
+    code, error = refused(capsys, reacher.directory)
+    assert code == 3 and f"{path} is not the file that its run wrote" in error
+    # Whoever can change the file can change run.json as well.
+    forged = {"parameters_sha256": hashlib.sha256(content).hexdigest()}
+    store.write_json(reacher.directory / "run.json", reacher.info | forged)
     code, error = refused(capsys, reacher.directory)
     assert code == 3 and f"{path} is damaged (" in error and reason in error
     assert not bomb.path.exists()
     assert store.read_evaluations(reacher.directory).empty
-    pickle.loads(pickle.dumps(bomb))  # it would have
+    pickle.loads(pickle.dumps(bomb))  # the bomb works
     assert bomb.path.exists()
+
+
+@pytest.mark.parametrize("command", [evaluate, watch])
+def test_valid_parameters_that_the_run_did_not_write_are_refused(
+    reacher: FinishedRun,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: ModuleType,
+) -> None:
+    parameters = store.read_parameters(reacher.directory)
+    path = reacher.directory / "parameters.npz"
+    np.savez(path, allow_pickle=False, **parameters | {"log_std": parameters["log_std"] + 1})
+    monkeypatch.setattr(archive, "unpack", pytest.fail)
+    capsys.readouterr()
+    assert command.run([str(reacher.directory)]) == 3
+    error = capsys.readouterr().err
+    assert f"{path} is not the file that its run wrote" in error
+    assert "run that configuration again" in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.yaml", "parameters.npz"])
@@ -174,8 +207,8 @@ def test_other_damaged_files(
 def test_a_damaged_table_is_neither_read_nor_replaced(
     reacher: FinishedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate.evaluate(reacher, 3)
-    path = reacher.directory / store.EVALUATIONS_FILE
+    evaluations.evaluate(reacher, 3)
+    path = reacher.directory / EVALUATIONS_FILE
     content = bytearray(path.read_bytes())
     content[60] ^= 1
     path.write_bytes(content)
@@ -190,14 +223,16 @@ def test_a_task_that_returns_nan_leaves_no_row(
     (tmp_path / "happened").touch()
     with monkeypatch.context() as patch:
         patch.setenv("FAULT_ONCE", str(tmp_path / "happened"))
-        run = finish(tmp_path / "runs", "env=gymnasium env.id=tests.helpers.tasks:Priceless-v0")
+        run = finish(
+            tmp_path / "runs", "env=gymnasium env.id=tests.helpers.tasks:InfiniteReward-v0"
+        )
     with pytest.raises(NumericalError, match="episode 5: the task returned"):
-        evaluate.evaluate(run, 10, num_envs=1)
+        evaluations.evaluate(run, 10, num_envs=1)
     assert refused(capsys, run.directory)[0] == 4
     assert store.read_evaluations(run.directory).empty
 
 
-def test_nothing_is_refused_by_loading_torch() -> None:
+def test_the_commands_do_not_load_torch_before_they_refuse() -> None:
     script = "import sys, repro.evaluate, repro.watch; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

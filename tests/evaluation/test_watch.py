@@ -1,4 +1,4 @@
-"""`python -m repro.watch`: real videos where there is something to draw with, of real episodes."""
+"""`python -m repro.watch` writes videos of the episodes that an evaluation plays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import evaluate, watch
 from repro.errors import ConfigError
-from repro.evaluation import film as filming
+from repro.evaluation import film
+from repro.evaluation.episodes import play_single
+from repro.evaluation.evaluations import evaluate
+from repro.evaluation.policies import load_policy
 from repro.runs import store
 from repro.runs.finished import FinishedRun
 from tests.helpers.cli import ROOT, environment
@@ -39,17 +41,17 @@ def cartpole(runs_dir: Path) -> FinishedRun:
 
 @pytest.fixture
 def gl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something that MuJoCo can draw with; the test is skipped where there is nothing."""
+    """An OpenGL that MuJoCo can draw with; the test is skipped where there is none."""
     pytest.importorskip("imageio_ffmpeg")
-    monkeypatch.setenv(filming.GL, "")  # so that what is chosen is forgotten
-    monkeypatch.delenv(filming.GL)
+    monkeypatch.setenv(film.GL, "")  # so that a value that is set is restored
+    monkeypatch.delenv(film.GL)
     try:
-        filming.choose_gl()
+        film.choose_gl()
     except ConfigError as error:
         pytest.skip(str(error))
 
 
-# -- what is played ------------------------------------------------------------------------------
+# -- episodes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
@@ -60,16 +62,16 @@ def test_the_episodes_are_those_of_an_evaluation_to_the_last_bit(
     runs_dir: Path, line: str, deterministic: bool
 ) -> None:
     run = finish(runs_dir, line)
-    done = evaluate.evaluate(run, 4, 9, deterministic, num_envs=3)
+    done = evaluate(run, 4, 9, deterministic, num_envs=3)
     seen: list[int] = []
     env = single(run.config.env.id)
-    watched = watch.watch(run, env, 4, 9, deterministic, seen.append)
-    assert [episode.total for episode in watched] == done.returns.tolist()
-    assert [episode.length for episode in watched] == done.lengths.tolist()
-    assert seen == [step for episode in watched for step in range(episode.length + 1)]
+    played = play_single(load_policy(run), env, 4, 9, deterministic, seen.append)
+    np.testing.assert_array_equal(played.returns, done.returns)
+    np.testing.assert_array_equal(played.lengths, done.lengths)
+    assert seen == [step for length in played.lengths for step in range(length + 1)]
 
 
-# -- what is drawn -------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("gl")
@@ -80,7 +82,7 @@ def test_a_video_of_a_mujoco_task(
     out = tmp_path / "hop.mp4"
     code, said, wrong = show(capsys, hopper.directory, "--episodes", 2, "--out", out, *size)
     assert (code, wrong) == (0, "")
-    done = evaluate.evaluate(hopper, 2)
+    done = evaluate(hopper, 2)
     lines = [
         f"episode {number}: return {total:,.2f} in {length} steps"
         for number, (total, length) in enumerate(zip(done.returns, done.lengths, strict=True), 1)
@@ -88,19 +90,20 @@ def test_a_video_of_a_mujoco_task(
     assert said.splitlines() == [*lines, f"done: {out}"]
     facts, pictures = decode(out)
     assert facts["size"] == (96, 64) and facts["codec"] == "h264"
-    assert facts["fps"] == pytest.approx(125 / 3, rel=1e-3)  # one in three of Hopper's 125 a second
+    assert facts["fps"] == pytest.approx(125 / 3, rel=1e-3)  # every third of 125 steps a second
     assert len(pictures) == sum(length // 3 + 1 for length in done.lengths)
     assert list(tmp_path.iterdir()) == [out]
 
-    env = filming.make("Hopper-v4", 97, 64)
+    env = film.make_env("Hopper-v4", 97, 64)
     drawn: list[Any] = []
-    watch.watch(hopper, env, 1, 0, False, lambda step: drawn.append(filming.picture(env)))
+    policy = load_policy(hopper)
+    play_single(policy, env, 1, 0, on_step=lambda step: drawn.append(film.render(env)))
     env.close()
     drawn = [drawn[0], drawn[done.lengths[0] // 3 * 3]]
     shown = [pictures[0], pictures[done.lengths[0] // 3]]
     away = [[np.abs(a.astype(int) - b[:, :96]).mean() for b in drawn] for a in shown]
-    assert max(away[0][0], away[1][1]) < 5  # what compression costs
-    assert away[0][0] < away[0][1] and away[1][1] < away[1][0]  # and it has moved
+    assert max(away[0][0], away[1][1]) < 5  # the error of compression
+    assert away[0][0] < away[0][1] and away[1][1] < away[1][0]  # and the task has moved
 
 
 def test_a_video_of_a_task_that_pygame_draws(
@@ -110,31 +113,31 @@ def test_a_video_of_a_task_that_pygame_draws(
     pytest.importorskip("pygame")
     code, said, wrong = show(capsys, cartpole.directory, "--deterministic")
     assert (code, wrong) == (0, "")
-    (length,) = evaluate.evaluate(cartpole, 1, deterministic=True).lengths
+    (length,) = evaluate(cartpole, 1, deterministic=True).lengths
     facts, pictures = decode(cartpole.directory / "video.mp4")
     assert facts["size"] == (600, 400) and facts["fps"] == 50
     assert len(pictures) == length + 1 and f" in {length} steps" in said
 
 
-def test_a_film_that_is_cut_short_leaves_the_one_before(tmp_path: Path) -> None:
+def test_an_error_while_filming_leaves_the_earlier_file(tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")
     out = tmp_path / "x.mp4"
     out.write_text("before")
-    with pytest.raises(RuntimeError, match="cut"), filming.Film(out, 25) as film:
-        film.add(np.zeros((16, 16, 3), np.uint8))
+    with pytest.raises(RuntimeError, match="cut"), film.Film(out, 25) as video:
+        video.add(np.zeros((16, 16, 3), np.uint8))
         raise RuntimeError("cut")
     assert list(tmp_path.iterdir()) == [out] and out.read_text() == "before"
 
 
-# -- what is refused -----------------------------------------------------------------------------
+# -- refusals ------------------------------------------------------------------------------------
 
 
-def test_where_there_is_nothing_to_draw_with(
+def test_a_machine_without_opengl_is_refused(
     hopper: FinishedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    monkeypatch.delenv(filming.GL, raising=False)
-    monkeypatch.setattr(filming, "OFF_SCREEN", ("no", "none"))
+    monkeypatch.delenv(film.GL, raising=False)
+    monkeypatch.setattr(film, "OFF_SCREEN", ("no", "none"))
     assert show(capsys, hopper.directory) == (
         2,
         "",
@@ -143,11 +146,11 @@ def test_where_there_is_nothing_to_draw_with(
     )
 
 
-def test_a_choice_that_does_not_work_here_is_obeyed_and_told(hopper: FinishedRun) -> None:
+def test_a_mujoco_gl_that_does_not_work_is_kept_and_named(hopper: FinishedRun) -> None:
     pytest.importorskip("imageio_ffmpeg")
     done = subprocess.run(
         [sys.executable, "-m", "repro.watch", str(hopper.directory)],
-        env=environment() | {filming.GL: "nonsense"},
+        env=environment() | {film.GL: "nonsense"},
         cwd=ROOT,
         capture_output=True,
         text=True,

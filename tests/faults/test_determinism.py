@@ -16,6 +16,7 @@ from tests.helpers.configs import compose
 
 LINE = ("recipe=ppo2", "objective=kl_adaptive", "total_timesteps=1024", "algorithm.horizon=256")
 LINE += ("algorithm.epochs=2", "progress=false")
+SHORT = [part.replace("=1024", "=512") for part in LINE]
 ENVS, SEEDS = ("reacher", "gymnasium env.id=tests.helpers.tasks:Walk-v0"), ("0", "1")
 # All modules of the package, the last ones first, before the command itself is run.
 SHUFFLED = """
@@ -51,18 +52,18 @@ def sweep(where: Path, env: str, order: int, hashseed: str, workers: int) -> Non
 
 def test_f23_the_same_seed_is_the_same_run(tmp_path: Path) -> None:
     """Two hash seeds, two orders of imports, one and two workers, alone and in a pack."""
-    for env in ENVS:
-        sweep(tmp_path / "two", env, order=1, hashseed="0", workers=2)
+    sweep(tmp_path / "two", ENVS[0], order=1, hashseed="0", workers=2)
     sweep(tmp_path / "one", ENVS[0], order=2, hashseed="4321", workers=1)
+    sweep(tmp_path / "one", ENVS[1], order=3, hashseed="0", workers=1)
     here = [compose(*f"env={env} seed={seed}".split(), *LINE) for env in ENVS for seed in SEEDS]
     for config in here:
         config.runs_dir = str(tmp_path / "here")
         pack.run_pack([config])
     expected = digests(tmp_path / "here")
     assert len(set(expected.values())) == len(here) == 4, "other seeds are other runs"
-    assert digests(tmp_path / "two") == expected
-    assert digests(tmp_path / "one").items() <= expected.items()
-    assert len(digests(tmp_path / "one")) == 2
+    assert digests(tmp_path / "one") == expected
+    assert digests(tmp_path / "two").items() <= expected.items()
+    assert len(digests(tmp_path / "two")) == 2
 
 
 def test_f23_deterministic_algorithms_change_nothing(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_f23_deterministic_algorithms_change_nothing(tmp_path: Path) -> None:
         try:
             for engine in ("native", "torch"):
                 runs_dir = tmp_path / place / engine
-                line = ("env=hopper", *LINE, f"engine={engine}", f"runs_dir={runs_dir}")
+                line = ("env=hopper", *SHORT, f"engine={engine}", f"runs_dir={runs_dir}")
                 pack.run_pack([compose(*line)])
         finally:
             torch.use_deterministic_algorithms(False)

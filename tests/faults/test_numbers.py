@@ -47,13 +47,23 @@ def spoil_weights(ppo: PPO) -> None:
     ppo.parameters.flat[1, :16] = torch.inf
 
 
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> list[Config]:
+    """The same runs, each alone, with nothing spoiled."""
+    configs = pack(tmp_path_factory.mktemp("golden"), "Walk")
+    for config in configs:
+        session.run_pack([config])
+    return configs
+
+
 @pytest.mark.parametrize("spoil", [spoil_mean, spoil_variance, spoil_weights])
 def test_f10_numbers_that_end_stop_their_learner_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[PPO], None]
+    tmp_path: Path,
+    golden: list[Config],
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[PPO], None],
 ) -> None:
-    golden, configs = (pack(tmp_path / place, "Walk") for place in ("golden", "here"))
-    for config in golden:
-        session.run_pack([config])
+    configs = pack(tmp_path, "Walk")
     iterate = PPO.iterate
 
     def spoiled(self: PPO) -> Iteration:
@@ -80,7 +90,7 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
 def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> None:
     """From the iteration before it, however rarely checkpoints are due."""
     line = "recipe=ppo2 checkpoint.every_seconds=1000"
-    config = tiny(tmp_path, f"env=gymnasium env.id=tests.helpers.tasks:Worthless-v0 {line}")
+    config = tiny(tmp_path, f"env=gymnasium env.id=tests.helpers.tasks:NaNReward-v0 {line}")
     (outcome,) = session.run_pack([config])
     assert outcome.status == store.FAILED
     assert store.read_run(directory(config))["failed_iteration"] == 3

@@ -13,7 +13,7 @@ import pytest
 
 from repro.errors import PreemptedError
 from repro.runs import store
-from repro.training.signals import Deferral, Leave, leave
+from repro.training.signals import Deferral, RaiseOnce, install_handlers
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import environment, finish, start
 from tests.helpers.faults import report
@@ -111,16 +111,16 @@ def test_a_signal_that_comes_at_the_very_end_is_not_forgotten() -> None:
 def test_who_is_leaving_hears_no_more() -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
-        leave()
+        install_handlers()
         with pytest.raises(PreemptedError):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # nothing
-        leave()
+        install_handlers()
         with pytest.raises(PreemptedError), Deferral():
             os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)  # nothing: the deferral has told
         handler = signal.getsignal(signal.SIGINT)
-        assert isinstance(handler, Leave) and handler.leaving
+        assert isinstance(handler, RaiseOnce) and handler.raised
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

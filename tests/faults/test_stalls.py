@@ -44,7 +44,7 @@ def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
 
 
 def test_f8_a_task_that_stops_the_interpreter_is_ended_all_the_same(tmp_path: Path) -> None:
-    line = [part.replace("Hangs", "HangsHard") for part in HANGS]
+    line = [part.replace("Hangs", "HangsInC") for part in HANGS]
     finished = finish(start(tmp_path, *line, "stall_timeout=1", path=(ROOT,)))
     assert finished.code == 1 and "Timeout" in finished.err and "in fault" in finished.err
     (run,) = store.run_directories(tmp_path / "runs")
@@ -96,13 +96,13 @@ class Clockwork:
 
 def test_whoever_moves_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[object] = []
-    monkeypatch.setattr(stalls.Watch, "_end", lambda *arguments: ended.append(arguments))
+    monkeypatch.setattr(stalls.Watchdog, "_end", lambda *arguments: ended.append(arguments))
     config = compose("env=reacher", "stall_timeout=0.2", f"runs_dir={tmp_path}")
-    with stalls.Watch([config], [tmp_path]) as watch:
+    with stalls.Watchdog([config], [tmp_path]) as watch:
         watch.training = clockwork = Clockwork()
         time.sleep(1)
     assert clockwork.looks >= 3 and not ended
-    with stalls.Watch([config], [tmp_path]):
+    with stalls.Watchdog([config], [tmp_path]):
         time.sleep(1)
     assert ended, "nothing at all is no movement either"
 

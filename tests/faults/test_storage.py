@@ -19,8 +19,11 @@ import pytest
 
 from repro import envs
 from repro.runs import checkpoint, provenance, store
-from repro.training import pack as session
 from repro.training import resume, saving
+from repro.training.group import Group
+from repro.training.loop import Training
+from repro.training.outcome import PackProgress, Report
+from repro.training.pack import run_pack
 from repro.training.signals import Deferral
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli, finish, start
@@ -105,13 +108,13 @@ def test_f4_a_run_goes_on_without_its_checkpoints(
     config = tiny(tmp_path, "env=hopper")
     limits = contextlib.ExitStack()
 
-    def narrow(progress: session.PackProgress) -> None:
+    def narrow(progress: PackProgress) -> None:
         if progress.steps == 64:
             limits.enter_context(files_of_at_most(5000))
         if progress.steps == 160:
             limits.close()
 
-    (outcome,) = session.run_pack([config], narrow)
+    (outcome,) = run_pack([config], narrow)
     assert outcome.status == store.DONE
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3 and all("the one of iteration 2 stays" in line for line in told)
@@ -149,7 +152,7 @@ def test_f21_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Order is that of iterations, never that of times, and of waits that of a steady clock."""
     config = tiny(tmp_path, "env=hopper")
     with pytest.raises(KeyboardInterrupt):
-        session.run_pack([config], _interrupt_at(96))
+        run_pack([config], _interrupt_at(96))
     folder = directory(config) / "checkpoints"
     for path, year in zip(sorted(folder.rglob("*")), itertools.count(2100, -10), strict=False):
         seconds = (year - 1970) * 365 * 86400
@@ -157,16 +160,16 @@ def test_f21_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     jumps = itertools.cycle([2e9, 0.0, 1e9])
     monkeypatch.setattr(time, "time", lambda: next(jumps))
     monkeypatch.setattr(provenance, "now", lambda: "1970-01-01T00:00:00+00:00")
-    (outcome,) = session.run_pack([config])
+    (outcome,) = run_pack([config])
     info = store.read_run(outcome.directory)
     assert [each["iteration"] for each in info["resumed"]] == [3] and info["time_wall_s"] > 0
     monkeypatch.undo()
-    (alone,) = session.run_pack([tiny(tmp_path / "alone", "env=hopper")])
+    (alone,) = run_pack([tiny(tmp_path / "alone", "env=hopper")])
     assert_equal_bits(result(outcome.directory), result(alone.directory))
 
 
-def _interrupt_at(steps: int) -> session.Report:
-    def report(progress: session.PackProgress) -> None:
+def _interrupt_at(steps: int) -> Report:
+    def report(progress: PackProgress) -> None:
         if progress.steps >= steps:
             raise KeyboardInterrupt
 
@@ -205,7 +208,7 @@ def test_f25_nothing_leaks(tmp_path: Path) -> None:
         checkpoint.save(tmp_path / "run", small(number % 50))
         checkpoint.load_whole(tmp_path / "run", pytest.fail)
         if number % 20 == 0:
-            session.run_pack([tiny(tmp_path / f"{number}", "env=inverted_pendulum")])
+            run_pack([tiny(tmp_path / f"{number}", "env=inverted_pendulum")])
 
     for number in range(40):
         cycle(number)
@@ -246,18 +249,17 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
         compose("env=half_cheetah", f"runs_dir={tmp_path}", f"seed={seed}") for seed in range(33)
     ]
     begin_anew = resume.Start(0, list(range(33)), [], [{}] * 33)
-    places = [directory(config) for config in configs]
-    pack = session._Pack(configs, places, begin_anew, Deferral())
-    for writer in pack.open.values():
+    pack = Group(configs, begin_anew, Deferral())
+    for writer in pack.results.writers.values():
         writer._episodes.extend({name: [1.0] * 10_000 for name in store.EPISODES})
         writer._progress.extend({name: [1.0] * 488 for name in store.PROGRESS})
     seconds = []
     for iteration in range(1, 6):
         begin = time.process_time()
-        for p, writer in pack.open.items():
+        for p, writer in pack.results.writers.items():
             pack.saver.remember(p, iteration, writer.counts())
         remembered, wall = time.process_time(), time.monotonic()
-        pack.saver.save(pack.open)
+        pack.saver.save(pack.results.writers)
         saved = (time.process_time() - remembered, time.monotonic() - wall)
         seconds.append((remembered - begin, *saved))
     pack.training._algorithm.close()
@@ -282,7 +284,7 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
 
 def test_f26_a_save_of_one_run_takes_under_200_ms(tmp_path: Path) -> None:
     """Of the paper's networks, with the tables of a million steps."""
-    state = session.Training([compose("env=walker2d")])
+    state = Training([compose("env=walker2d")])
     rows = {name: np.ones(10_000) for name in store.EPISODES}
     progress = {name: np.ones(488) for name in store.PROGRESS}
     tables = {"episodes": rows, "progress": progress}
@@ -303,7 +305,7 @@ def test_f26_saves_are_put_off_where_they_cost_more(
     monkeypatch.setattr(saving.time, "monotonic", lambda: now)
     config = tiny(tmp_path, "env=hopper checkpoint.every_seconds=60 checkpoint.max_share=0.02")
     begin_anew = resume.Start(0, [0], [], [{}])
-    pack = session._Pack([config], [directory(config)], begin_anew, Deferral())
+    pack = Group([config], begin_anew, Deferral())
     save = checkpoint.save
 
     def slow(*arguments: object) -> None:
@@ -317,7 +319,7 @@ def test_f26_saves_are_put_off_where_they_cost_more(
         now += 10
         pack.saver.remember(0, iteration, {"episodes": 0, "progress": 0})
         if pack.saver.due():
-            pack.saver.save(pack.open)
+            pack.saver.save(pack.results.writers)
             saved.append(now)
     pack.training._algorithm.close()
     assert saved[0] == 1063 and len(saved) == 4

@@ -127,7 +127,7 @@ def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
     """Not always the first: the last learner's second environment."""
     configs = pack(tmp_path, "Raises", "env.num_envs=2 algorithm.horizon=16")
     training = session.Training(configs)
-    for env in training._algorithm.collector.envs._envs.envs[:5]:
+    for env in training._algorithm.collector.envs._envs[:5]:
         env.unwrapped.steps = -1000
     with pytest.raises(
         session.TaskError, match=r"environment 1 of 2 \(seed \d+\): its step"
@@ -139,10 +139,10 @@ def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
 # -- F9: what is no observation and no reward -----------------------------------------------------
 
 NOT_FINITE = {
-    "NotANumber": "observation[0]",
-    "Endless": "observation[0]",
-    "Priceless": "reward",
-    "Worthless": "reward",
+    "NaNObservation": "observation[0]",
+    "InfiniteObservation": "observation[0]",
+    "InfiniteReward": "reward",
+    "NaNReward": "reward",
 }
 
 
@@ -179,7 +179,7 @@ def assert_last_good(run: Path) -> None:
 
 def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path) -> None:
     """What only the value of a truncated episode hangs on."""
-    configs = pack(tmp_path, "CutShort", "recipe.time_limit=bootstrap")
+    configs = pack(tmp_path, "NaNAtTruncation", "recipe.time_limit=bootstrap")
     outcomes = session.run_pack(configs)
     for config, outcome in zip(configs, outcomes, strict=True):
         assert outcome.status == store.FAILED and assert_finite(directory(config)) == 2
@@ -187,9 +187,9 @@ def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path)
 
 
 MALFORMED = {
-    "Misshapen": "an observation of shape (3,) where the task declares Box",
-    "Wordy": "an observation of type <U5 where the task declares Box",
-    "Twofold": "what it returned: ValueError: setting an array element with a sequence",
+    "WrongShape": "an observation of shape (3,) and type float32 where the task declares Box",
+    "TextObservation": "an observation of shape (2,) and type <U5 where the task declares Box",
+    "ArrayReward": "returned (array([1., 2.]), False, False), not a reward and two booleans",
 }
 
 
@@ -206,7 +206,7 @@ def test_f9_an_observation_outside_of_its_space_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its bounds are not used by anything, so that the run goes on."""
-    configs = pack(tmp_path, "Outside")
+    configs = pack(tmp_path, "OutOfBounds")
     assert {outcome.status for outcome in session.run_pack(configs)} == {store.DONE}
     told = capsys.readouterr().err
     assert re.fullmatch(

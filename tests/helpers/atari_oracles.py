@@ -1,4 +1,4 @@
-"""The preprocessing of Atari from other people's parts: Gymnasium's wrappers and those of SB3."""
+"""The preprocessing of Atari made of the wrappers of Gymnasium and Stable-Baselines3."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _standard() -> AtariConfig:
 
 
 def settings(**changes: Any) -> AtariConfig:
-    """Those of `conf/env/atari.yaml`, changed."""
+    """The settings of `conf/env/atari.yaml` with changes."""
     return dataclasses.replace(_standard(), **changes)
 
 
 class Scores(gymnasium.Wrapper):
-    """Sums up what the game itself pays, below everything else."""
+    """Sums up the game's own rewards, below all other wrappers."""
 
     def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(env)
@@ -55,7 +55,7 @@ class Scores(gymnasium.Wrapper):
 def gymnasium_game(
     game: str, config: AtariConfig, record: Callable[[gymnasium.Env], gymnasium.Env] = Scores
 ) -> gymnasium.Env:
-    """One game through the wrappers in Baselines' order; `record` sees what the game pays."""
+    """One game through the wrappers in Baselines' order; `record` wraps the game itself."""
     env: gymnasium.Env = ale_py.AtariEnv(
         game,
         frameskip=1,
@@ -76,31 +76,31 @@ def gymnasium_game(
 
 
 def scores(env: gymnasium.Env) -> Scores:
-    """The wrapper of that kind in a chain."""
+    """The `Scores` in a chain of wrappers."""
     while not isinstance(env, Scores):
         env = env.env
     return env
 
 
 def compare(game: str, config: AtariConfig, steps: int, num_envs: int = 1, seed: int = 7) -> Any:
-    """Step ours and the wrappers with the same random actions; equal in all, step by step.
+    """Assert that ours and the wrappers return the same for the same random actions.
 
     Returns:
-        Ends of lives, ends of games, and the sum of the rewards that were seen.
+        Number of ended episodes, number of ended games, and the sum of the rewards.
     """
     ours = AtariVectorEnv(game, num_envs, config)
     makers: list[Callable[[], gymnasium.Env]] = [lambda: gymnasium_game(game, config)] * num_envs
     theirs = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
     rng = np.random.default_rng(seed)
-    seen, told = ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]
-    np.testing.assert_array_equal(seen, told)
-    ends, finished, paid = 0, [[] for _ in range(num_envs)], 0.0
+    found, expected = ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]
+    np.testing.assert_array_equal(found, expected)
+    ends, finished, total = 0, [[] for _ in range(num_envs)], 0.0
     for step in range(steps):
         actions = rng.integers(ours.single_action_space.n, size=num_envs)
-        seen, rewards, terminated, truncated, infos = ours.step(actions)
-        told, *others, their_infos = theirs.step(actions)
+        found, rewards, terminated, truncated, infos = ours.step(actions)
+        expected, *others, their_infos = theirs.step(actions)
         where = f"{game}, step {step}"
-        np.testing.assert_array_equal(seen, told, err_msg=where)
+        np.testing.assert_array_equal(found, expected, err_msg=where)
         for own, other in zip((rewards, terminated, truncated), others, strict=True):
             np.testing.assert_array_equal(own, other, err_msg=where)
         if (terminated | truncated).any():
@@ -110,7 +110,7 @@ def compare(game: str, config: AtariConfig, steps: int, num_envs: int = 1, seed:
             np.testing.assert_array_equal(infos["final_obs"][ended], finals, err_msg=where)
         for i in np.flatnonzero(infos.get("_episode", np.zeros(num_envs, bool))):
             finished[i].append(infos["episode"]["r"][i])
-        ends, paid = ends + int((terminated | truncated).sum()), paid + float(rewards.sum())
+        ends, total = ends + int((terminated | truncated).sum()), total + float(rewards.sum())
     their_scores = [scores(env).scores for env in theirs.envs]
     assert finished == their_scores, "whole games, unclipped"
-    return ends, sum(map(len, finished)), paid
+    return ends, sum(map(len, finished)), total

@@ -1,4 +1,7 @@
-"""Environments that go wrong after 40 steps: `env=gymnasium env.id=faulty:FaultyRaises-v0`."""
+"""Environments that fail after 40 steps: `env=gymnasium env.id=faulty:FaultyRaises-v0`.
+
+The process that imports it needs this folder on its path.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Observation = NDArray[np.float32]
 
 
 class Faulty(gymnasium.Env[Observation, np.int64]):
-    """Pays 1 a step in episodes of 10."""
+    """Reward 1 a step, in episodes of 10 steps."""
 
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Discrete(2)
@@ -30,10 +33,10 @@ class Faulty(gymnasium.Env[Observation, np.int64]):
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self.steps += 1
         if self.steps > 40:
-            self.go_wrong()
+            self.fail()
         return np.zeros(2, np.float32), 1.0, self.steps % 10 == 0, False, {}
 
-    def go_wrong(self) -> None:
+    def fail(self) -> None:
         if self.fault == "raises":
             raise RuntimeError("the simulator broke")
         if self.fault == "dies":

@@ -13,7 +13,7 @@ import torch
 
 from repro import evaluate
 from repro.envs.vector import FloatArray
-from repro.evaluation import episodes as trials
+from repro.evaluation import episodes
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
 from repro.training import pack
@@ -75,7 +75,7 @@ class Oracle:
 
     def episode(self, seed: int, number: int, deterministic: bool) -> tuple[float, int]:
         """Return and length."""
-        env_seed, noise = trials.start(seed, number)
+        env_seed, noise = episodes.start(seed, number)
         env = single(self.config.env.id)
         observation, _ = env.reset(seed=env_seed)
         total, length, over = 0.0, 0, False

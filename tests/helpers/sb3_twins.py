@@ -19,7 +19,7 @@ from repro.algorithms.sb3.networks import network_keywords
 from repro.config.schema import Config
 from repro.envs.atari.single import AtariGame
 from repro.networks.frames import FrameStacks
-from repro.rollouts.collector import Rollout
+from repro.rollouts.rollout import Rollout
 
 # name in ours -> name in SB3's state_dict; ours are [in, out], torch's [out, in]
 NAMES = {

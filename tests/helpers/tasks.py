@@ -1,7 +1,7 @@
-"""Tasks for fault tests: `env=gymnasium env.id=tests.helpers.tasks:Opaque-v0`.
+"""Tasks for fault tests: `env=gymnasium env.id=tests.helpers.tasks:Unsaveable-v0`.
 
-What goes wrong does so at the 70th step that an environment takes, counted through its resets; with
-FAULT_ONCE naming a file, only until that file is there.
+Each has one fault, at the 70th step of an environment, counted across episodes. With FAULT_ONCE
+naming a file, the fault happens only while that file does not exist, and creates it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FAULT_STEP = 70
 
 
 class Walk(gymnasium.Env[Observation, np.int64]):
-    """A random walk of 10 to 20 steps; its state is plain."""
+    """A random walk of 10 to 20 steps without a fault; its state can be saved."""
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
     action_space = gymnasium.spaces.Discrete(2)
@@ -59,8 +59,8 @@ class Walk(gymnasium.Env[Observation, np.int64]):
         return reward
 
 
-class Opaque(Walk):
-    """Holds something that cannot be saved."""
+class Unsaveable(Walk):
+    """Holds an object that cannot be saved."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Raises(Walk):
 
 
 class AlwaysRaises(Walk):
-    """From the 70th step on, also when it is taken up again."""
+    """Raises in every step from the 70th on, also after it was resumed."""
 
     def step(self, action: np.int64) -> Step:
         if self.steps >= FAULT_STEP - 1 and self.seeded % 2 == int(os.environ["FAULT_PARITY"]):
@@ -87,7 +87,7 @@ class AlwaysRaises(Walk):
 
 
 class RaisesInReset(Walk):
-    """At its first reset with FAULT_STEP=0, else at the first after so many steps."""
+    """Raises at its first reset after FAULT_STEP steps."""
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Observation, Any]:
         if self.steps >= int(os.environ["FAULT_STEP"]) and not self.happened():
@@ -95,30 +95,30 @@ class RaisesInReset(Walk):
         return super().reset(seed=seed)
 
 
-class NotANumber(Walk):
+class NaNObservation(Walk):
     def fault(self, reward: float) -> float:
         self.where = float("nan")
         return reward
 
 
-class Endless(Walk):
+class InfiniteObservation(Walk):
     def fault(self, reward: float) -> float:
         self.where = float("inf")
         return reward
 
 
-class Priceless(Walk):
+class InfiniteReward(Walk):
     def fault(self, reward: float) -> float:
         return float("inf")
 
 
-class Worthless(Walk):
+class NaNReward(Walk):
     def fault(self, reward: float) -> float:
         return float("nan")
 
 
-class CutShort(Walk):
-    """A time limit ends the episode of the 70th step, whose last observation is no number."""
+class NaNAtTruncation(Walk):
+    """A time limit ends the episode of the 70th step, whose last observation is NaN."""
 
     def step(self, action: np.int64) -> Step:
         observation, reward, terminated, truncated, info = super().step(action)
@@ -127,12 +127,14 @@ class CutShort(Walk):
         return observation, reward, terminated, truncated, info
 
 
-class Twofold(Walk):
+class ArrayReward(Walk):
     def fault(self, reward: float) -> float:
         return np.array([1.0, 2.0])  # type: ignore[return-value]
 
 
-class Malformed(Walk):
+class WrongForm(Walk):
+    """Its observation at the 70th step does not fit the space."""
+
     wrong = False
 
     def fault(self, reward: float) -> float:
@@ -141,24 +143,24 @@ class Malformed(Walk):
 
     def observe(self) -> Any:
         good, self.wrong = not self.wrong, False
-        return super().observe() if good else self.nonsense()
+        return super().observe() if good else self.misfit()
 
-    def nonsense(self) -> Any:
+    def misfit(self) -> Any:
         raise NotImplementedError
 
 
-class Misshapen(Malformed):
-    def nonsense(self) -> Any:
+class WrongShape(WrongForm):
+    def misfit(self) -> Any:
         return np.zeros(3, np.float32)
 
 
-class Wordy(Malformed):
-    def nonsense(self) -> Any:
+class TextObservation(WrongForm):
+    def misfit(self) -> Any:
         return np.array(["left", "right"])
 
 
-class Outside(Walk):
-    """Its second entry is at most 2."""
+class OutOfBounds(Walk):
+    """The second entry of its observations exceeds its bound of 1.5."""
 
     observation_space = gymnasium.spaces.Box(
         np.array([-np.inf, 0], np.float32), np.array([np.inf, 1.5], np.float32)
@@ -171,8 +173,8 @@ class Hangs(Walk):
         return reward
 
 
-class HangsHard(Walk):
-    """In C code that keeps the interpreter's lock: no other thread of the process runs."""
+class HangsInC(Walk):
+    """Hangs in C code that holds the interpreter's lock, so that no other thread runs."""
 
     def fault(self, reward: float) -> float:
         ctypes.PyDLL(None).sleep(1000)
@@ -180,15 +182,12 @@ class HangsHard(Walk):
 
 
 class Slow(Walk):
-    """10 ms a step, and an interruption of Python in the middle of each."""
+    """Takes 10 ms a step, in which Python can handle a signal."""
 
     def step(self, action: np.int64) -> Step:
         time.sleep(0.01)
         return super().step(action)
 
 
-TASKS: tuple[type[Walk], ...] = (Walk, Opaque, Raises, AlwaysRaises, RaisesInReset, NotANumber)
-TASKS += (Endless, Priceless, Worthless, CutShort, Twofold, Misshapen, Wordy, Outside)
-TASKS += (Hangs, HangsHard, Slow)
-for task in TASKS:
+for task in [each for each in vars().values() if isinstance(each, type) and issubclass(each, Walk)]:
     gymnasium.register(f"{task.__name__}-v0", entry_point=task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_the_packed_form_equals_each_objective_in_value_and_gradient(kind: str) 
     position = [entry["kind"] for entry in pack].index(kind)
     packed = packed_objectives.PackedSurrogate(pack, CPU)
     ratio.requires_grad_(), kl.requires_grad_()
-    terms = packed.prepare([1.0] * 5, packed.column("beta"))(ratio, advantages, kl)
+    terms = packed.prepare([1.0] * 5)(ratio, advantages, kl)
     own = [scalar(float(v)) for k, v in pack[position].items() if k != "kind"]
     names = [k for k in pack[position] if k != "kind"]
     expected = objectives.SURROGATES[kind](
@@ -114,6 +115,28 @@ def test_the_packed_form_equals_each_objective_in_value_and_gradient(kind: str) 
         torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "edit"),
+    [
+        ("clip", lambda ratio, advantages, kl, epsilon: ratio * advantages),
+        ("clip", lambda r, a, kl, epsilon: torch.clamp(r, 1 - epsilon, 1 + epsilon) * a),
+        ("none", lambda ratio, advantages, kl: ratio * advantages - 1e-3 * kl),
+        ("kl_fixed", lambda ratio, advantages, kl, beta: ratio * advantages - beta * kl.detach()),
+    ],
+)
+def test_an_edited_function_whose_form_was_left_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, kind: str, edit: Callable[..., torch.Tensor]
+) -> None:
+    scalars = {"clip": {"epsilon": 0.2}, "none": {}, "kl_fixed": {"beta": 3.0}}[kind]
+    objective = {"kind": kind, **scalars}
+    packed_objectives.PackedSurrogate([objective], CPU)
+    monkeypatch.setitem(objectives.SURROGATES, kind, edit)
+    with pytest.raises(ConfigError, match=rf"objective\.kind={kind}: the function .* form"):
+        packed_objectives.PackedSurrogate([objective], CPU)
+    monkeypatch.delitem(objectives.FORMS, kind)  # what the error proposes: train by the function
+    packed_objectives.PackedSurrogate([objective], CPU)
+
+
 def test_a_kind_without_a_form_runs_by_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
     def simple(
         ratio: torch.Tensor, advantages: torch.Tensor, kl: torch.Tensor, epsilon: torch.Tensor
@@ -125,7 +148,7 @@ def test_a_kind_without_a_form_runs_by_its_own_function(monkeypatch: pytest.Monk
         [{"kind": "simple", "epsilon": e} for e in (0.1, 0.4)], CPU
     )
     ratio, advantages, kl = samples(p=2)
-    found = pack.prepare([1.0, 0.5], pack.column("beta"))(ratio, advantages, kl)
+    found = pack.prepare([1.0, 0.5])(ratio, advantages, kl)
     for p, epsilon in enumerate([0.1, 0.2]):
         expected = simple(ratio[p], advantages[p], kl[p], torch.tensor(epsilon))
         torch.testing.assert_close(found[p], expected)
@@ -138,7 +161,7 @@ def test_the_schedule_scales_epsilon_of_clipping_kinds_only() -> None:
     pack = packed_objectives.PackedSurrogate(
         [{"kind": "clip", "epsilon": 0.2}, {"kind": "none"}], CPU
     )
-    low, high = pack.clip_bounds([0.5, 0.5])
+    low, high = pack.prepare([0.5, 0.5]).clip_range
     torch.testing.assert_close(low, torch.tensor([[0.9], [0.0]]))
     torch.testing.assert_close(high, torch.tensor([[1.1], [math.inf]]))
 
@@ -240,7 +263,7 @@ def test_scalars_that_a_function_does_not_take_are_refused(config: Compose) -> N
     for objective in ({"kind": "clip"}, {"kind": "none", "epsilon": 0.2}):
         with pytest.raises(ConfigError, match=r"objective\.kind=.*takes"):
             packed_objectives.PackedSurrogate([objective], CPU)
-    with pytest.raises(ConfigError, match=r"repro/objectives\.py"):
+    with pytest.raises(ConfigError, match=r"repro/learning/objectives\.py"):
         packed_objectives.PackedSurrogate([{"kind": "nowhere"}], CPU)
 
 

@@ -1,4 +1,4 @@
-"""Networks of frames: against Stable-Baselines3's, in packs, and what a rollout keeps of frames."""
+"""Networks of frames: against Stable-Baselines3, in packs, and the frames that a rollout stores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from stable_baselines3 import PPO as SB3PPO
 
 from repro.config.schema import Config
+from repro.engines.batches import Batch
+from repro.networks.distributions import Categorical
 from repro.networks.frames import FrameStacks
 from tests.helpers import bits
 from tests.helpers.bits import assert_equal_bits
@@ -95,10 +97,10 @@ def test_a_learner_has_the_same_bits_alone_and_in_a_pack(
 
 
 @pytest.mark.parametrize("padding", ["reset", "zero"])
-def test_frames_are_kept_once_and_stacks_are_the_environments(
+def test_frames_are_stored_once_and_stacks_equal_the_environments(
     config: Compose, learners: Learners, padding: str
 ) -> None:
-    """Over several rollouts, with ends of lives and of games in them."""
+    """Over several rollouts, in which lives and games end."""
     own = config(
         *("env.game=breakout", *SMALL, *SMALL_PPO, "algorithm.horizon=48"),
         *(f"env.atari.stack_padding={padding}", "env.atari.max_game_frames=300"),
@@ -156,7 +158,9 @@ def test_a_games_time_limit_bootstraps_from_its_last_frame(
         assert not torch.equal(rollout.next_values[0, t][chosen], rollout.values[0, t][chosen])
 
 
-def test_parameters_are_drawn_as_the_sources_do(config: Compose, learners: Learners) -> None:
+def test_initial_parameters_are_drawn_as_in_the_sources(
+    config: Compose, learners: Learners
+) -> None:
     ppo1 = learners([config("env.game=pong", "recipe=ppo1", *SMALL, *SMALL_PPO)]).weights(0)
     assert ppo1["conv.0.weight"].shape == (16, 1, 8, 8)
     assert ppo1["shared.0.weight"].shape == (32 * 9 * 9, 256)
@@ -175,7 +179,7 @@ def test_parameters_are_drawn_as_the_sources_do(config: Compose, learners: Learn
 def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
     config: Compose, learners: Learners
 ) -> None:
-    """ppo2 clips the value function to the annealed range: at its end nothing may move."""
+    """ppo2 clips the value function to the annealed range, which shrinks to zero."""
     losses = []
     for schedule in ("linear", "constant"):
         own = config(
@@ -185,15 +189,17 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
         ppo = learners([own])
         ppo.iteration = 10
         values = torch.tensor([[0.05, 1.0]])
-        batch = {"values": torch.zeros(1, 2), "targets": torch.tensor([[0.05, 1.0]])}
-        losses.append(ppo._value_loss()(values, batch))
+        nothing, targets = torch.zeros(1, 2), torch.tensor([[0.05, 1.0]])
+        old = Categorical(torch.zeros(1, 2, 4))
+        batch = Batch(nothing, nothing, old, nothing, nothing, targets, values=nothing)
+        losses.append(ppo.value_loss(values, batch, ppo.value_clip()))
     clip = 0.1 * (1 - 9 / 10)
     expected = torch.tensor([[(0.05 - clip) ** 2, (1 - clip) ** 2]])
     torch.testing.assert_close(losses[0], expected)
     torch.testing.assert_close(losses[1], torch.tensor([[0.0, 0.81]]))
 
 
-def test_a_learner_that_fails_leaves_its_neighbors_their_bits(learners: Learners) -> None:
+def test_a_failing_learner_does_not_change_the_bits_of_the_others(learners: Learners) -> None:
     configs = pack(*SMALL_PPO)
     alone = bits.traces(learners([configs[1]]), 2)[0]
     broken = learners(configs)

@@ -1,4 +1,4 @@
-"""Hand-written layers against autograd, and free of the number of learners to the last bit."""
+"""Hand-written gradients equal autograd; bits do not depend on the number of learners."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_observation_normalizer_of_ppo1_has_a_floor_and_a_clip(config: Compose) 
     np.testing.assert_allclose(out[0, :, 1], [0.0, 0.5, -1.0], atol=0.01)  # std 0.1, not 1e-4
 
 
-def test_rollout_normalization_waits_for_the_end_of_the_rollout(
+def test_rollout_normalization_changes_at_the_end_of_the_rollout(
     config: Compose, learners: Learners
 ) -> None:
     ppo = learners([config("env=half_cheetah", "algorithm.horizon=64")])
@@ -140,7 +140,8 @@ def test_step_normalization_equals_gymnasium(config: Compose, learners: Learners
         expected = np.clip(reward, -10, 10)
         np.testing.assert_allclose(rollout.rewards[0, t, 0], expected, rtol=1e-4, atol=1e-5)
         if terminated or truncated:
-            # Ours takes in the first observation of an episode only, like ppo2's VecNormalize.
+            # From here on the two differ: ours, like ppo2's VecNormalize, never sees the last
+            # observation of an episode.
             ends += 1
             break
     assert ends and t > 8
@@ -159,7 +160,7 @@ def test_reward_accumulator(config: Compose, reset: str) -> None:
     assert scaler.returns[0, 0] == (0 if reset == "episode" else expected[reset] / 2 + 1)
 
 
-def test_reports_are_of_raw_rewards(config: Compose, learners: Learners) -> None:
+def test_returns_are_of_unscaled_rewards(config: Compose, learners: Learners) -> None:
     overrides = ("env=reacher", "algorithm.horizon=64", "recipe=ppo2", "recipe.clip_actions=false")
     scaled = learners([config(*overrides)])
     plain = learners([config(*overrides, "recipe.reward_scaling=false")])
@@ -174,8 +175,8 @@ def test_schedules_and_the_end_of_a_run(config: Compose, learners: Learners) -> 
     rates = [record.metrics["learning_rate"][0] for record in linear.train()]
     np.testing.assert_allclose(rates, 3e-4 * (1 - np.arange(5) / 5))
     for end, iterations in (("floor", 3), ("reach", 4)):
-        odd = learners([config(*base, f"recipe.end_of_run={end}", "total_timesteps=500")])
-        assert len(list(odd.train())) == iterations
+        uneven = learners([config(*base, f"recipe.end_of_run={end}", "total_timesteps=500")])
+        assert len(list(uneven.train())) == iterations
 
 
 def test_ppo1_counts_the_steps_of_finished_episodes_only(

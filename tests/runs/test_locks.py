@@ -22,21 +22,22 @@ FOLDER = Path(__file__).parents[1] / "helpers"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from repro import locks
+from repro.runs import locks
 with locks.owning([Path(sys.argv[1])]) as refused:
     print(refused or "owned", flush=True)
     time.sleep(60)
 """
-# Eight processes that have loaded everything wait for one word, then all want the same directory.
+# Eight processes that have imported everything wait for one signal, then want the same directory.
 WRITERS = """
 import json, os, sys
-from repro import session, sweep
-from repro.compose import compose
+from repro.config.compose import compose
+from repro.sweeps import sweep
+from repro.training.pack import run_pack
 
 configs = [compose(*sys.argv[2:], f"seed={seed}") for seed in range(8)]
 
 def train(writer):
-    (outcome,) = session.run_pack(configs[:1], patience=0.0)
+    (outcome,) = run_pack(configs[:1], patience=0.0)
     return [os.getpid(), outcome.status, outcome.error]
 
 def expect(writer):
@@ -62,36 +63,33 @@ def script(text: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_a_directory_has_one_owner(tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    assert locks.owner(theirs) is None and not theirs.exists()
-    holder = script(HOLDER, str(theirs))
+    free, taken = tmp_path / "free", tmp_path / "taken"
+    assert locks.owner(taken) is None and not taken.exists()
+    holder = script(HOLDER, str(taken))
     assert holder.stdout is not None and holder.stdout.readline() == "owned\n"
-    with locks.owning([ours, theirs], patience=0.2) as refused:
+    with locks.owning([free, taken], patience=0.2) as refused:
         sentence = refused.pop(1)
-        assert not refused and locks.owner(ours) == (platform.node(), os.getpid(), mine(ours))
-    owner = locks.owner(theirs)
+        since = json.loads((free / locks.FILE).read_text())["since"]
+        assert not refused and locks.owner(free) == (platform.node(), os.getpid(), since)
+    owner = locks.owner(taken)
     assert owner is not None and owner.pid == holder.pid and owner.host == platform.node()
-    assert sentence == f"{theirs} belongs to {owner}: wait for it, or end it."
+    assert sentence == f"{taken} belongs to {owner}: wait for it, or end it."
     holder.kill()
     holder.wait()
-    assert locks.owner(theirs) is None, "the text is still there, the lock is not"
-    with locks.owning([theirs], patience=0) as refused:
+    assert locks.owner(taken) is None, "the text is still there, the lock is not"
+    with locks.owning([taken], patience=0) as refused:
         assert not refused
-    assert not ours.exists() and not theirs.exists(), "nothing came of them"
+    assert not free.exists() and not taken.exists(), "empty directories are removed"
 
 
-def mine(directory: Path) -> str:
-    return str(json.loads((directory / locks.FILE).read_text())["since"])
-
-
-def test_what_an_owner_wrote_stays(tmp_path: Path) -> None:
+def test_files_of_an_owner_stay(tmp_path: Path) -> None:
     with locks.owning([tmp_path / "run"]):
         (tmp_path / "run" / "table").touch()
     assert locks.owner(tmp_path / "run") is None and (tmp_path / "run" / "table").exists()
 
 
-def test_a_glance_takes_nothing_away(tmp_path: Path) -> None:
-    """`owner` may hold the lock for an instant; whoever wants it then waits that long."""
+def test_reading_the_owner_delays_a_lock_but_never_refuses_it(tmp_path: Path) -> None:
+    """`owner` may hold the lock for an instant."""
     for _ in range(15):
         with locks.owning([tmp_path]) as refused:
             assert not refused

@@ -47,13 +47,9 @@ def test_a_cluster_of_this_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     assert done.out.splitlines()[0] == "4 runs: 2 packs on 2 workers"
     assert done.out.splitlines()[-1] == "4 done: runs"
     assert signal.getsignal(signal.SIGTERM) is before and not ray.is_initialized()
-    loky = [part.replace("ray", "loky") for part in SWEEP]
-    done = cli(*loky, "budget=smoke", "hydra.launcher.workers=2", "runs_dir=loky")
-    assert done.code == 0, done.err
     train_here(Path("here"), "budget=smoke")
-    assert_equal_results(Path("runs"), Path("loky"))
     assert_equal_results(Path("runs"), Path("here"))
-    assert {path.split("/")[0] for path in cli.left()} == {"runs", "here", "loky"}
+    assert {path.split("/")[0] for path in cli.left()} == {"runs", "here"}
     assert not Path("runs/.progress").exists()
 
 

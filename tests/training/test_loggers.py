@@ -30,7 +30,7 @@ SHOWN = {"return_mean": 1.5, "kl": pytest.approx(0.01), "iteration": 1}
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No key, no settings of the user's, and a proxy through which nothing gets out."""
+    """No API key, no user settings, and a proxy that lets nothing out."""
     for name in [name for name in os.environ if name.startswith("WANDB")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -46,7 +46,7 @@ def records(path: Path) -> Iterator[Any]:
     data, whole, at = path.read_bytes(), b"", 7
     while at + 7 <= len(data):
         left = 32768 - at % 32768
-        if left < 7:  # the rest of a block that no header fits into
+        if left < 7:  # the rest of a block is too short for a header
             at += left
             continue
         length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
@@ -76,13 +76,13 @@ def test_wandb_keeps_many_runs_apart(config: Compose, tmp_path: Path) -> None:
     directories = [tmp_path / each.run_id for each in configs]
     for directory in directories:
         directory.mkdir()
-    opened = [loggers.open_sink(*pair) for pair in zip(configs, directories, strict=True)]
+    opened = [loggers.open_logger(*pair) for pair in zip(configs, directories, strict=True)]
     for iteration in (1, 2):
-        for number, sink in enumerate(opened):
-            sink.log(2048 * iteration, METRICS | {"kl": number, "iteration": iteration})
-    for sink, status in zip(opened, (store.DONE, store.FAILED, store.DONE), strict=True):
-        sink.close(status)
-    assert not services(), "its service has ended with the last run"
+        for number, logger in enumerate(opened):
+            logger.log(2048 * iteration, METRICS | {"kl": number, "iteration": iteration})
+    for logger, status in zip(opened, (store.DONE, store.FAILED, store.DONE), strict=True):
+        logger.close(status)
+    assert not services(), "its service ends with the last run"
 
     for number, (each, directory) in enumerate(zip(configs, directories, strict=True)):
         (path,) = directory.glob("wandb/offline-run-*/*.wandb")
@@ -100,25 +100,25 @@ def test_wandb_keeps_many_runs_apart(config: Compose, tmp_path: Path) -> None:
 
 
 def test_wandb_is_quiet(config: Compose, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    sink = loggers.open_sink(config("env=hopper", "logger=wandb"), tmp_path)
-    sink.log(1, METRICS)
-    sink.close(store.DONE)
+    logger = loggers.open_logger(config("env=hopper", "logger=wandb"), tmp_path)
+    logger.log(1, METRICS)
+    logger.close(store.DONE)
     assert capfd.readouterr() == ("", "")
 
 
-def test_wandb_takes_ids_that_it_would_refuse(config: Compose, tmp_path: Path) -> None:
-    odd = config("env=gymnasium", "env.id=module:Odd-v0", "logger=wandb")
-    assert ":" in odd.run_id
-    sink = loggers.open_sink(odd, tmp_path)
-    sink.close(store.DONE)
+def test_run_ids_that_wandb_refuses_are_changed(config: Compose, tmp_path: Path) -> None:
+    chosen = config("env=gymnasium", "env.id=module:Task-v0", "logger=wandb")
+    assert ":" in chosen.run_id
+    logger = loggers.open_logger(chosen, tmp_path)
+    logger.close(store.DONE)
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
 
 
-def test_another_run_of_the_process_is_left_alone(config: Compose, tmp_path: Path) -> None:
+def test_another_wandb_run_of_the_process_stays_open(config: Compose, tmp_path: Path) -> None:
     settings = wandb.Settings(silent=True, console="off")
     own = wandb.init(mode="offline", dir=str(tmp_path), project="own", settings=settings)
-    sink = loggers.open_sink(config("env=hopper", "logger=wandb"), tmp_path)
-    sink.close(store.DONE)
+    logger = loggers.open_logger(config("env=hopper", "logger=wandb"), tmp_path)
+    logger.close(store.DONE)
     assert wandb.run is own and services()
     own.log({"still": 1})
     own.finish()
@@ -128,10 +128,10 @@ def test_another_run_of_the_process_is_left_alone(config: Compose, tmp_path: Pat
 def test_tensorboard(config: Compose, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    sink = loggers.open_sink(config("env=hopper", "logger=tensorboard"), tmp_path)
+    logger = loggers.open_logger(config("env=hopper", "logger=tensorboard"), tmp_path)
     for iteration in (1, 2):
-        sink.log(2048 * iteration, METRICS | {"iteration": iteration})
-    sink.close(store.DONE)
+        logger.log(2048 * iteration, METRICS | {"iteration": iteration})
+    logger.close(store.DONE)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     assert set(events.Tags()["scalars"]) == set(SHOWN)
@@ -141,9 +141,9 @@ def test_tensorboard(config: Compose, tmp_path: Path) -> None:
 
 
 def test_no_logger_leaves_nothing(config: Compose, tmp_path: Path) -> None:
-    sink = loggers.open_sink(config("env=hopper"), tmp_path)
-    sink.log(1, METRICS)
-    sink.close(store.DONE)
+    logger = loggers.open_logger(config("env=hopper"), tmp_path)
+    logger.log(1, METRICS)
+    logger.close(store.DONE)
     assert not list(tmp_path.iterdir())
 
 
@@ -154,7 +154,7 @@ def test_a_missing_package_is_named(
     chosen: Config = config("env=hopper", f"logger={name}")
     loggers.check_available(chosen)
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
-    for check in (loggers.check_available, lambda c: loggers.open_sink(c, tmp_path)):
+    for check in (loggers.check_available, lambda c: loggers.open_logger(c, tmp_path)):
         with pytest.raises(ConfigError, match=rf"pip install 'ppo-repro\[{name}\]'"):
             check(chosen)
 

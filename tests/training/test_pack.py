@@ -1,4 +1,4 @@
-"""Run directories: what a pack leaves on disk, whatever happens to it."""
+"""What a pack leaves in its run directories, also when something goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
 from repro.runs import store
-from repro.training import pack as session
+from repro.training import results
+from repro.training.outcome import SKIPPED, PackProgress
+from repro.training.pack import run_pack
+from tests.helpers.bits import assert_equal_bits
 from tests.helpers.configs import Compose, compose
 
 TINY = (
@@ -28,7 +31,7 @@ def tiny(runs_dir: Path, *overrides: str) -> Config:
 
 
 def tables(directory: Path) -> dict[str, pd.DataFrame]:
-    """Everything but wall-clock time."""
+    """All columns except wall-clock times."""
     frames = {
         name: store.read_table(directory / f"{name}.parquet") for name in ("episodes", "progress")
     }
@@ -44,7 +47,7 @@ def test_a_run_leaves_the_same_files_alone_and_in_a_pack(tmp_path: Path) -> None
         for kind in ("none", "clip", "kl_adaptive")
         for seed in (0, 1)
     ]
-    packed = session.run_pack(pack)
+    packed = run_pack(pack)
     assert [outcome.status for outcome in packed] == [store.DONE] * 6
     for position in (0, 3, 5):
         alone = tiny(
@@ -52,18 +55,16 @@ def test_a_run_leaves_the_same_files_alone_and_in_a_pack(tmp_path: Path) -> None
             f"objective={pack[position].objective['kind']}",
             f"seed={pack[position].seed}",
         )
-        (outcome,) = session.run_pack([alone])
+        (outcome,) = run_pack([alone])
         assert outcome.run_id == packed[position].run_id
-        theirs, ours = packed[position].directory, outcome.directory
-        for name, frame in tables(ours).items():
-            pd.testing.assert_frame_equal(frame, tables(theirs)[name], check_exact=True)
-        for name, array in store.read_parameters(ours).items():
-            np.testing.assert_array_equal(array, store.read_parameters(theirs)[name], strict=True)
+        member, single = packed[position].directory, outcome.directory
+        assert_equal_bits(tables(single), tables(member))
+        assert_equal_bits(store.read_parameters(single), store.read_parameters(member))
 
 
-def test_what_a_run_directory_says(tmp_path: Path) -> None:
+def test_a_run_directory_is_complete_and_consistent(tmp_path: Path) -> None:
     config = tiny(tmp_path, "objective=clip_log", "seed=3")
-    (outcome,) = session.run_pack([config])
+    (outcome,) = run_pack([config])
     assert outcome.directory == tmp_path / config.run_id
     run = store.read_run(outcome.directory)
     assert run["status"] == store.DONE and run["error"] is None
@@ -93,21 +94,21 @@ def test_the_paper_budget_is_488_updates(config: Compose) -> None:
 
 def test_a_done_run_is_not_repeated_and_an_unfinished_one_is(tmp_path: Path) -> None:
     config = tiny(tmp_path)
-    (first,) = session.run_pack([config])
+    (first,) = run_pack([config])
     before = (first.directory / "run.json").stat().st_mtime_ns
-    (again,) = session.run_pack([config])
-    assert again.status == session.SKIPPED
+    (again,) = run_pack([config])
+    assert again.status == SKIPPED
     assert (first.directory / "run.json").stat().st_mtime_ns == before
     run = store.read_run(first.directory) | {"status": store.RUNNING}
     store.write_json(first.directory / "run.json", run)
-    assert session.run_pack([config])[0].status == store.DONE
+    assert run_pack([config])[0].status == store.DONE
 
 
 def test_a_failing_learner_is_marked_and_the_others_finish(tmp_path: Path) -> None:
     pack = [tiny(tmp_path, f"seed={seed}") for seed in (0, 1)]
     pack.insert(1, tiny(tmp_path, "algorithm.learning_rate=1e38"))
-    reports: list[session.PackProgress] = []
-    good, bad, other = session.run_pack(pack, reports.append)
+    reports: list[PackProgress] = []
+    good, bad, other = run_pack(pack, reports.append)
     assert (good.status, bad.status, other.status) == (store.DONE, store.FAILED, store.DONE)
     run = store.read_run(bad.directory)
     assert run["failed_iteration"] == 1 and "iteration 1" in run["error"]
@@ -126,41 +127,41 @@ def test_an_exception_marks_the_runs_and_keeps_their_rows(
 
     def break_in_iteration_3(self: PPO) -> object:
         if self.iteration == 2:
-            raise RuntimeError("the roof fell in")
+            raise RuntimeError("a bug in the update")
         return iterate(self)
 
     monkeypatch.setattr(PPO, "iterate", break_in_iteration_3)
     config = tiny(tmp_path)
-    with pytest.raises(RuntimeError, match="roof"):
-        session.run_pack([config])
+    with pytest.raises(RuntimeError, match="a bug in the update"):
+        run_pack([config])
     directory = tmp_path / config.run_id
     run = store.read_run(directory)
-    assert run["status"] == store.FAILED and "the roof fell in" in run["error"]
+    assert run["status"] == store.FAILED and "a bug in the update" in run["error"]
     assert "Traceback" in (directory / "error.log").read_text()
     assert store.read_table(directory / "progress.parquet")["iteration"].tolist() == [1, 2]
 
 
-def test_a_logger_that_does_not_open_leaves_no_run_behind_as_running(
+def test_a_logger_that_does_not_open_leaves_no_run_as_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(config: Config, directory: Path, step: int) -> None:
         raise OSError("no room")
 
-    monkeypatch.setattr(session.sinks, "open_sink", refuse)
+    monkeypatch.setattr(results, "open_logger", refuse)
     config = tiny(tmp_path)
     with pytest.raises(OSError, match="no room"):
-        session.run_pack([config])
+        run_pack([config])
     assert store.read_run(tmp_path / config.run_id)["status"] == store.FAILED
 
 
 def test_an_interruption_is_not_a_failure(tmp_path: Path) -> None:
     config = tiny(tmp_path)
 
-    def interrupt(progress: session.PackProgress) -> None:
+    def interrupt(progress: PackProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        session.run_pack([config], interrupt)
+        run_pack([config], interrupt)
     run = store.read_run(tmp_path / config.run_id)
     assert run["status"] == store.PREEMPTED
     assert len(store.read_table(tmp_path / config.run_id / "progress.parquet")) == 1
@@ -176,7 +177,7 @@ def test_bad_input_leaves_no_run_directory(tmp_path: Path, wrong: tuple[str, ...
         if torch.cuda.is_available():
             pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError):
-        session.run_pack([compose("env=reacher", f"runs_dir={tmp_path}", *TINY, *wrong)])
+        run_pack([compose("env=reacher", f"runs_dir={tmp_path}", *TINY, *wrong)])
     assert not list(tmp_path.iterdir())
 
 
@@ -184,7 +185,7 @@ def test_profile_says_where_the_time_went(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pack = [tiny(tmp_path, f"seed={seed}", "profile=true") for seed in range(2)]
-    session.run_pack(pack)
+    run_pack(pack)
     title, *rows = capsys.readouterr().out.splitlines()[-6:]
     steps = sum(config.updates * config.batch_size for config in pack)
     assert title.startswith("Where ") and f"of 2 runs went, {steps:,} steps" in title

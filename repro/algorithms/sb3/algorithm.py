@@ -1,49 +1,48 @@
-"""Stable-Baselines3 under the contract of our algorithms: one run, iteration by iteration.
+"""Stable-Baselines3 with the interface of this project's algorithms: one run, by iterations.
 
     for iteration = 1, 2, ...
         collect        model.collect_rollouts
         optimize       model.train
-        measure        the columns of our tables, by our definitions
+        measure        the columns of the progress table, defined as for our algorithms
 
-These are the calls of its `learn`, in its order: parameters are those of `learn`, to the last bit
+These are the calls of its `learn`, in its order: the parameters equal those of `learn` to the bit
 (`tests/algorithms/sb3/test_algorithm.py`). It cannot be resumed, so it saves no checkpoints.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNormalize
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+from stable_baselines3.common.vec_env import VecNormalize
 
 from repro.algorithms.iteration import Iteration
 from repro.algorithms.sb3 import mapping
 from repro.algorithms.sb3.measures import Measures
+from repro.algorithms.sb3.recorder import Recorder, Stopwatch
 from repro.config.schema import Config
-from repro.rollouts.episodes import Episodes
+from repro.engines.selection import TORCH
 
 
 class StableBaselines3:
-    """One run. State: that of `model`, and the episodes under way in `recorder`."""
+    """One run. State: that of `model`, and the episodes in progress in `recorder`."""
 
-    networks = None  # which our own algorithms may have compiled
+    engine = TORCH
 
     def __init__(self, config: Config, device: torch.device) -> None:
         """Make the environments and the model.
 
         Args:
-            config: of an algorithm named sb3_*, with counterparts for all that it says.
-            device: where networks live.
+            config: of an algorithm named sb3_*; `config.sb3.check` has accepted it.
+            device: of the networks.
 
         Raises:
-            ConfigError: a task that is not to be had.
+            ConfigError: a task that cannot be made.
         """
         self.config = config
         self.recorder = Recorder(mapping.make_envs(config))
@@ -80,7 +79,7 @@ class StableBaselines3:
         try:
             update, metrics = self._learn(callback)
         except ValueError:  # torch refuses distributions whose parameters are not finite
-            reason = self._what_is_not_finite() or self.measures.what_torch_refuses()
+            reason = self._what_is_not_finite() or self.measures.invalid_distribution()
             if reason is None:
                 raise
         reason = reason or self._what_is_not_finite()
@@ -95,7 +94,7 @@ class StableBaselines3:
         return self._record(metrics, reason, seconds, over=self.model.num_timesteps >= total)
 
     def _learn(self, callback: BaseCallback) -> tuple[float, dict[str, Any]]:
-        """Seconds of the update, and what it made; the body of `OnPolicyAlgorithm.learn`."""
+        """Seconds of the update, and metrics; the body of `OnPolicyAlgorithm.learn`."""
         model = self.model
         assert model.env is not None
         model.collect_rollouts(model.env, callback, model.rollout_buffer, model.n_steps)
@@ -126,10 +125,10 @@ class StableBaselines3:
         return {name: x.clone() for name, x in self.model.policy.state_dict().items()}
 
     def _what_is_not_finite(self) -> str | None:
-        """The task's values come first: they spoil parameters, never the reverse."""
+        """The task's values are checked first: they can spoil parameters, never the reverse."""
         buffer = self.model.rollout_buffer
-        theirs = map(np.asarray, (buffer.observations, buffer.rewards, self.model._last_obs))
-        if not self.recorder.finite or not all(np.isfinite(x).all() for x in theirs):
+        values = map(np.asarray, (buffer.observations, buffer.rewards, self.model._last_obs))
+        if not self.recorder.finite or not all(np.isfinite(x).all() for x in values):
             return "its task returned a value that is not finite"
         parameters = self.model.policy.parameters()
         if not all(bool(torch.isfinite(x).all()) for x in parameters):
@@ -139,10 +138,10 @@ class StableBaselines3:
         return None
 
     def checkpoint(self, learner: int) -> None:
-        """There is none: not all that the next iterations depend on can be taken out."""
+        """None: Stable-Baselines3 does not give access to its whole state."""
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
-        """There was nothing to put back."""
+        """Never: there are no checkpoints."""
         raise ValueError(f"{self.config.algorithm.name} has no checkpoints")
 
     def state(self, learner: int) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def policy_state(policy: ActorCriticPolicy) -> dict[str, Any]:
 
 
 def normalizer_state(normalize: VecNormalize | None) -> dict[str, Any]:
-    """By the names of `Collector.state`; of what nothing normalizes there is nothing."""
+    """Statistics by the names of `Collector.state`; none where nothing is normalized."""
     if normalize is None:
         return {}
     rewards = normalize.ret_rms
@@ -175,72 +174,3 @@ def normalizer_state(normalize: VecNormalize | None) -> dict[str, Any]:
         "observations.variance": observations.var.copy(),
         "observations.count": np.array(observations.count),
     }
-
-
-class Recorder(VecEnvWrapper):
-    """Below any normalizer: counts steps, keeps what episodes returned, and takes the time.
-
-    Where an episode that counts has ended, its `infos` say so: a `Monitor`'s, which adds up rewards
-    in float64 before they become float32, or those of a game, which tells games and scores from
-    lives and clipped rewards.
-
-    Attributes:
-        episodes: that ended in this iteration.
-        finite: whether all that the tasks returned is a number.
-        clock: seconds in the simulators in this iteration.
-    """
-
-    def __init__(self, envs: DummyVecEnv) -> None:
-        """Listen to environments that have `Monitor`s, or none of which has one."""
-        super().__init__(envs)
-        self.monitors = [env for env in envs.envs if isinstance(env, Monitor)]
-        assert len(self.monitors) in (0, self.num_envs)
-        self.steps, self.iteration = 0, 0
-        self.episodes, self.clock, self.finite = Episodes(), Stopwatch(), True
-
-    def begin(self, iteration: int) -> None:
-        """A new iteration, from 1."""
-        self.iteration = iteration
-        self.episodes = Episodes()
-        self.clock.seconds = 0.0
-
-    def reset(self) -> VecEnvObs:
-        """Start an episode in every environment."""
-        return self.venv.reset()
-
-    def step_wait(self) -> VecEnvStepReturn:
-        """One step of every environment."""
-        self.clock.start()
-        observations, rewards, ends, infos = self.venv.step_wait()
-        self.clock.stop()
-        self.steps += self.num_envs
-        seen = np.asarray(observations)
-        self.finite &= bool(np.isfinite(rewards).all() and np.isfinite(seen).all())
-        for actor, info in enumerate(infos):
-            if "episode" in info:
-                total, length = self._result(actor, info["episode"])
-                self.episodes.add(self.iteration, self.steps, actor, total, length)
-        return observations, rewards, ends, infos
-
-    def _result(self, actor: int, told: Mapping[str, float]) -> tuple[float, int]:
-        """Return and length; what a `Monitor` tells is rounded, what it keeps is not."""
-        if not self.monitors:
-            return float(told["r"]), int(told["l"])
-        monitor = self.monitors[actor]
-        return float(monitor.episode_returns[-1]), int(monitor.episode_lengths[-1])
-
-
-class Stopwatch:
-    """Adds up the seconds between `start` and `stop`."""
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Begin at 0."""
-        self.seconds, self._clock, self._since = 0.0, clock, 0.0
-
-    def start(self) -> None:
-        """Begin a stretch."""
-        self._since = self._clock()
-
-    def stop(self) -> None:
-        """End it."""
-        self.seconds += self._clock() - self._since

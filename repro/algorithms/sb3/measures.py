@@ -1,9 +1,8 @@
-"""Columns of the progress table for a model of Stable-Baselines3, by the definitions of ours.
+"""Columns of the progress table for a Stable-Baselines3 model, defined as for our algorithms.
 
-Its own logger has means over minibatches while they train, and another estimator of the KL
-(`approx_kl`, E[r - 1 - log r]); here, as for our algorithms, a column is a mean over the whole
-rollout under the parameters that an update leaves, and the KL is the exact one. That takes two
-passes through the networks an iteration, draws no random number and changes nothing.
+Its own logger averages over minibatches during training and estimates the KL (`approx_kl`,
+E[r - 1 - log r]). Here a column is a mean over the whole rollout with the parameters after the
+update, and the KL is exact. This takes two forward passes an iteration and draws no random numbers.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ Metrics = dict[str, Any]
 
 
 class Measures:
-    """Looks at a model's rollout before and after its update."""
+    """Evaluates a model's rollout before and after its update."""
 
     def __init__(self, config: Config, model: OnPolicyAlgorithm) -> None:
-        """Look at nothing yet."""
+        """Count the optimizer's steps."""
         self.config, self.model = config, model
         self.finite = True
         self._steps = 0
@@ -39,12 +38,12 @@ class Measures:
         self._steps += 1
 
     def unknown(self) -> Metrics:
-        """Every column that an algorithm may fill, [1], as not known."""
+        """All columns that an algorithm may fill, as NaN [1]."""
         return {name: np.full(1, math.nan) for name in MEASURED}
 
     @torch.no_grad()
     def before(self) -> None:
-        """Take the rollout as it is, time-major; an update puts it into another order."""
+        """Keep the rollout in time-major order, which the update changes."""
         buffer = self.model.rollout_buffer
         self._observations = self._tensor(buffer.observations)
         actions = self._tensor(buffer.actions)
@@ -65,19 +64,19 @@ class Measures:
         return distribution
 
     @torch.no_grad()
-    def what_torch_refuses(self) -> str | None:
-        """What is wrong with the distributions of finite parameters that have become too large."""
+    def invalid_distribution(self) -> str | None:
+        """What torch refuses about the distributions of finite but too large parameters."""
         policy, shape = self.model.policy, self.model.observation_space.shape
         assert shape is not None
-        for seen in (self.model.rollout_buffer.observations, self.model._last_obs):
-            rows = np.asarray(seen).reshape(-1, *shape)
+        for raw in (self.model.rollout_buffer.observations, self.model._last_obs):
+            rows = np.asarray(raw).reshape(-1, *shape)
             observations, _ = policy.obs_to_tensor(rows)
             latent, _ = policy.mlp_extractor(policy.extract_features(observations))
             if not torch.isfinite(policy.action_net(latent)).all():
                 return "its policy's outputs stopped being finite"
         std = policy.log_std.exp() if hasattr(policy, "log_std") else torch.ones(1)
         if not ((std > 0) & torch.isfinite(std)).all():
-            return "its standard deviation is no positive number any more"
+            return "its standard deviation is no longer a positive number"
         return None
 
     @torch.no_grad()
@@ -111,7 +110,7 @@ class Measures:
         return columns | self._surrogate(log_prob, kl)
 
     def _surrogate(self, log_prob: Tensor, kl: Tensor) -> dict[str, Any]:
-        """As `ppo.py`, `a2c.py` and `trpo.py` measure theirs."""
+        """The objective, as `ppo.py`, `a2c.py` and `trpo.py` measure it."""
         name, estimate = self.config.algorithm.name, self._old["advantages"]
         ratio = (log_prob - self._old["log_probs"]).exp()
         if name == "sb3_a2c":
@@ -130,12 +129,12 @@ class Measures:
         }
 
     def _minibatches(self) -> float:
-        """Steps of the policy; TRPO's optimizer is the value function's alone."""
+        """Steps of the policy. TRPO's optimizer trains the value function only."""
         if self.config.algorithm.name == "sb3_trpo":
             return float(self.model.logger.name_to_value["train/is_line_search_success"])
         return self._steps
 
     def _learning_rate(self, logged: dict[str, Any]) -> float:
-        """The policy's; TRPO's has none."""
+        """The policy's step size; NaN for TRPO, which has none."""
         trpo = self.config.algorithm.name == "sb3_trpo"
         return math.nan if trpo else float(logged["train/learning_rate"])

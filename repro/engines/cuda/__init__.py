@@ -1,7 +1,7 @@
-"""What a GPU does otherwise than a CPU: recorded graphs instead of compiled kernels.
+"""Recorded CUDA graphs: what a GPU has in place of compiled kernels.
 
-The torch code stays the definition. Each part also runs on a CPU, unrecorded, where the tests
-compare it with that code to the last bit; what needs a device is marked `gpu`.
+The torch code is the definition. Each part also runs on a CPU, unrecorded, where tests compare it
+with that code to the last bit; tests that need a GPU are marked `gpu`.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ from torch import Tensor
 from repro.engines.buffers import Buffers
 from repro.engines.cuda.graphs import Repeated
 from repro.learning.normalize import ObservationNormalizer
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
-from repro.networks.mlp import Bound
 
 Array = np.ndarray[Any, Any]
 
 
 class Acting:
-    """Normalize, act, keep: what `Collector` does in torch, without leaving the device.
+    """Normalizes, acts and fills the buffers, as `Collector` does in torch, on the device.
 
     The statistics of observations stay with the simulators on the host. They travel with the
     observations in one page-locked copy, so that a step waits for the device once, to fetch the
@@ -27,18 +27,18 @@ class Acting:
 
     def __init__(
         self,
-        networks: Bound,
+        networks: BoundPolicy,
         normalizer: ObservationNormalizer,
         buffers: Buffers,
         box: tuple[Tensor, Tensor] | None,
     ) -> None:
-        """Bind tensors that must stay where they are, all but `raw` on the device.
+        """Bind tensors whose memory must not move; all but `raw` are on the device.
 
         Args:
             networks: pi of P learners.
-            normalizer: of their observations; what is in force when a step is taken counts.
+            normalizer: of their observations; each step uses its current statistics.
             buffers: [P, T, N, ...].
-            box: what the environments' actions are clipped to.
+            box: bounds that clip the environments' actions.
         """
         self._networks, self._normalizer, self._box = networks, normalizer, box
         self._buffers, self._device = buffers, buffers.actions.device
@@ -60,14 +60,14 @@ class Acting:
         self._done: Any = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
 
     def _host(self, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
-        """Zeros on the host, in page-locked memory where there is a device to copy from or to."""
+        """Zeros on the host; page-locked for copies from and to a GPU."""
         return torch.zeros(shape, dtype=kind, pin_memory=self._device.type == "cuda")
 
     @torch.no_grad()
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N, ...] at time t's observations [P, N, D]; overwritten by the next call.
 
-        Times must follow each other from 0: the device counts them itself.
+        Times must run from 0 upwards: the device counts them itself.
         """
         self._buffers.raw[:, t] = observations
         if t == 0:

@@ -1,4 +1,4 @@
-"""CUDA graphs: work on one tensor that is done again and again, recorded once and replayed.
+"""CUDA graphs: repeated work on one tensor is recorded once and replayed.
 
 Small networks leave a GPU waiting for launches: a minibatch of PPO is about a hundred kernels of a
 few microseconds each, and a replayed graph launches them all at once.
@@ -17,21 +17,21 @@ from torch import Tensor
 class Repeated:
     """Calls a function that reads one tensor and writes others in place.
 
-    Where it `records`, its first call goes through as it is and warms up (libraries allocate their
-    workspaces then), the second is recorded, and that and all later ones are replayed from a copy
-    of their tensor. What the function does on the host happens in its first two calls alone, and
-    the tensors that it reads or writes besides must stay where they are.
+    With `records`, the first call runs directly and warms up (libraries allocate workspaces), the
+    second is recorded, and it and all later calls replay the graph on a copy of their tensor. Host
+    code in the function runs in the first two calls only, and the memory of all other tensors that
+    it uses must not move.
     """
 
     def __init__(self, function: Callable[[Tensor], None], *, records: bool) -> None:
-        """Record nothing yet; `records` needs a CUDA device, and without it calls are plain."""
+        """Record nothing yet. `records` needs a CUDA device; without it, calls are direct."""
         self._function, self._records = function, records
         self._input: Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._aside: Any = None
 
     def __call__(self, x: Tensor) -> None:
-        """The function at `x`; one of another shape than the first is not replayed."""
+        """Call the function on `x`; only tensors of the first call's shape are replayed."""
         if not self._records or (self._input is not None and x.shape != self._input.shape):
             self._function(x)
         elif self._input is None:

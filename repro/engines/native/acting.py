@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from repro.engines.buffers import Buffers
-from repro.engines.native.kernels import library, pointer
+from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
 from repro.learning.normalize import ObservationNormalizer
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Acting(ctypes.Structure):
-    """`Acting` of rollout.cpp, field by field."""
+    """`Acting` of rollout.cpp, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         ("actor", ctypes.c_void_p),
@@ -42,7 +42,7 @@ class _Acting(ctypes.Structure):
 
 
 class Acting:
-    """Normalize, act, keep: `Collector`'s step in torch does the same in some twenty calls."""
+    """Normalizes, acts and fills the buffers: one call in place of some twenty torch calls."""
 
     def __init__(
         self,
@@ -51,7 +51,8 @@ class Acting:
         buffers: Buffers,
         box: tuple[Tensor, Tensor] | None,
     ) -> None:
-        """Bind arrays that must stay where they are; `box` clips what the environments get."""
+        """Bind arrays whose memory must not move; `box` clips the environments' actions."""
+        check_layout(_Acting, library().acting_size())
         learners, horizon, num_envs = buffers.raw.shape[:3]
         low, high = box if box is not None else (None, None)
         self._alive = (networks, normalizer, buffers, box)
@@ -82,6 +83,6 @@ class Acting:
 
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
-        observations = np.ascontiguousarray(observations, np.float64)  # as they mostly are
+        observations = np.ascontiguousarray(observations, np.float64)  # a copy only of other types
         self._act(self._address, t, observations.ctypes.data, self._out_address)
         return self._out

@@ -1,4 +1,4 @@
-"""The compiled kernels: built when first needed, by this machine's compiler for its processor."""
+"""Builds and loads the kernels: at first use, with this machine's compiler for its processor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from torch import Tensor
 FOLDER = Path(__file__).parent
 SOURCES = ("ppo.cpp", "rollout.cpp")
 HEADERS = ("matrix.h", "network.h")
-# Nothing that changes bits is left to the compiler: matrix.h says where multiply-adds are fused.
+# The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
     "-std=c++17",
     "-O3",
@@ -65,11 +65,26 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward):
         function.restype = None
+    for function in (kernels.update_size, kernels.acting_size):
+        function.argtypes, function.restype = [], number
     return kernels
 
 
+def check_layout(structure: type[ctypes.Structure], size: int) -> None:
+    """Compare the size of a ctypes structure with that of its C++ original.
+
+    Raises:
+        RuntimeError: they differ, so that the kernels would read other memory.
+    """
+    if ctypes.sizeof(structure) != size:
+        raise RuntimeError(
+            f"{structure.__name__} has {ctypes.sizeof(structure)} bytes in Python and {size} in "
+            "C++: give both the same fields in the same order."
+        )
+
+
 def pointer(array: np.ndarray[Any, Any] | Tensor | None) -> int | None:
-    """The address of a contiguous array, for a C structure whose maker keeps the array alive."""
+    """The address of a contiguous array. The caller must keep the array alive."""
     if array is None:
         return None
     if isinstance(array, Tensor):
@@ -85,7 +100,7 @@ def _cache_folder() -> Path:
 
 
 def _fingerprint(compiler: str) -> str:
-    """Of all that the binary depends on: homes are shared by machines of different kinds."""
+    """A hash of all that the binary depends on: machines of several kinds may share a home."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
     texts = [(FOLDER / name).read_text(encoding="utf-8") for name in (*SOURCES, *HEADERS)]
     parts = [version.stdout, *FLAGS, _processor(), *texts]

@@ -1,4 +1,4 @@
-"""Policies evaluated by the kernels of rollout.cpp: what `policies.Bound` is for torch."""
+"""Networks of P learners by the kernels of rollout.cpp: a `BoundPolicy`, compiled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Networks:
     """The networks of P learners over their parameters, which may change in place."""
 
     def __init__(self, policy: MLPActorCritic, parameters: StackedParameters) -> None:
-        """Find where each layer lies in a learner's row of parameters."""
+        """Compute the offset of each layer in a learner's row of parameters."""
         self.policy, self.parameters = policy, parameters
         self.learners, self.parameter_count = parameters.flat.shape
         self.log_std = self._offset(parameters.views["log_std"])
@@ -32,7 +32,7 @@ class Networks:
         self.critic = self._tower(policy, "value")
 
     def _tower(self, policy: MLPActorCritic, head: str) -> Array:
-        """As `read_tower` of network.h takes it."""
+        """The layers of a head, as `read_tower` of network.h reads them."""
         names = policy.layers(head)
         numbers = [len(names)]
         for name in names:

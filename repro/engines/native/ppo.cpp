@@ -14,7 +14,7 @@
 
 extern "C" {
 
-// Mirrored by repro/engines/native/update.py: addresses, then numbers, then reals.
+// Mirrored by repro/engines/native/update.py, which checks `update_size`.
 struct Update {
   const int64_t *actor, *critic;                 // `read_tower`
   float *parameters, *mean, *variance, *clock;   // [P, parameter_count] thrice, [P]: Adam's state
@@ -231,6 +231,8 @@ class Learner {
 }  // namespace
 
 extern "C" {
+
+int64_t update_size() { return sizeof(Update); }
 
 void ppo_update(const Update* update) {
   const Tower actor = read_tower(update->actor), critic = read_tower(update->critic);

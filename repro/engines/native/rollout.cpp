@@ -26,7 +26,7 @@ void mlp_forward(const int64_t* layers, int64_t activation, int64_t learners, in
     }
 }
 
-// Mirrored by repro/engines/native/acting.py.
+// Mirrored by repro/engines/native/acting.py, which checks `acting_size`.
 struct Acting {
   const int64_t* actor;
   int64_t activation, parameter_count, log_std;
@@ -40,6 +40,8 @@ struct Acting {
   float *means, *actions;              // [P, T, N, A]
   const float *box_low, *box_high;     // [A]; null where actions are not clipped
 };
+
+int64_t acting_size() { return sizeof(Acting); }
 
 // Step t: normalizes observations [P, N, D], draws actions, keeps both in the rollout, and writes
 // the actions for the environments to out [P, N, A].

@@ -1,4 +1,4 @@
-"""PPO's update in one call of ppo.cpp: what `PPO._optimize_in_torch` does, learner by learner."""
+"""PPO's update in one call of ppo.cpp: what `PPO.optimize` does in torch, learner by learner."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from repro.config.algorithms import PPOSettings
-from repro.config.schema import RecipeConfig
-from repro.engines.native.kernels import library, pointer
+from repro.config.schema import Config
+from repro.engines.batches import Batch
+from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
+from repro.learning.objectives import EARLY_STOP_SLACK
 from repro.learning.optimizers import ADAM_BETAS, Adam
+from repro.learning.packed_objectives import UpdateSurrogate
+from repro.networks.distributions import DiagonalGaussian
 
 Array = np.ndarray[Any, Any]
 
@@ -35,7 +38,7 @@ _REALS = (
 
 
 class _Update(ctypes.Structure):
-    """`Update` of ppo.cpp, field by field."""
+    """`Update` of ppo.cpp, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _ADDRESSES),
@@ -47,16 +50,12 @@ class _Update(ctypes.Structure):
 class Updater:
     """K epochs of minibatches for every learner, from a rollout's batch."""
 
-    def __init__(
-        self,
-        networks: Networks,
-        adam: Adam,
-        algorithm: PPOSettings,
-        recipe: RecipeConfig,
-        early_stop_kl: float | None,
-    ) -> None:
-        """Take what stays the same; `early_stop_kl` is the limit itself."""
-        self._networks, self._adam, self._epochs = networks, adam, algorithm.epochs
+    def __init__(self, networks: Networks, adam: Adam, config: Config) -> None:
+        """Take what is the same in every update."""
+        check_layout(_Update, library().update_size())
+        self._networks, self._adam = networks, adam  # keeps what the addresses point to
+        algorithm, recipe = config.algorithm, config.recipe
+        stop = recipe.early_stop_kl
         self._constant: dict[str, Any] = {
             "actor": pointer(networks.actor),
             "critic": pointer(networks.critic),
@@ -78,7 +77,7 @@ class Updater:
             "value_clip": _or_none(recipe.value_clip),
             "value_clip_pessimistic": recipe.value_clip_pessimistic,
             "max_grad_norm": _or_none(recipe.max_grad_norm),
-            "early_stop_kl": _or_none(early_stop_kl),
+            "early_stop_kl": _or_none(None if stop is None else EARLY_STOP_SLACK * stop),
             "adam_epsilon": adam.epsilon,
             "beta1": ADAM_BETAS[0],
             "beta2": ADAM_BETAS[1],
@@ -86,8 +85,9 @@ class Updater:
 
     def update(
         self,
-        batch: Mapping[str, Tensor],
-        columns: Mapping[str, Tensor],
+        batch: Batch,
+        surrogate: UpdateSurrogate,
+        coefs: Mapping[str, Tensor],
         learning_rates: Sequence[float],
         orders: Array,
         active: Sequence[int],
@@ -95,8 +95,9 @@ class Updater:
         """Optimize in place.
 
         Args:
-            batch: the update's samples by name [P, B, ...], with `old_log_std` [P, 1, A].
-            columns: `low`, `high`, `beta`, `value_coef` and `entropy_coef`, [P, 1] each.
+            batch: the update's samples.
+            surrogate: one that has a form.
+            coefs: `value_coef` and `entropy_coef`, [P, 1] each.
             learning_rates: [P].
             orders: [K, P, B] permutations of each learner's samples, int32.
             active: the learners that take part.
@@ -104,13 +105,15 @@ class Updater:
         Returns:
             How many minibatches each learner took [P], and the norm of its first gradient [P].
         """
-        learners, samples = batch["advantages"].shape
+        assert isinstance(batch.old, DiagonalGaussian) and surrogate.bounds is not None
+        tensors = batch.samples() | {"old_log_std": batch.old.log_std} | surrogate.bounds
+        learners, samples = batch.advantages.shape
         takes_part = np.zeros(learners, np.uint8)
         takes_part[list(active)] = 1
         minibatches = np.zeros(learners, np.int64)
         gradient_norm = np.full(learners, np.nan, np.float32)
         arrays: dict[str, Array | Tensor] = {
-            **{name: x.contiguous() for name, x in (*batch.items(), *columns.items())},
+            **{name: x.contiguous() for name, x in (*tensors.items(), *coefs.items())},
             "order": orders,
             "active": takes_part,
             "learning_rate": np.array(learning_rates),

@@ -17,7 +17,7 @@ class AtariGame(gymnasium.Env[NDArray[np.uint8], np.int64]):
     """`gymnasium.make("repro.envs.atari.single:repro/Atari-v0", game="pong", settings=...)`.
 
     Where a whole game ends, `info["episode"]` holds its unclipped score `r` and its length `l`, as
-    Stable-Baselines3's Monitor would: no wrapper outside sees them, since a lost life ends an
+    from Stable-Baselines3's Monitor. A wrapper cannot compute them, since a lost life ends an
     episode and rewards are clipped.
     """
 
@@ -35,12 +35,12 @@ class AtariGame(gymnasium.Env[NDArray[np.uint8], np.int64]):
         self._env = AtariVectorEnv(game, 1, AtariConfig(**fields))
         self.observation_space = self._env.single_observation_space
         self.action_space = self._env.single_action_space
-        self._waiting = False  # a new episode has begun already, whose start was not seen yet
+        self._waiting = False  # whether the vector environment has started the next episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """The next life or game; with a seed, or in the middle of an episode, a new game."""
+        """Start the next life or game; with a seed, or in the middle of an episode, a new game."""
         super().reset(seed=seed)
         if seed is not None or not self._waiting:
             self._env.reset(seed=[seed], options=options)
@@ -48,16 +48,16 @@ class AtariGame(gymnasium.Env[NDArray[np.uint8], np.int64]):
         return self._env.observations[0].copy(), {}
 
     def step(self, action: np.int64) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """As Gymnasium's."""
+        """Take one step; rewards are clipped as the settings say."""
         observations, rewards, terminated, truncated, infos = self._env.step(np.array([action]))
         self._waiting = bool(terminated[0] or truncated[0])
-        seen = infos["final_obs"] if self._waiting else observations
+        current = infos["final_obs"] if self._waiting else observations
         info: dict[str, Any] = {}
         if "episode" in infos:
-            played = infos["episode"]
-            info["episode"] = {"r": float(played["r"][0]), "l": int(played["l"][0])}
+            game = infos["episode"]
+            info["episode"] = {"r": float(game["r"][0]), "l": int(game["l"][0])}
         ends = bool(terminated[0]), bool(truncated[0])
-        return seen[0].copy(), float(rewards[0]), *ends, info
+        return current[0].copy(), float(rewards[0]), *ends, info
 
 
 gymnasium.register("repro/Atari-v0", entry_point=f"{__name__}:{AtariGame.__name__}")

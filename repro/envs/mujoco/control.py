@@ -5,20 +5,19 @@ Source: `gymnasium/envs/mujoco` of Gymnasium 1.4; see `repro.envs.mujoco.task` f
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from repro.envs.mujoco.task import ActionArray, InfoArrays, Simulation, Task, squared_norm
+from repro.envs.mujoco.task import ActionArray, Simulation, Task, squared_norm
 from repro.envs.vector import BoolArray, FloatArray
 
 
 def _scalar_squares(values: FloatArray) -> FloatArray:
-    """Square each entry the way NumPy squares a scalar.
+    """Square each entry as NumPy squares a scalar.
 
-    NumPy multiplies arrays but calls the C library's `pow` for scalars, which differs in the last
-    bit about once in 1,200 values. Gymnasium squares scalars in the double pendulum's reward.
+    NumPy multiplies arrays but calls the C library's `pow` for scalars, and the two differ in the
+    last bit about once in 1,200 values. Gymnasium squares scalars in the double pendulum's reward.
     """
     return np.array([value**2 for value in values])
 
@@ -29,22 +28,12 @@ class InvertedPendulum(Task):
     start_noise = 0.01
     angle_limit: ClassVar[float] = 0.2
 
-    def __init__(self, simulation: Simulation) -> None:
-        """Allocate the reward that infos repeat."""
-        super().__init__(simulation)
-        self._survived = np.zeros(len(self._qpos), dtype=np.int64)
-
-    def score(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
-        """Reward 1 a step; in v5 not for the step that ends the episode."""
+    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
+        """Reward 1 a step; in v5, 0 for the step that ends the episode."""
         finite = np.isfinite(self._qpos).all(axis=1) & np.isfinite(self._qvel).all(axis=1)
         np.greater(np.abs(self._qpos[:, 1]), self.angle_limit, out=terminated)
         np.logical_or(terminated, ~finite, out=terminated)
-        np.logical_not(terminated, out=self._survived)
-        rewards[:] = 1.0 if self._version == 4 else self._survived
-
-    def step_infos(self) -> InfoArrays:
-        """The reward, in v5."""
-        return {} if self._version == 4 else {"reward_survive": self._survived.copy()}
+        rewards[:] = 1.0 if self._version == 4 else ~terminated
 
 
 class InvertedDoublePendulum(Task):
@@ -61,7 +50,6 @@ class InvertedDoublePendulum(Task):
         self._tip: FloatArray = simulation.batch.bind("site_xpos")[:, 0]
         force: FloatArray = simulation.batch.bind("qfrc_constraint")
         self._force = force if self._version == 4 else force[:, :1]
-        self._parts: InfoArrays = {}
 
     def observe(self, out: FloatArray) -> None:
         """Cart position, sines and cosines of the angles, velocities, constraint forces."""
@@ -72,7 +60,7 @@ class InvertedDoublePendulum(Task):
         np.clip(self._qvel, -limit, limit, out=out[:, 5:8])
         np.clip(self._force, -limit, limit, out=out[:, 8:])
 
-    def score(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
+    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
         """Reward survival less penalties of the tip's offset and of the joints' velocities."""
         height = self._tip[:, 2]
         np.less_equal(height, 1, out=terminated)
@@ -83,29 +71,13 @@ class InvertedDoublePendulum(Task):
             alive *= ~terminated
         np.subtract(alive, offset, out=rewards)
         rewards -= speed
-        self._parts = {
-            "reward_survive": alive,
-            "distance_penalty": offset,
-            "velocity_penalty": speed,
-        }
-
-    def step_infos(self) -> InfoArrays:
-        """The parts of the reward, in v5."""
-        if self._version == 4:
-            return {}
-        parts = self._parts
-        return {
-            "reward_survive": parts["reward_survive"],
-            "distance_penalty": -parts["distance_penalty"],
-            "velocity_penalty": -parts["velocity_penalty"],
-        }
 
 
 class Reacher(Task):
     """Bring a two-link arm's fingertip to a target drawn within a disc of radius 0.2.
 
-    In v4 the reward of a step measures the distance *before* it, in v5 after it. Body positions
-    are not part of the simulator's state, so the offset is carried from step to step.
+    In v4 the reward of a step depends on the distance *before* it, in v5 on the distance after it.
+    Body positions are not part of the simulator's state, so the offset is kept between steps.
     """
 
     goal_radius: ClassVar[float] = 0.2
@@ -122,7 +94,6 @@ class Reacher(Task):
         self._control_weight = float(simulation.settings.get("reward_control_weight", 1))
         self._offset = np.zeros((len(self._qpos), 3))
         self._distance_reward = np.zeros(len(self._qpos))
-        self._control_reward: NDArray[Any] = np.zeros(len(self._qpos))
 
     def start_state(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Draw the arm near rest and the target uniformly in the disc."""
@@ -140,10 +111,10 @@ class Reacher(Task):
             if np.linalg.norm(goal) < self.goal_radius:
                 return goal
 
-    def remember(self) -> None:
-        """In v4, measure the distance before the step."""
+    def before_step(self) -> None:
+        """In v4, compute the reward of the distance before the step."""
         if self._version == 4:
-            self._measure_distance()
+            self._reward_distance()
 
     def observe(self, out: FloatArray) -> None:
         """Cosines and sines of the joint angles, target, joint velocities, offset to the target."""
@@ -154,22 +125,18 @@ class Reacher(Task):
         out[:, 6:8] = self._qvel[:, :2]
         out[:, 8:] = self._offset[:, : out.shape[1] - 8]
 
-    def score(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
+    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
         """Reward nearness less the cost of control."""
         if self._version != 4:
-            self._measure_distance()
-        self._control_reward = -squared_norm(actions) * self._control_weight
-        np.add(self._distance_reward, self._control_reward, out=rewards)
+            self._reward_distance()
+        control_reward = -squared_norm(actions) * self._control_weight
+        np.add(self._distance_reward, control_reward, out=rewards)
 
-    def _measure_distance(self) -> None:
-        # A dot product per row, since that is how Gymnasium's norm of one offset is rounded.
+    def _reward_distance(self) -> None:
+        # A dot product per row rounds as Gymnasium's norm of a single offset does.
         distance = np.sqrt(np.vecdot(self._offset, self._offset))
         np.multiply(-distance, self._distance_weight, out=self._distance_reward)
 
-    def step_infos(self) -> InfoArrays:
-        """Both parts of the reward."""
-        return {"reward_dist": self._distance_reward.copy(), "reward_ctrl": self._control_reward}
-
-    def carried(self) -> dict[str, FloatArray]:
-        """The offset from target to fingertip [N, 3]."""
+    def extra_state(self) -> dict[str, FloatArray]:
+        """The offset from the target to the fingertip [N, 3]."""
         return {"offset": self._offset}

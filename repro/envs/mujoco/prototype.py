@@ -1,8 +1,7 @@
-"""What is read from Gymnasium's own MuJoCo environment before many copies of it are stepped."""
+"""Gymnasium's own MuJoCo environment of an id, from which model and constants are read."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import logging
 import warnings
@@ -12,6 +11,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from repro.config.names import nearest
 from repro.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -24,21 +24,22 @@ def parse_id(env_id: str, known: list[str]) -> tuple[str, int]:
         ConfigError: if the id is not among the `known` ones.
     """
     if env_id not in known:
-        nearest = difflib.get_close_matches(env_id, known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(known)}"
-        raise ConfigError(f"the mujoco backend has no environment {env_id!r}; {hint}")
+        raise ConfigError(
+            f"the mujoco backend has no environment {env_id!r}{nearest(env_id, known)}: it has "
+            f"{', '.join(known)}"
+        )
     name, _, version = env_id.rpartition("-v")
     return name, int(version)
 
 
 def make_prototype(env_id: str) -> gymnasium.Env[Any, Any]:
-    """Make Gymnasium's own environment, whose compiled model and constants are then used.
+    """Make Gymnasium's own environment, which holds the compiled model and the constants.
 
     Raises:
         ConfigError: if a package that Gymnasium's MuJoCo environments need is missing.
     """
     with warnings.catch_warnings():
-        # v4 is chosen on purpose, being the closest to the paper's v1.
+        # Gymnasium warns that v4 is old. It is the default here as the closest to the paper's v1.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             return gymnasium.make(env_id)
@@ -67,8 +68,8 @@ def route_mujoco_warnings() -> None:
     """Send MuJoCo's warnings to the `logging` module, at level DEBUG.
 
     MuJoCo would print them and append them to MUJOCO_LOG.TXT in the working directory, once for
-    every simulation that diverges. The handler serves the whole process; one that is already
-    there is kept.
+    every simulation that diverges. The handler is set for the whole process, unless there is one
+    already.
     """
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(_log.debug)

@@ -1,9 +1,8 @@
-"""What a MuJoCo task is: start states, observations and rewards of N simulations at once.
+"""A MuJoCo task: start states, observations, rewards and ends of N simulations at once.
 
-A task says where an episode starts, what is observed, what is rewarded and when it ends. Its
-numbers (weights, ranges, noise) are read from Gymnasium's own constructors, and every result is
-bit-equal to Gymnasium's environment of the same id. To add a task, write one `Task` subclass and
-name it in `repro.envs.mujoco.vector.TASKS`.
+The numbers of a task (weights, ranges, noise) are read from Gymnasium's own constructors, and every
+result is bit-equal to Gymnasium's environment of the same id. To add a task, write one `Task`
+subclass and name it in `repro.envs.mujoco.vector.TASKS`.
 
 Axes: N simulations, A actuators, D observation entries, `nq` positions, `nv` velocities.
 Source of the task definitions: `gymnasium/envs/mujoco` of Gymnasium 1.4.
@@ -22,15 +21,14 @@ from numpy.typing import NDArray
 from repro.envs.vector import BoolArray, FloatArray
 
 ActionArray = NDArray[np.floating[Any]]
-InfoArrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a task needs to know about the N simulations it watches.
+    """The N simulations of a task, and the constants that its rewards need.
 
     Attributes:
-        batch: the simulations; arrays bound to it are live.
+        batch: the simulations; the arrays it binds always show the current state.
         initial_qpos: positions of the model as loaded [nq].
         initial_qvel: velocities of the model as loaded [nv].
         step_seconds: simulated seconds per environment step.
@@ -47,10 +45,10 @@ class Simulation:
 
 
 class Task:
-    """Start states, observations and rewards of one task.
+    """Start states, observations, rewards and terminations of one task.
 
-    The environment calls, once per step and in this order: `remember`, then the physics, then
-    `observe`, `score`, and `step_infos` if infos are wanted.
+    The environment calls, once per step and in this order: `before_step`, then the physics, then
+    `observe` and `reward`.
     """
 
     start_noise: ClassVar[float] = 0.0
@@ -67,7 +65,7 @@ class Task:
         self._noise = float(simulation.settings.get("reset_noise_scale", self.start_noise))
 
     def start_state(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Draw where an episode starts: positions [nq] and velocities [nv]."""
+        """Draw the first state of an episode: positions [nq] and velocities [nv]."""
         simulation, noise = self._simulation, self._noise
         qpos = simulation.initial_qpos + rng.uniform(-noise, noise, simulation.initial_qpos.size)
         if self.normal_start_velocity:
@@ -76,8 +74,8 @@ class Task:
             drawn = rng.uniform(-noise, noise, simulation.initial_qvel.size)
         return qpos, simulation.initial_qvel + drawn
 
-    def remember(self) -> None:
-        """Keep what the reward of the coming step compares with."""
+    def before_step(self) -> None:
+        """Store what the reward of the coming step depends on."""
 
     def observe(self, out: FloatArray) -> None:
         """Write the observations of all simulations into `out` [N, D]."""
@@ -85,29 +83,21 @@ class Task:
         out[:, :positions] = self._qpos
         out[:, positions:] = self._qvel
 
-    def score(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
+    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
         """Write the rewards [N] and terminations [N] of the step just taken with `actions` [N, A].
 
-        A task that never terminates leaves `terminated` alone: it is all false from the start.
+        A task that never terminates does not write to `terminated`, which is all false at first.
         """
         raise NotImplementedError
 
-    def step_infos(self) -> InfoArrays:
-        """Gymnasium's infos for the step just scored: new arrays [N] by key."""
-        return {}
-
-    def reset_infos(self) -> InfoArrays:
-        """Gymnasium's infos for a reset: new arrays [N] by key."""
-        return {}
-
-    def carried(self) -> dict[str, FloatArray]:
-        """Arrays that the next step reads and the simulator's state does not hold, by name."""
+    def extra_state(self) -> dict[str, FloatArray]:
+        """Arrays by name that the next step reads and the simulator's state does not include."""
         return {}
 
 
 def squared_norm(actions: ActionArray) -> NDArray[Any]:
     """Sum of squares of each row [N], in the dtype of `actions` as Gymnasium computes it."""
-    # Row-major squares, so that each row is summed in the order of a lone action vector; from nine
-    # actuators on that order shows in the last bit.
+    # Row-major squares, so that each row is summed in the same order as a single action vector:
+    # with nine or more actuators the order changes the last bit.
     sums: NDArray[Any] = np.add.reduce(np.square(actions, order="C"), axis=1)
     return sums

@@ -1,9 +1,10 @@
 """N copies of one Gymnasium MuJoCo task, stepped in one call and bit-equal to Gymnasium.
 
-The simulations are rows of one `mujoco.batch.Batch`: positions, velocities and controls of all of
-them are live arrays, so a step writes one array, runs the physics in C, and computes observations
-and rewards with array lines (`repro.envs.mujoco.task`). A loop over `MjData` and `mj_step` gives
-the same bits and takes 7 to 15 % longer, for it walks N copies of MuJoCo's scratch memory.
+The simulations are rows of one `mujoco.batch.Batch`, which binds the positions, velocities and
+controls of all of them as NumPy arrays. A step writes the controls, runs the physics in C, and
+computes observations and rewards with array operations (`repro.envs.mujoco.task`). A loop over
+`MjData` and `mj_step` gives the same bits and takes 7 to 15 % longer, since it touches N copies of
+MuJoCo's scratch memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from repro.envs.mujoco.prototype import (
     parse_id,
     route_mujoco_warnings,
 )
-from repro.envs.mujoco.task import ActionArray, InfoArrays, Simulation, Task
+from repro.envs.mujoco.task import ActionArray, Simulation, Task
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -64,17 +65,17 @@ class MujocoVectorEnv(VectorEnv):
     """N simulations of one MuJoCo task with SAME_STEP autoreset.
 
     Environment i, reset with seed s, gives to the last bit what `gymnasium.make(env_id)` gives
-    when reset with s and stepped alone with the same actions. Actions are not clipped here;
-    MuJoCo clamps the control, and the control cost sees the action as given, in its own dtype.
+    when reset with s and stepped alone with the same actions. Only Gymnasium's infos are left out.
+    Actions are not clipped here: MuJoCo clips the control, and the control cost is computed from
+    the action as given, in its own dtype.
     """
 
-    def __init__(self, env_id: str, num_envs: int, *, with_infos: bool = False) -> None:
+    def __init__(self, env_id: str, num_envs: int) -> None:
         """Compile the model once and allocate N simulations.
 
         Args:
             env_id: one of `supported_ids()`, such as "HalfCheetah-v4".
             num_envs: N, at least 1.
-            with_infos: also return Gymnasium's infos (positions, velocities, reward parts).
 
         Raises:
             ConfigError: for an id that is not supported, or fewer than one environment.
@@ -95,7 +96,6 @@ class MujocoVectorEnv(VectorEnv):
         self.action_space = batch_space(prototype.action_space, num_envs)
 
         self._env_id = env_id
-        self._with_infos = with_infos
         self._frame_skip = int(original.frame_skip)
         self._episode_steps = episode_steps(prototype)
         self._model_digest = _digest(original.model)
@@ -143,10 +143,7 @@ class MujocoVectorEnv(VectorEnv):
                 self._generators[i] = seeding.np_random(own_seed)[0]
         self._start_episodes(np.arange(self.num_envs, dtype=np.int32))
         self._needs_reset = False
-        if not self._with_infos:
-            return self.observations, {}
-        everywhere = np.ones(self.num_envs, dtype=np.bool_)
-        return self.observations, _masked_infos(self._task.reset_infos(), everywhere)
+        return self.observations, {}
 
     def _start_episodes(self, rows: NDArray[np.int32]) -> None:
         self._batch.state[rows] = self._pristine_state
@@ -154,7 +151,7 @@ class MujocoVectorEnv(VectorEnv):
             self._qpos[i], self._qvel[i] = self._task.start_state(self._generator(i))
         self._batch.forward(rows)
         self._elapsed[rows] = 0
-        # The rows of running episodes are written again, with the values they already have.
+        # This also writes the rows of running episodes, with the values that they already have.
         self._task.observe(self.observations)
 
     def _generator(self, i: int) -> np.random.Generator:
@@ -164,10 +161,10 @@ class MujocoVectorEnv(VectorEnv):
         return generator
 
     def simulate(self, actions: ActionArray) -> None:
-        """Advance the physics by one environment step and nothing else.
+        """Advance only the physics by one environment step.
 
-        No observation, reward, step count or reset follows; `step` calls this, and a benchmark may
-        call it alone.
+        Observations, rewards, step counts and resets are left to `step`, which calls this. A
+        benchmark calls it alone to time MuJoCo itself.
 
         Args:
             actions: float32 or float64 [N, A].
@@ -186,14 +183,18 @@ class MujocoVectorEnv(VectorEnv):
         """
         self._check_step(actions)
         task = self._task
-        task.remember()
+        task.before_step()
         self.simulate(actions)
         task.observe(self.observations)
-        task.score(actions, self._rewards, self._terminated)
+        task.reward(actions, self._rewards, self._terminated)
         self._elapsed += 1
         np.greater_equal(self._elapsed, self._episode_steps, out=self._truncated)
         np.logical_or(self._terminated, self._truncated, out=self._done)
-        infos = self._finish_step()
+        infos: dict[str, Any] = {}
+        if self._done.any():
+            np.copyto(self._final_observations, self.observations)
+            self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
+            infos = {"final_obs": self._final_observations, "_final_obs": self._done}
         return self.observations, self._rewards, self._terminated, self._truncated, infos
 
     def _check_step(self, actions: ActionArray) -> None:
@@ -204,19 +205,6 @@ class MujocoVectorEnv(VectorEnv):
                 f"{self._env_id} takes float actions of shape {self._ctrl.shape}, "
                 f"but got {actions.dtype} of shape {actions.shape}"
             )
-
-    def _finish_step(self) -> dict[str, Any]:
-        step_infos = self._task.step_infos() if self._with_infos else {}
-        if not self._done.any():
-            return _masked_infos(step_infos, ~self._done) if step_infos else {}
-        np.copyto(self._final_observations, self.observations)
-        self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
-        infos: dict[str, Any] = {"final_obs": self._final_observations, "_final_obs": self._done}
-        if self._with_infos:
-            infos["final_info"] = _masked_infos(step_infos, self._done)
-            infos["_final_info"] = self._done.copy()
-            infos |= _merged_infos(step_infos, self._task.reset_infos(), self._done)
-        return infos
 
     def state(self, rows: slice = EVERYWHERE) -> dict[str, Any]:
         """Everything the next steps depend on: NumPy arrays and JSON-able values, by name.
@@ -233,15 +221,15 @@ class MujocoVectorEnv(VectorEnv):
             "elapsed": self._elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
             "generators": [_generator_state(generator) for generator in self._generators[rows]],
-            **{f"task_{name}": a[rows].copy() for name, a in self._task.carried().items()},
+            **{f"task_{name}": a[rows].copy() for name, a in self._task.extra_state().items()},
         }
 
     def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
         """Put back what `state` returned; the next steps are then equal to the last bit.
 
         Raises:
-            ConfigError: if the state is another task's, of another number of environments, or from
-                another model or version of MuJoCo, whose physics may differ.
+            ConfigError: if the state is of another task or number of environments, or of another
+                model or version of MuJoCo, whose physics may differ.
         """
         self._check_state(state, len(self._elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
@@ -249,7 +237,7 @@ class MujocoVectorEnv(VectorEnv):
         self._elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
         self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
-        for name, array in self._task.carried().items():
+        for name, array in self._task.extra_state().items():
             array[rows] = state[f"task_{name}"]
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
@@ -278,27 +266,8 @@ class MujocoVectorEnv(VectorEnv):
                 )
 
 
-def _masked_infos(values: InfoArrays, mask: BoolArray) -> dict[str, Any]:
-    """Gymnasium's layout: each key holds zeros outside `mask`, and `_key` holds the mask."""
-    infos: dict[str, Any] = {}
-    for key, value in values.items():
-        infos[key] = np.where(mask, value, np.zeros_like(value))
-        infos[f"_{key}"] = mask.copy()
-    return infos
-
-
-def _merged_infos(step: InfoArrays, reset: InfoArrays, done: BoolArray) -> dict[str, Any]:
-    """Infos of the step where episodes go on, of the reset where they ended."""
-    infos = {} if done.all() else _masked_infos(step, ~done)
-    for key, value in reset.items():
-        earlier = infos.get(key, np.zeros_like(value))
-        infos[key] = np.where(done, value, earlier)
-        infos[f"_{key}"] = infos.get(f"_{key}", False) | done
-    return infos
-
-
 def _digest(model: Any) -> str:
-    """SHA-256 of a compiled model: a changed XML is another simulation."""
+    """SHA-256 of a compiled model, which changes with its XML."""
     buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
     return hashlib.sha256(buffer.tobytes()).hexdigest()

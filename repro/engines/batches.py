@@ -1,0 +1,122 @@
+"""An iteration's samples as one batch, and its minibatches.
+
+Samples lie side by side in one tensor, so that one gather shuffles an epoch. On a GPU the work on a
+minibatch is recorded once and replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.config.schema import Config
+from repro.engines.cuda.graphs import Repeated
+from repro.networks.distributions import Distribution
+from repro.networks.frames import FrameStacks, Inputs
+
+Array = np.ndarray[Any, Any]
+Samples = Mapping[str, Tensor]  # by name, [P, B] or [P, B, ...] each
+
+
+@dataclass
+class Batch:
+    """An iteration's samples, B = T N of each learner; or M of them, a minibatch.
+
+    Attributes:
+        inputs: [P, B, D], normalized; or B stacks of frames.
+        actions: as their distribution takes them, [P, B, A] or [P, B].
+        old: pi_old at the samples.
+        log_prob: log pi_old(a|s), [P, B].
+        advantages: A or another weight of the gradient, [P, B].
+        targets: V_targ, [P, B].
+        values: V(s) at collection, [P, B].
+    """
+
+    inputs: Inputs
+    actions: Tensor
+    old: Distribution
+    log_prob: Tensor
+    advantages: Tensor
+    targets: Tensor
+    values: Tensor
+
+    def samples(self) -> dict[str, Tensor]:
+        """All tensors by name: pi_old as its means or logits, frames as the numbers of stacks."""
+        inputs = self.inputs
+        return {
+            "inputs": inputs if isinstance(inputs, Tensor) else inputs.numbers(),
+            "actions": self.actions,
+            "old": self.old[0],
+            "log_prob": self.log_prob,
+            "advantages": self.advantages,
+            "targets": self.targets,
+            "values": self.values,
+        }
+
+    def minibatch(self, samples: Samples) -> Batch:
+        """The batch of some rows of `samples`."""
+        chosen = dict(samples)
+        inputs: Inputs = chosen.pop("inputs")
+        if isinstance(self.inputs, FrameStacks):
+            assert isinstance(inputs, Tensor)
+            inputs = self.inputs.take(inputs.long())
+        return Batch(inputs=inputs, old=self.old.with_statistics(chosen.pop("old")), **chosen)
+
+
+class Minibatches:
+    """Cuts samples into minibatches of M a learner, each learner's in its own order."""
+
+    def __init__(self, samples: Samples, config: Config) -> None:
+        """Lay float32 samples, [P, B] or [P, B, ...] each, side by side.
+
+        With `recipe.partial_minibatch=drop`, the remainder of B / M is not used.
+        """
+        parts = {name: x[..., None] if x.dim() == 2 else x for name, x in samples.items()}
+        self._packed = torch.cat(list(parts.values()), dim=-1)
+        self._columns: dict[str, int | slice] = {}
+        first = 0
+        for name, part in parts.items():
+            last = first + part.shape[-1]
+            self._columns[name] = first if samples[name].dim() == 2 else slice(first, last)
+            first = last
+        self._size = config.algorithm.minibatch_size
+        drop, count = config.recipe.partial_minibatch == "drop", self._packed.shape[1]
+        self._used = count - count % self._size if drop else count
+        # An early stop is decided on the host, which a recorded graph does not ask.
+        self._record = self._packed.is_cuda and config.recipe.early_stop_kl is None
+
+    def epoch(self, order: Array) -> Iterator[Samples]:
+        """One pass: the samples in each learner's `order`, int [P, B], M at a time."""
+        return map(self._unpack, self._rows(order))
+
+    def visit(self, orders: Array, step: Callable[[Samples], None]) -> Iterator[None]:
+        """Call `step` on each minibatch of K epochs; yields after each call.
+
+        On a GPU a graph of the step is recorded and replayed: it must read the minibatch, change
+        tensors in place, and do no more (`cuda.graphs.Repeated`).
+
+        Args:
+            orders: [K, P, B].
+            step: one gradient step.
+        """
+        repeated = Repeated(lambda rows: step(self._unpack(rows)), records=self._record)
+        for rows in chain.from_iterable(map(self._rows, orders)):
+            repeated(rows)
+            yield
+
+    def _rows(self, order: Array) -> Iterator[Tensor]:
+        learners, count, width = self._packed.shape
+        numbers = order.astype(np.int64) + np.arange(learners)[:, None] * count
+        index = torch.from_numpy(numbers.ravel()).to(self._packed.device)
+        shuffled = self._packed.view(-1, width).index_select(0, index).view(self._packed.shape)
+        for start in range(0, self._used, self._size):
+            yield shuffled[:, start : start + self._size]
+
+    def _unpack(self, rows: Tensor) -> dict[str, Tensor]:
+        return {name: rows[..., column] for name, column in self._columns.items()}
