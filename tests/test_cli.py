@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import repro
 from repro import __main__ as command
 from repro.config import hydra_errors, keys
+from repro.config.overrides import check_overrides
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
@@ -258,7 +259,7 @@ def test_help_is_a_page_for_a_terminal(cli: Cli) -> None:
     for example in examples:
         program, *given = example.partition("   ")[0].strip().partition("  ")[0].split()
         assert program == "repro"
-        overrides.check_overrides([each for each in given if each != "-m"])
+        check_overrides([each for each in given if each != "-m"])
     assert "--hydra-help" in lines[lines.index("other commands:") + 6]
     assert cli("--version").out == f"ppo-repro {repro.__version__}\n"
     assert cli("--hydra-help").out.startswith("Hydra (")
@@ -324,7 +325,7 @@ def test_a_task_that_breaks(cli: Cli) -> None:
     assert "failed with RuntimeError: the simulator broke, in step 41" in finished.err
     assert finished.err.endswith(f"(see {directory / 'error.log'})\n")
     assert store.read_run(directory)["status"] == store.FAILED
-    assert "in go_wrong" in (directory / "error.log").read_text()
+    assert "in fail" in (directory / "error.log").read_text()
 
 
 def test_sentences_for_what_hydra_says_otherwise() -> None:
