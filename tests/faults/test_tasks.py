@@ -13,6 +13,7 @@ from repro.config.schema import Config
 from repro.learning.streams import Streams
 from repro.runs import archive, checkpoint, store
 from repro.training import pack as session
+from repro.training.loop import Training
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.tiny import directory, result, tiny
 
@@ -126,7 +127,7 @@ def test_f8_a_task_that_raises_in_reset(
 def test_f8_the_environment_is_named_wherever_it_is(tmp_path: Path) -> None:
     """Not always the first: the last learner's second environment."""
     configs = pack(tmp_path, "Raises", "env.num_envs=2 algorithm.horizon=16")
-    training = session.Training(configs)
+    training = Training(configs)
     for env in training._algorithm.collector.envs._envs[:5]:
         env.unwrapped.steps = -1000
     with pytest.raises(
