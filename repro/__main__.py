@@ -16,13 +16,13 @@ from omegaconf import DictConfig
 
 from repro import __version__
 from repro.cli import finish
-from repro.config import overrides
+from repro.config import keys, overrides
 from repro.config.compose import register_schema
+from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
 from repro.errors import ConfigError
 from repro.sweeps import sweep
-from repro.sweeps.jobs import one_sentence
 from repro.training import signals
 
 HELP = """\
@@ -107,13 +107,13 @@ def _run(arguments: Sequence[str]) -> None:
 def _help() -> str:
     groups = [
         textwrap.fill(
-            ", ".join(overrides.groups()[group]),
+            ", ".join(keys.groups()[group]),
             width=79,
             initial_indent=f"  {group:<11}",
             subsequent_indent=" " * 13,
             break_on_hyphens=False,
         )
-        for group in overrides.groups()
+        for group in keys.groups()
     ]
     return HELP.format(groups="\n".join([*groups, ""]))
 
@@ -143,7 +143,7 @@ def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
 
     register_schema()
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
-    with one_sentence(given):
+    with translated(given):
         with _hydra_process(_options_first(arguments, given)):
             app()
         configs = [from_omegaconf(node) for node in nodes]

@@ -28,7 +28,6 @@ from repro.errors import ConfigError, RunsFailedError
 from repro.runs import store
 from repro.runs.finished import open_run
 from repro.sweeps import frame, grid, sweep
-from repro.sweeps.jobs import one_sentence
 
 if TYPE_CHECKING:  # it loads torch
     from repro.evaluation.standalone import StandalonePolicy
@@ -75,8 +74,7 @@ class Run:
         """
         if not (self.directory / "config.yaml").is_file():
             raise ConfigError(f"{self.directory} holds no config.yaml: the run has not started.")
-        with one_sentence(()):
-            return from_dict(store.read_config(self.directory))
+        return from_dict(store.read_config(self.directory))
 
     @property
     def episodes(self) -> pd.DataFrame:

@@ -1,47 +1,30 @@
-"""What the commands beside `python -m repro` share: their arguments, and how they end."""
+"""What the commands share: their arguments, and how they end."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
 from repro.console import say
-from repro.errors import (
-    EXIT_BAD_INPUT,
-    EXIT_CORRUPT,
-    EXIT_CRASHED,
-    EXIT_NUMERICAL,
-    EXIT_PREEMPTED,
-    ConfigError,
-    CorruptError,
-    LockedError,
-    NumericalError,
-    RunsFailedError,
-    StorageError,
-)
+from repro.errors import EXIT_PREEMPTED, ConfigError, ReproError
 
-_CODES: dict[type[BaseException], int] = {
-    ConfigError: EXIT_BAD_INPUT,
-    CorruptError: EXIT_CORRUPT,
-    StorageError: EXIT_CRASHED,
-    NumericalError: EXIT_NUMERICAL,
-    LockedError: EXIT_PREEMPTED,
-}
 NOT_KEPT = "Interrupted: what was not finished is not kept."
 
 
 class Parser(argparse.ArgumentParser):
-    """One whose complaints are one sentence, raised as a ConfigError."""
+    """An argument parser whose complaints are ConfigErrors of one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        """Of argparse."""
+        """Part of argparse's interface."""
         raise ConfigError(f"{self.prog}: {message}: see --help.")
 
 
 def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
-    """For `type=` of an argument: a whole number from `least` to below `limit`."""
+    """The `type=` of an argument that is a whole number from `least` to below `limit`."""
 
     def parse(text: str) -> int:
         try:
@@ -59,20 +42,25 @@ def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
 
 
 def finish(command: Callable[[], int | None], interrupted: str = NOT_KEPT) -> int:
-    """Run a command; what is wrong becomes one sentence on stderr and an exit code.
+    """Run a command; an error that the user can mend becomes one sentence on stderr.
+
+    With HYDRA_FULL_ERROR=1 in the environment, its traceback comes first. Any other exception is a
+    bug, and passes.
 
     Args:
         command: returns its exit code; None is 0.
         interrupted: the sentence after Ctrl-C or SIGTERM.
+
+    Returns:
+        The exit code.
     """
     try:
         return command() or 0
-    except RunsFailedError as error:
-        say(str(error), sys.stderr)
-        return error.exit_code
-    except tuple(_CODES) as error:
+    except ReproError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            say(traceback.format_exc(), sys.stderr)
         say(" ".join(str(error).split()), sys.stderr)
-        return next(code for kind, code in _CODES.items() if isinstance(error, kind))
+        return error.exit_code
     except KeyboardInterrupt:
         say(interrupted, sys.stderr)
         return EXIT_PREEMPTED

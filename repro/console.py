@@ -1,4 +1,4 @@
-"""How far the packs are: a live bar on a terminal, sparse lines elsewhere, never an error."""
+"""Progress of runs: a live bar on a terminal, a few lines elsewhere, and never an error."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import contextlib
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 LINE_SECONDS = 60.0  # off a terminal: a line at least this often,
 LINES = 10  # and at every tenth of the steps
 FRAME_SECONDS = 0.2
-RATE_SECONDS = 30.0  # the speed shown is that of the last so many seconds
+SPEED_SECONDS = 120.0  # the window of the speed that is shown; two iterations must fit into it
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, to stdout by default, where anybody still listens."""
+    """Print a line, to stdout by default; a stream that nobody reads any more is no error."""
     stream = sys.stdout if stream is None else stream
     if stream is None:  # Python has no stdout at all, as in a windowed process
         return
@@ -33,7 +33,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 class ProgressBar:
-    """Runs, environment steps, steps per second and the time left, of one pack or many."""
+    """Runs, environment steps, steps per second and the time left, of one pack or several."""
 
     def __init__(
         self, runs: int, steps: int, *, enabled: bool = True, stream: TextIO | None = None
@@ -49,19 +49,29 @@ class ProgressBar:
         self.runs, self.steps = runs, max(1, steps)
         self._stream = sys.stdout if stream is None else stream
         self._enabled = enabled and self._stream is not None
-        self._rate = _Rate()
-        self._live: Progress | None = None
-        self._task = TaskID(0)
+        # No refreshing thread: it would compete with the training for the interpreter.
+        self._progress = Progress(
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[line]}"),
+            console=_Console(file=self._stream),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            speed_estimate_period=SPEED_SECONDS,
+            get_time=time.monotonic,
+        )
+        self._task = self._progress.add_task("", total=self.steps, line="")
+        self._live = False
+        self._ended = (0, 0)  # runs, and how many of them failed
         self._shown = (float("-inf"), 0)  # when, and which tenth was done
-        self._now = (0, 0, 0)  # steps, runs, failed
-        self._drawn: tuple[int, int, int] | None = None
+        self._drawn: tuple[float, int, int] | None = None
 
     def __enter__(self) -> Self:
         """Show the start."""
-        self._rate.add(0)
         if self._enabled and _is_terminal(self._stream):
             with self._harmless():
-                self._live = self._open()
+                self._progress.start()
+                self._live = True
         self.update(0)
         return self
 
@@ -71,11 +81,11 @@ class ProgressBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show the end, whatever it was."""
+        """Show the end, also after an error."""
         self._show(force=True)
-        if self._live is not None:
+        if self._live:
             with self._harmless():
-                self._live.stop()
+                self._progress.stop()
 
     def update(self, steps: int, runs: int = 0, failed: int = 0) -> None:
         """Take the totals so far.
@@ -85,56 +95,42 @@ class ProgressBar:
             runs: runs that have ended.
             failed: how many of them failed.
         """
-        self._now = (steps, runs, failed)
-        self._rate.add(steps)
+        self._ended = (runs, failed)
+        self._progress.update(self._task, completed=steps)
         self._show()
 
     def text(self) -> str:
         """The line that is shown."""
-        steps, runs, failed = self._now
-        rate = self._rate.per_second()
+        task, (runs, failed) = self._progress.tasks[0], self._ended
         parts = [
             f"runs {runs}/{self.runs}" + (f" ({failed} failed)" if failed else ""),
-            f"steps {steps:,}/{self.steps:,} ({steps / self.steps:.0%})",
-            f"{rate:,.0f} steps/s",
-            f"{clock((self.steps - steps) / rate)} left" if rate else "",
+            f"steps {task.completed:,}/{self.steps:,} ({task.percentage:.0f}%)",
         ]
-        return "  ".join(part for part in parts if part)
+        if task.speed and task.time_remaining is not None:
+            left = timedelta(seconds=task.time_remaining)
+            parts += [f"{task.speed:,.0f} steps/s", f"{left} left"]
+        return "  ".join(parts)
 
     def _show(self, force: bool = False) -> None:
         if not self._enabled:
             return
-        now, tenth = time.monotonic(), self._now[0] * LINES // self.steps
+        state = (self._progress.tasks[0].completed, *self._ended)
+        now, tenth = time.monotonic(), int(state[0]) * LINES // self.steps
         waited = now - self._shown[0]
-        if self._live is not None:
+        if self._live:
             due = waited >= FRAME_SECONDS
         else:
             due = waited >= LINE_SECONDS or tenth > self._shown[1]
-        if due or (force and self._now != self._drawn):
-            self._drawn, self._shown = self._now, (now, tenth)
+        if due or (force and state != self._drawn):
+            self._drawn, self._shown = state, (now, tenth)
             with self._harmless():
                 self._draw()
 
     def _draw(self) -> None:
-        if self._live is None:
+        if self._live:
+            self._progress.update(self._task, line=self.text(), refresh=True)
+        else:
             print(self.text(), file=self._stream, flush=True)
-            return
-        self._live.update(self._task, completed=self._now[0], line=self.text())
-        self._live.refresh()
-
-    def _open(self) -> Progress:
-        # No refreshing thread: it would compete with the trainer for the interpreter.
-        live = Progress(
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[line]}"),
-            console=_Console(file=self._stream),
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._task = live.add_task("", total=self.steps, line="")
-        live.start()
-        return live
 
     @contextlib.contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -145,34 +141,10 @@ class ProgressBar:
 
 
 class _Console(Console):
-    """Rich's own would end the process when the reader of its output goes."""
+    """Rich's own ends the process when the reader of its output has gone."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
-
-
-class _Rate:
-    """Speed over a sliding window."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def add(self, steps: int) -> None:
-        now = time.monotonic()
-        self._samples.append((now, steps))
-        while len(self._samples) > 2 and now - self._samples[1][0] > RATE_SECONDS:
-            self._samples.popleft()
-
-    def per_second(self) -> float:
-        (start, before), (end, after) = self._samples[0], self._samples[-1]
-        return (after - before) / (end - start) if end > start and after > before else 0.0
-
-
-def clock(seconds: float) -> str:
-    """`0:42`, `12:07`, `3:20:00`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code each leaves behind (0 is done)."""
+"""Errors that users can mend, and the exit codes of the commands (0 is done)."""
 
 from __future__ import annotations
 
@@ -12,58 +12,75 @@ EXIT_NUMERICAL = 4
 EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: schedulers may queue the same command again
 
 
-class ConfigError(ValueError):
-    """Bad input: one sentence that names the culprit and the fix (exit code 2)."""
-
-
-class CorruptError(ValueError):
-    """A file that is not what was once written: names it and what to do (exit code 3)."""
-
-
-class NumericalError(ArithmeticError):
-    """A run stopped being finite (exit code 4)."""
-
-
-class LockedError(RuntimeError):
-    """Another process has the run (exit code 75): the same command, later."""
-
-
-class TaskError(RuntimeError):
-    """A task raised, or returned what is no step of its spaces.
+class ReproError(Exception):
+    """An error whose text is one sentence for the user.
 
     Attributes:
-        index: whose it is, from 0: an environment of a `VectorEnv`, a learner of a pack.
+        exit_code: of a command that ends with it.
     """
 
-    def __init__(self, text: str, index: int) -> None:
-        """Say what happened to which one."""
-        super().__init__(text)
-        self.index = index
+    exit_code = EXIT_CRASHED
 
 
-class StorageError(OSError):
-    """A result could not be written, as on a full disk; what was saved before is whole."""
+class ConfigError(ReproError, ValueError):
+    """Bad input; the sentence names the culprit and the fix."""
+
+    exit_code = EXIT_BAD_INPUT
 
 
-class RunsFailedError(RuntimeError):
-    """Runs that are not done, in one sentence.
+class CorruptError(ReproError, ValueError):
+    """A file is damaged; the sentence names it and says what to do."""
+
+    exit_code = EXIT_CORRUPT
+
+
+class NumericalError(ReproError, ArithmeticError):
+    """A number is not finite."""
+
+    exit_code = EXIT_NUMERICAL
+
+
+class LockedError(ReproError, RuntimeError):
+    """Another process has the run; the same command works later."""
+
+    exit_code = EXIT_PREEMPTED
+
+
+class StorageError(ReproError, OSError):
+    """A result could not be written, as on a full disk; earlier saves are complete."""
+
+
+class RunsFailedError(ReproError, RuntimeError):
+    """Some runs are not done.
 
     Attributes:
-        exit_code: what the command ends with.
-        runs: all runs of the call, done or not, where it came from Python.
+        runs: all runs of a call from Python, done or not.
     """
 
     def __init__(self, text: str, exit_code: int) -> None:
-        """Say which or how many."""
+        """Say which or how many, and what the command ends with."""
         super().__init__(text)
         self.exit_code = exit_code
         self.runs: Sequence[Any] = ()
 
 
+class TaskError(RuntimeError):
+    """A task raised, or returned something that is no step of its spaces.
+
+    Attributes:
+        index: the environment of a `VectorEnv` or the learner of a pack that it belongs to, from 0.
+    """
+
+    def __init__(self, text: str, index: int) -> None:
+        """Say what happened, and in which one."""
+        super().__init__(text)
+        self.index = index
+
+
 class PreemptedError(KeyboardInterrupt):
     """SIGTERM, SIGINT or SIGHUP: save and leave (exit code 75).
 
-    Not an `Exception`, so that nothing that takes care of errors takes it for one.
+    Not an `Exception`, so that code which handles errors lets it pass.
     """
 
 

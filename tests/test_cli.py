@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro import __main__ as command
-from repro.config import overrides
+from repro.config import hydra_errors, keys
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
@@ -32,7 +32,7 @@ WRONG = {
     "env=hopper enf=hopper": "did you mean env?",
     "env=hopper foo/bar=1": "foo/bar is not a key",
     "env=hoper": "did you mean hopper?",
-    "env=reacher env.atari.frame_skip=2": "a key of env=atari alone",
+    "env=reacher env.atari.frame_skip=2": "a key of env=atari only",
     "env=hopper objective=clp": "did you mean clip?",
     "env=hopper objective=table1/clp_0.1": "did you mean table1/clip_0.1?",
     "env=hopper recipe=ppo3": "did you mean ppo2?",
@@ -245,7 +245,7 @@ def test_typing_errors_never_show_a_traceback(
 def test_help_names_every_option(cli: Cli) -> None:
     finished = cli("--help")
     assert finished.code == 0 and not finished.err
-    for group, options in overrides.groups().items():
+    for group, options in keys.groups().items():
         assert group in finished.out and all(option in finished.out for option in options)
 
 
@@ -299,7 +299,7 @@ def test_a_task_that_breaks(cli: Cli) -> None:
 
 def test_sentences_for_what_hydra_says_otherwise() -> None:
     error = RuntimeError("first line\nsecond line\nthird line")
-    assert str(overrides.sentence(error)) == "first line second line"
+    assert str(hydra_errors.sentence(error)) == "first line second line"
     known = ConfigError("known.")
     error.__cause__ = known
-    assert overrides.sentence(error) is known
+    assert hydra_errors.sentence(error) is known

@@ -1,36 +1,26 @@
-"""The settings of every algorithm: what `conf/algorithm/*.yaml` holds, and what each may be.
+"""The settings of every algorithm: the schema of `conf/algorithm/*.yaml`.
 
-Values and their sources are in the YAML; here are types, ranges, and what of the other groups an
-algorithm has no use for.
+The YAML files have the values and their sources; here are types, ranges and choices, and which keys
+of a recipe an algorithm does not read.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
+from repro.config.fields import choice, number
 from repro.config.names import check_choice
 from repro.errors import ConfigError
 
-RANGES: dict[str, Callable[[float], bool]] = {
-    "above 0": lambda x: x > 0,
-    "0 or more": lambda x: x >= 0,
-    "in [0, 1]": lambda x: 0 <= x <= 1,
-    "in [0, 1)": lambda x: 0 <= x < 1,
-    "above 0 and below 1": lambda x: 0 < x < 1,
-    "above 0 and at most 1": lambda x: 0 < x <= 1,
-    "1 or more": lambda x: x >= 1,
-}
+# Keys of `algorithm` that recipes and budgets set, whether or not the algorithm has them.
+SET_BY_OTHER_GROUPS = ("minibatch_size", "epochs", "value_coef", "entropy_coef")
 
-# Recipes and budgets set these for whoever has them: an algorithm without one goes without it.
-OFFERED = ("minibatch_size", "epochs", "value_coef", "entropy_coef")
-
-# What a recipe says of PPO's own update.
+# Keys of a recipe that only PPO's update reads, ...
 PPO_UPDATE = (
     "learning_rate_schedule",
     "epsilon_schedule",
@@ -40,31 +30,29 @@ PPO_UPDATE = (
     "max_grad_norm",
     "early_stop_kl",
 )
+# ... and those that only an advantage estimate needs.
 ADVANTAGES = ("advantage_normalization", "advantage_std", "advantage_epsilon")
-
-
-def _number(meaning: str) -> Any:
-    """A field without a default, whose value must lie in one of `RANGES`; null where it may be."""
-    return field(default=MISSING, metadata={"range": meaning})
-
-
-def _choice(*names: str) -> Any:
-    """A field without a default, whose value must be one of `names`."""
-    return field(default=MISSING, metadata={"choices": names})
 
 
 @dataclass
 class AlgorithmSettings:
-    """What every algorithm has. `horizon` is T, the steps of an actor in one iteration."""
+    """What every algorithm has. `horizon` is T, the steps of an actor in one iteration.
+
+    Attributes:
+        takes_objective: whether it maximizes one of `conf/objective`.
+        separate_networks: whether policy and value function must not share parameters.
+        recipe_unused: the keys of a recipe that it does not read.
+        is_sb3: whether Stable-Baselines3 runs it: one run a pack, without checkpoints.
+    """
 
     takes_objective: ClassVar[bool] = False
-    separate_networks: ClassVar[bool] = False  # the actor and the critic may share no parameters
+    separate_networks: ClassVar[bool] = False
     recipe_unused: ClassVar[tuple[str, ...]] = ()
-    foreign: ClassVar[bool] = False  # Stable-Baselines3's: one run a pack, without checkpoints
+    is_sb3: ClassVar[bool] = False
 
     name: str = MISSING
-    horizon: int = _number("above 0")
-    gamma: float = _number("in [0, 1]")
+    horizon: int = number("above 0")
+    gamma: float = number("in [0, 1]")
 
 
 @dataclass
@@ -73,35 +61,35 @@ class PPOSettings(AlgorithmSettings):
 
     takes_objective: ClassVar[bool] = True
 
-    minibatch_size: int = _number("above 0")  # M
-    epochs: int = _number("above 0")  # K
-    learning_rate: float = _number("0 or more")
-    gae_lambda: float = _number("in [0, 1]")
-    value_coef: float = _number("0 or more")  # c1
-    entropy_coef: float = _number("0 or more")  # c2
+    minibatch_size: int = number("above 0")  # M
+    epochs: int = number("above 0")  # K
+    learning_rate: float = number("0 or more")
+    gae_lambda: float = number("in [0, 1]")
+    value_coef: float = number("0 or more")  # c1
+    entropy_coef: float = number("0 or more")  # c2
 
 
 @dataclass
 class CriticSettings(AlgorithmSettings):
-    """Advantages from a value function that is fitted by itself: VPG and TRPO."""
+    """VPG and TRPO: the value function has its own optimizer and its own fit."""
 
     separate_networks: ClassVar[bool] = True
     recipe_unused: ClassVar[tuple[str, ...]] = PPO_UPDATE
 
-    gae_lambda: float = _number("in [0, 1]")
-    value_learning_rate: float = _number("0 or more")
-    epochs: int = _number("above 0")  # of the value function's fit
-    minibatch_size: int = _number("above 0")  # likewise
+    gae_lambda: float = number("in [0, 1]")
+    value_learning_rate: float = number("0 or more")
+    epochs: int = number("above 0")  # of the value function's fit
+    minibatch_size: int = number("above 0")  # of the value function's fit
 
 
 @dataclass
 class VPGSettings(CriticSettings):
     """Vanilla policy gradient: one step on L_PG a batch."""
 
-    signal: str = _choice("return", "reward_to_go", "q", "advantage")
-    learning_rate: float = _number("0 or more")
+    signal: str = choice("return", "reward_to_go", "q", "advantage")
+    learning_rate: float = number("0 or more")
     adaptive_step_size: bool = MISSING
-    target_kl: float = _number("above 0")  # of the adaptive step size
+    target_kl: float = number("above 0")  # of the adaptive step size
 
 
 @dataclass
@@ -110,14 +98,14 @@ class TRPOSettings(CriticSettings):
 
     recipe_unused: ClassVar[tuple[str, ...]] = PPO_UPDATE
 
-    delta: float = _number("above 0")  # the trust region: E[KL(old, new)] <= delta
-    damping: float = _number("0 or more")
-    cg_iterations: int = _number("above 0")
-    cg_tolerance: float = _number("0 or more")
-    fisher_fraction: float = _number("above 0 and at most 1")
-    backtracks: int = _number("above 0")
-    backtrack_factor: float = _number("above 0 and below 1")
-    kl_slack: float = _number("1 or more")
+    delta: float = number("above 0")  # the trust region: E[KL(old, new)] <= delta
+    damping: float = number("0 or more")
+    cg_iterations: int = number("above 0")
+    cg_tolerance: float = number("0 or more")
+    fisher_fraction: float = number("above 0 and at most 1")
+    backtracks: int = number("above 0")
+    backtrack_factor: float = number("above 0 and below 1")
+    kl_slack: float = number("1 or more")
     freeze_log_std: bool = MISSING
 
 
@@ -132,22 +120,22 @@ class A2CSettings(AlgorithmSettings):
         "partial_minibatch",
     )
 
-    learning_rate: float = _number("0 or more")
-    learning_rate_schedule: str = _choice("constant", "linear")
-    gae_lambda: float = _number("in [0, 1]")
-    value_coef: float = _number("0 or more")  # c1
-    entropy_coef: float = _number("0 or more")  # c2
-    max_grad_norm: float | None = _number("above 0")
-    rms_decay: float = _number("in [0, 1)")
-    rms_epsilon: float = _number("above 0")
+    learning_rate: float = number("0 or more")
+    learning_rate_schedule: str = choice("constant", "linear")
+    gae_lambda: float = number("in [0, 1]")
+    value_coef: float = number("0 or more")  # c1
+    entropy_coef: float = number("0 or more")  # c2
+    max_grad_norm: float | None = number("above 0")
+    rms_decay: float = number("in [0, 1)")
+    rms_epsilon: float = number("above 0")
 
 
 @dataclass
 class A2CTrustRegionSettings(A2CSettings):
-    """A2C whose policy gradient is held in ACER's trust region (Wang et al. 2016)."""
+    """A2C with the trust region of ACER (Wang et al. 2016)."""
 
-    delta: float = _number("above 0")
-    average_decay: float = _number("in [0, 1]")
+    delta: float = number("above 0")
+    average_decay: float = number("in [0, 1]")
 
 
 @dataclass
@@ -169,40 +157,40 @@ class CEMSettings(AlgorithmSettings):
         "partial_minibatch",
     )
 
-    candidates: int = _number("1 or more")
-    elite_fraction: float = _number("above 0 and at most 1")
-    initial_std: float = _number("above 0")
-    extra_std: float = _number("0 or more")
-    extra_std_generations: int = _number("above 0")
+    candidates: int = number("1 or more")
+    elite_fraction: float = number("above 0 and at most 1")
+    initial_std: float = number("above 0")
+    extra_std: float = number("0 or more")
+    extra_std_generations: int = number("above 0")
 
 
 @dataclass
 class SB3PPOSettings(PPOSettings):
     """Stable-Baselines3's PPO."""
 
-    foreign: ClassVar[bool] = True
+    is_sb3: ClassVar[bool] = True
 
 
 @dataclass
 class SB3A2CSettings(A2CSettings):
-    """Stable-Baselines3's A2C. `rmsprop` is which of its two it takes: ours is TensorFlow's."""
+    """Stable-Baselines3's A2C. `rmsprop` chooses between its two; ours is like TensorFlow's."""
 
-    foreign: ClassVar[bool] = True
+    is_sb3: ClassVar[bool] = True
 
-    rmsprop: str = _choice("tensorflow", "torch")
+    rmsprop: str = choice("tensorflow", "torch")
 
 
 @dataclass
 class SB3TRPOSettings(CriticSettings):
-    """sb3-contrib's TRPO: what it has of `TRPOSettings`."""
+    """sb3-contrib's TRPO: those of `TRPOSettings` that it has."""
 
-    foreign: ClassVar[bool] = True
+    is_sb3: ClassVar[bool] = True
 
-    delta: float = _number("above 0")
-    damping: float = _number("0 or more")
-    cg_iterations: int = _number("above 0")
-    backtracks: int = _number("above 0")
-    backtrack_factor: float = _number("above 0 and below 1")
+    delta: float = number("above 0")
+    damping: float = number("0 or more")
+    cg_iterations: int = number("above 0")
+    backtracks: int = number("above 0")
+    backtrack_factor: float = number("above 0 and below 1")
 
 
 SETTINGS: dict[str, type[AlgorithmSettings]] = {
@@ -219,11 +207,11 @@ SETTINGS: dict[str, type[AlgorithmSettings]] = {
 """By the names of `conf/algorithm` and `repro.algorithms`."""
 
 
-def of(node: DictConfig) -> type[AlgorithmSettings]:
-    """What the `algorithm` section of a composed configuration must be.
+def settings_class(node: DictConfig) -> type[AlgorithmSettings]:
+    """The schema of the `algorithm` section of a composed configuration.
 
     Raises:
-        ConfigError: it names no algorithm that there is.
+        ConfigError: the section names no algorithm, or an unknown one.
     """
     if not node.get("algorithm") or OmegaConf.is_missing(node.algorithm, "name"):
         raise ConfigError("algorithm.name has no value: choose one, such as algorithm=ppo.")
@@ -231,40 +219,24 @@ def of(node: DictConfig) -> type[AlgorithmSettings]:
     return SETTINGS[node.algorithm.name]
 
 
-def without_foreign_offers(node: DictConfig, own: type[AlgorithmSettings]) -> DictConfig:
-    """The node without what a recipe or a budget offers and this algorithm does not have."""
-    foreign = [key for key in OFFERED if key in node.algorithm and key not in keys(own)]
-    if not foreign:
+def without_unused_keys(node: DictConfig, settings: type[AlgorithmSettings]) -> DictConfig:
+    """The node without the keys that a recipe or a budget sets and the algorithm does not have."""
+    unused = [key for key in SET_BY_OTHER_GROUPS if key in node.algorithm]
+    unused = [key for key in unused if key not in keys(settings)]
+    if not unused:
         return node
     node = copy.deepcopy(node)
     with open_dict(node.algorithm):
-        for key in foreign:
+        for key in unused:
             del node.algorithm[key]
     return node
 
 
 def keys(settings: type[AlgorithmSettings]) -> list[str]:
-    """What an algorithm's section of the configuration holds."""
+    """The keys of an algorithm's section of the configuration."""
     return [each.name for each in fields(settings)]
 
 
 def all_keys() -> Iterable[str]:
     """The keys of all algorithms, each once."""
     return dict.fromkeys(key for settings in SETTINGS.values() for key in keys(settings))
-
-
-def out_of_range(settings: Any) -> Iterable[tuple[str, Any, str]]:
-    """Every key whose number is not what it may be: (key, value, what it must be)."""
-    for each in fields(settings):
-        value, meaning = getattr(settings, each.name), each.metadata.get("range")
-        if meaning is None or value is None:
-            continue
-        if not math.isfinite(value) or not RANGES[meaning](value):
-            yield each.name, value, meaning
-
-
-def choices(settings: Any) -> Iterable[tuple[str, Any, tuple[str, ...]]]:
-    """Every key that takes one of several names: (key, value, names)."""
-    for each in fields(settings):
-        if "choices" in each.metadata:
-            yield each.name, getattr(settings, each.name), each.metadata["choices"]

@@ -1,55 +1,51 @@
-"""From a game's frames to what its learner sees: what each switch may be, and what goes with it.
+"""Atari's preprocessing, from a game's frames to observations: its switches, and their checks.
 
-`conf/env/atari.yaml` has their values and sources, `repro.envs.atari` does what they say.
+`conf/env/atari.yaml` has their values and sources, `repro.envs.atari` carries them out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
+from repro.config.fields import choice, number
 from repro.errors import ConfigError
-
-
-def _number(meaning: str) -> Any:
-    """As in `repro.config.algorithms`: one of its `RANGES`."""
-    return field(default=MISSING, metadata={"range": meaning})
 
 
 @dataclass
 class AtariConfig:
-    """The switches of Atari's preprocessing, in the order in which they work."""
+    """The switches of Atari's preprocessing, in the order in which they apply."""
 
-    sticky_actions: float = _number("in [0, 1)")  # probability that the last action is repeated
-    max_game_frames: int = _number("above 0")
-    noop_max: int = _number("0 or more")
-    frame_skip: int = _number("above 0")
+    sticky_actions: float = number("in [0, 1)")  # probability that the last action is repeated
+    max_game_frames: int = number("above 0")
+    noop_max: int = number("0 or more")
+    frame_skip: int = number("above 0")
     pool_frames: bool = MISSING
     episodic_life: bool = MISSING
     fire_reset: bool = MISSING
-    screen_size: int = _number("above 0")
+    screen_size: int = number("above 0")
     clip_rewards: bool = MISSING
-    frame_stack: int = _number("above 0")
-    stack_padding: str = field(default=MISSING, metadata={"choices": ("reset", "zero")})
+    frame_stack: int = number("above 0")
+    stack_padding: str = choice("reset", "zero")
 
 
 def check_game(node: DictConfig) -> None:
-    """Raise a ConfigError for Atari without a game: its id would be the first to be missed."""
+    """Raise a ConfigError for Atari without a game; OmegaConf would report a missing id."""
     env = node.get("env")
     if env and env.get("backend") == "atari" and not env.get("game"):
         raise ConfigError("env.game has no value: choose a game, such as env.game=pong.")
 
 
 def check(config: Any) -> None:
-    """Refuse networks and switches of frames where there are none, or others where there are.
+    """Refuse Atari's keys for other tasks, other tasks' keys for Atari, and unfit networks.
 
     Args:
-        config: a `repro.config.schema.Config`, in whose parts everything has a valid value.
+        config: a `repro.config.schema.Config` whose values are in range, each by itself.
 
     Raises:
-        ConfigError: the first.
+        ConfigError: the first mistake.
     """
     env = config.env
     if env.backend != "atari" and (env.game, env.atari) != (None, None):
@@ -58,7 +54,7 @@ def check(config: Any) -> None:
             f"env.backend={env.backend}: leave them out."
         )
     if env.backend == "atari":
-        _check_game_is_whole(env)
+        _check_game_and_id(env)
     if config.policy.convolutions is not None:
         _check_networks(config.policy, config.algorithm)
     if env.atari is None:
@@ -66,13 +62,14 @@ def check(config: Any) -> None:
     normalization = config.recipe.observation_normalization
     if normalization != "none":
         raise ConfigError(
-            f"recipe.observation_normalization={normalization} is for vectors: for frames say none."
+            f"recipe.observation_normalization={normalization} is for vectors: for Atari say "
+            "recipe.observation_normalization=none."
         )
 
 
-def _check_game_is_whole(env: Any) -> None:
+def _check_game_and_id(env: Any) -> None:
     if env.atari is None:
-        raise ConfigError("env.atari=null leaves a game without its switches: say env=atari.")
+        raise ConfigError("env.atari=null leaves a game without preprocessing: say env=atari.")
     if env.id != env.game:
         raise ConfigError(
             f"env.id={env.id}, but env.game={env.game}: say env.game={env.id}, without env.id."
@@ -81,18 +78,18 @@ def _check_game_is_whole(env: Any) -> None:
 
 def _check_networks(policy: Any, algorithm: Any) -> None:
     sizes = policy.convolutions
-    if not sizes or any(len(each) != 3 or min(each) < 1 for each in sizes):
+    if not sizes or any(len(each) != 3 for each in sizes):
         raise ConfigError(
-            f"policy.convolutions={sizes} must hold lists of three numbers of 1 or "
-            "more, [channels, kernel, stride]."
+            f"policy.convolutions={sizes} must hold lists of three numbers, "
+            "[channels, kernel, stride]."
         )
     if not policy.shared:
         raise ConfigError(
-            f"policy.shared=false, but policy={policy.name} has convolutions for the policy and "
-            "the value function together: say policy.shared=true."
+            f"policy.shared=false, but with policy={policy.name} policy and value function share "
+            "the convolutions: say policy.shared=true."
         )
     if algorithm.separate_networks:
         raise ConfigError(
-            f"policy={policy.name} shares its convolutions, but algorithm={algorithm.name} changes "
-            "the policy without its value function: say algorithm=ppo or a2c."
+            f"With policy={policy.name} policy and value function share the convolutions, but "
+            f"algorithm={algorithm.name} updates them separately: say algorithm=ppo or a2c."
         )

@@ -1,4 +1,4 @@
-"""Configurations from overrides, as the command line would compose them."""
+"""Configurations from overrides, composed as on the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
-from repro.config.overrides import check_use
+from repro.config.hydra_errors import translated
+from repro.config.overrides import check_overrides, check_use
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
 
@@ -22,10 +23,12 @@ def compose(*overrides: str) -> Config:
     """The run that `python -m repro OVERRIDES` would start.
 
     Raises:
-        ConfigError: a configuration that cannot run; Hydra's own errors for what it cannot compose.
+        ConfigError: an unknown name, or a configuration that cannot run.
     """
+    check_overrides(overrides)
     register_schema()
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        config = from_omegaconf(hydra_compose("config", overrides=list(overrides)))
+    with translated(overrides), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        node = hydra_compose("config", overrides=list(overrides))
+    config = from_omegaconf(node)
     check_use(overrides, config)
     return config

@@ -1,6 +1,7 @@
-"""The schema of a configuration, and what follows from it.
+"""The schema of a configuration, and what follows from it: batch size, iterations, hash, run id.
 
-Defaults live in `conf/`, types here, checks in `repro.config.validation`.
+Values live in `conf/`. A key's type, range and choices stand on its field here; relations between
+keys are in `repro.config.validation`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from typing import Any
 from omegaconf import MISSING
 
 from repro.config.atari import AtariConfig
+from repro.config.fields import choice, number, within
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel holds `conf` in the package; a checkout has it beside.
 CONF_DIR = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 
-# Keys of a configuration that say where a run is put and watched: no part of what it computes, so
-# none of its hash. `budget` and `experiment` name choices that show in other keys.
+# Keys that say where a run is stored and how it is watched. They change nothing that it computes,
+# so the hash leaves them out. `budget` and `experiment` name choices that show in other keys.
 PLACEMENT = (
     "runs_dir",
     "logger",
@@ -38,7 +40,7 @@ PLACEMENT = (
     "retry_failed",
     "stall_timeout",
 )
-# Members of one pack may differ in these and in nothing else that matters to a result.
+# The runs of one pack may differ in these keys, and in no other that a result depends on.
 BATCHABLE = (
     "seed",
     "objective",
@@ -51,7 +53,7 @@ BATCHABLE = (
     "algorithm.delta",
     "algorithm.damping",
 )
-# Left out of a configuration where they are null: runs without them keep the ids they always had.
+# Left out of `as_dict` where they are null, so that older runs, which lack them, keep their ids.
 OPTIONAL = (
     "env.game",
     "env.atari",
@@ -63,26 +65,29 @@ OPTIONAL = (
 
 @dataclass
 class EnvConfig:
-    """One task. `num_envs` is the paper's N, the number of actors."""
+    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only."""
 
     name: str = MISSING
-    backend: str = MISSING  # mujoco | gymnasium | atari
+    backend: str = choice("mujoco", "gymnasium", "atari")
     id: str = MISSING
     version: str | None = None
-    num_envs: int = 1
-    game: str | None = None  # of the atari backend, and so is the next
+    num_envs: int = number("above 0", default=1)
+    game: str | None = None
     atari: AtariConfig | None = None
 
 
 @dataclass
 class PolicyConfig:
-    """The networks of the actor and the critic."""
+    """The networks of the policy and of the value function.
+
+    `convolutions` is for frames: (channels, kernel, stride) of each layer.
+    """
 
     name: str = MISSING
-    hidden_sizes: list[int] = field(default_factory=list)
-    activation: str = MISSING  # tanh | relu
+    hidden_sizes: list[int] = field(default_factory=list, metadata=within("above 0"))
+    activation: str = choice("tanh", "relu")
     shared: bool = False
-    convolutions: list[list[int]] | None = None  # (channels, kernel, stride) of each; of frames
+    convolutions: list[list[int]] | None = field(default=None, metadata=within("above 0"))
 
 
 @dataclass
@@ -90,80 +95,94 @@ class RecipeConfig:
     """What the paper leaves unsaid. `conf/recipe/*.yaml` says what each known code does."""
 
     name: str = MISSING
-    observation_normalization: str = MISSING  # none | rollout | step
-    observation_clip: float | None = None
-    observation_variance_floor: float = MISSING
-    observation_epsilon: float = MISSING
-    normalizer_count: float = MISSING
+    observation_normalization: str = choice("none", "rollout", "step")
+    observation_clip: float | None = number("above 0", default=None)
+    observation_variance_floor: float = number("0 or more")
+    observation_epsilon: float = number("0 or more")
+    normalizer_count: float = number("above 0")
     reward_scaling: bool = MISSING
-    reward_clip: float | None = None
-    reward_accumulator_reset: str = MISSING  # never | termination | episode
+    reward_clip: float | None = number("above 0", default=None)
+    reward_accumulator_reset: str = choice("never", "termination", "episode")
     clip_actions: bool = MISSING
-    time_limit: str = MISSING  # terminal | bootstrap
-    initialization: str = MISSING  # normc | orthogonal
-    hidden_gain: float = MISSING
-    policy_gain: float = MISSING
-    value_gain: float = MISSING
-    initial_log_std: float = MISSING
-    learning_rate_schedule: str = MISSING  # constant | linear
-    epsilon_schedule: str = MISSING  # constant | linear
-    advantage_normalization: str = MISSING  # none | rollout | actor | minibatch
-    advantage_std: str = MISSING  # biased | unbiased
-    advantage_epsilon: float = MISSING
-    value_clip: float | None = None
-    value_clip_schedule: str | None = None  # constant | linear; null is constant
+    time_limit: str = choice("terminal", "bootstrap")
+    initialization: str = choice("normc", "orthogonal")
+    hidden_gain: float = number("0 or more")
+    policy_gain: float = number("0 or more")
+    value_gain: float = number("0 or more")
+    initial_log_std: float = number("finite")
+    learning_rate_schedule: str = choice("constant", "linear")
+    epsilon_schedule: str = choice("constant", "linear")
+    advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
+    advantage_std: str = choice("biased", "unbiased")
+    advantage_epsilon: float = number("0 or more")
+    value_clip: float | None = number("above 0", default=None)
+    value_clip_schedule: str | None = choice("constant", "linear", default=None)  # null: constant
     value_clip_pessimistic: bool = MISSING
-    max_grad_norm: float | None = None
-    adam_epsilon: float = MISSING
-    old_policy: str = MISSING  # stored | recomputed
-    early_stop_kl: float | None = None
-    end_of_run: str = MISSING  # floor | reach | finished_episodes
-    partial_minibatch: str = MISSING  # refuse | drop | keep
+    max_grad_norm: float | None = number("above 0", default=None)
+    adam_epsilon: float = number("above 0")
+    old_policy: str = choice("stored", "recomputed")
+    early_stop_kl: float | None = number("above 0", default=None)
+    end_of_run: str = choice("floor", "reach", "finished_episodes")
+    partial_minibatch: str = choice("refuse", "drop", "keep")
 
 
 @dataclass
 class LoggerConfig:
-    """Where metrics go besides the run directory."""
+    """Where metrics go besides the run directory. `project` and `mode` are W&B's."""
 
-    name: str = MISSING  # none | wandb | tensorboard
+    name: str = choice("none", "wandb", "tensorboard")
     project: str | None = None
-    mode: str | None = None
+    mode: str | None = choice("offline", "online", default=None)
 
 
 @dataclass
 class CheckpointConfig:
-    """How often a run can be gone on from, and what that may cost."""
+    """How often a run saves its complete state, and how many of these checkpoints it keeps.
 
-    every_seconds: float = 60.0
-    max_share: float = 0.02  # of the wall time; saves are put off where they would take more
-    keep: int = 2
+    Attributes:
+        every_seconds: of wall time.
+        max_share: of the wall time; a run saves less often where saving takes more.
+        keep: the newest so many. One may be damaged, hence two at least.
+    """
+
+    every_seconds: float = number("0 or more", default=60.0)
+    max_share: float = number("above 0 and at most 1", default=0.02)
+    keep: int = number("2 or more", default=2)
 
 
 @dataclass
 class Config:
-    """One run. Treated as immutable once `validate` has passed it."""
+    """One run. Treated as immutable once `validate` has passed it.
+
+    Attributes:
+        algorithm: an instance of one of `repro.config.algorithms.SETTINGS`.
+        objective: `kind` and its scalars; empty where the algorithm takes none.
+        schedule_timesteps: where linear schedules end, in environment steps; None: at
+            total_timesteps.
+        stall_timeout: seconds without a step after which the run is given up.
+    """
 
     env: EnvConfig = field(default_factory=EnvConfig)
-    algorithm: Any = field(default_factory=dict)  # the `settings.SETTINGS` of its name
-    objective: dict[str, Any] = field(default_factory=dict)  # empty where it has no meaning
+    algorithm: Any = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
-    seed: int = MISSING
-    total_timesteps: int = MISSING
-    schedule_timesteps: int | None = None  # at which what is annealed ends; null: total_timesteps
+    seed: int = number("0 or more")
+    total_timesteps: int = number("above 0")
+    schedule_timesteps: int | None = number("above 0", default=None)
     runs_dir: str = MISSING
-    device: str = MISSING  # cpu | cuda | auto
-    engine: str = MISSING  # native | torch | auto
+    device: str = choice("cpu", "cuda", "auto")
+    engine: str = choice("native", "torch", "auto")
     progress: bool = True
     profile: bool = False
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    resume: str = "exact"  # exact | approximate | never
+    resume: str = choice("exact", "approximate", "never", default="exact")
     budget: str = MISSING
     experiment: str | None = None
-    probe: str = "none"  # none | interpolation
+    probe: str = choice("none", "interpolation", default="none")
     retry_failed: bool = False
-    stall_timeout: float | None = None  # seconds without a step, after which it is given up
+    stall_timeout: float | None = number("above 0", default=None)
 
     @property
     def batch_size(self) -> int:
@@ -173,12 +192,12 @@ class Config:
 
     @property
     def updates(self) -> int:
-        """Iterations that `total_timesteps` pays for (ppo1 may add one for its last episodes)."""
+        """Iterations in `total_timesteps` (ppo1 may add one, to finish its last episodes)."""
         return self._iterations(self.total_timesteps)
 
     @property
     def schedule_updates(self) -> int:
-        """Iterations of the run whose schedules these are: this, or the longer that it begins."""
+        """Iterations until linear schedules end: of this run, or of the longer one it begins."""
         return self._iterations(self.schedule_timesteps or self.total_timesteps)
 
     def _iterations(self, timesteps: int) -> int:
@@ -188,53 +207,52 @@ class Config:
 
     @property
     def objective_value(self) -> float | None:
-        """The scalar that names a row of Table 1: epsilon, d_targ or beta; none for L_CPI."""
+        """The scalar that names a row of Table 1: epsilon, d_targ or beta; None for L_CPI."""
         keys = {"kl_adaptive": "target_kl", "kl_fixed": "beta"}
         value = self.objective.get(keys.get(self.objective.get("kind", ""), "epsilon"))
         return None if value is None else float(value)
 
     @property
     def objective_label(self) -> str:
-        """For names of runs and legends: `clip_0.2`, `kl_adaptive_0.01`, `none`; or nothing."""
+        """For run ids and legends, such as `clip_0.2` or `none`; empty without an objective."""
         value = self.objective_value
         return str(self.objective.get("kind", "")) + ("" if value is None else f"_{value:g}")
 
     @property
     def run_id(self) -> str:
-        """The same configuration has the same id, alone or in a sweep."""
+        """The name of the directory: the same for the same configuration, alone or in a sweep."""
         task = self.env.id.replace("/", "-")
         names = (task, self.algorithm.name, self.objective_label)
         return "_".join([*filter(None, names), f"s{self.seed}", self.hash[:8]])
 
     @property
     def directory(self) -> Path:
-        """Where the run is kept."""
+        """The run's directory."""
         return Path(self.runs_dir) / self.run_id
 
     @property
     def hash(self) -> str:
-        """SHA-256 over everything that the result depends on."""
+        """SHA-256 of `hashed`, everything that the result depends on."""
         return hash_of(self.as_dict())
 
     def hashed(self) -> dict[str, Any]:
-        """What `hash` is of."""
+        """The values that `hash` covers."""
         return _without(self.as_dict(), PLACEMENT)
 
     @property
     def pack_key(self) -> str:
-        """Equal for two runs that may train in one pack (their objectives allowing)."""
-        return (
-            _digest(_without(self.as_dict(), (*BATCHABLE, *PLACEMENT))) + self.device + self.engine
-        )
+        """Equal for two runs that may train in one pack, if their objectives may."""
+        shared = _without(self.as_dict(), (*BATCHABLE, *PLACEMENT))
+        return _digest(shared) + self.device + self.engine
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain nested dictionaries."""
+        """Nested dictionaries of plain values, as in a run's `config.yaml`."""
         absent = [key for key in OPTIONAL if get(self, key) is None]
         return _without(dataclasses.asdict(self), absent)
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
-    """`Config.hash` of what a run's `config.yaml` holds, whatever keys there were then."""
+    """`Config.hash` of a run's `config.yaml`, whatever keys a configuration had then."""
     return _digest(_without(dict(values), PLACEMENT))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repro.config import overrides
 from repro.config.schema import Config, hash_of
 from repro.config.validation import from_dict
 from repro.errors import ConfigError, CorruptError
@@ -59,12 +58,9 @@ def _config(directory: Path, info: dict[str, Any]) -> Config:
     if not path.is_file():
         raise CorruptError(f"{path} is missing: {store.REMEDY}.")
     values = store.read_config(directory)
-    try:
-        found = hash_of(values)
-        if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
-            return from_dict(values)
-    except overrides.COMPOSITION_ERRORS as error:
-        raise overrides.sentence(error) from error
+    found = hash_of(values)
+    if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
+        return from_dict(values)
     raise ConfigError(
         f"{path} is not what {info['run_id']} was trained with (its hash is {found[:8]}, run.json "
         f"says {info['config_hash'][:8]}): restore the original."

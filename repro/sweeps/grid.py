@@ -22,9 +22,9 @@ from omegaconf.basecontainer import BaseContainer
 
 from repro.config import overrides
 from repro.config.compose import register_schema
+from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
 from repro.errors import ConfigError
-from repro.sweeps.jobs import one_sentence
 from repro.sweeps.launcher import PopulationLauncher
 from repro.sweeps.settings import Settings
 from repro.sweeps.sweeper import PopulationSweeper
@@ -53,7 +53,7 @@ def compose(given: Sequence[str]) -> Grid:
         ConfigError: the first mistake.
     """
     overrides.check_overrides(given)
-    with _own_state(), one_sentence(given):
+    with _own_state(), translated(given):
         register_schema()
         with initialize_config_dir(str(CONF_DIR), job_name="repro", version_base="1.3"):
             return _compose(given)

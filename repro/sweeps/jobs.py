@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from repro.config import overrides
+from repro.config import keys, overrides
 from repro.config.atari import check_game
 from repro.config.validation import from_omegaconf
 from repro.errors import ConfigError
-
-
-@contextlib.contextmanager
-def one_sentence(given: Sequence[str]) -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise for bad input into a ConfigError.
-
-    Args:
-        given: the overrides.
-    """
-    try:
-        yield
-    except AssertionError as error:
-        raise overrides.below_null(given) or error from None
-    except (ConfigError, *overrides.COMPOSITION_ERRORS) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        raise overrides.sentence(error) from error
 
 
 class Job:
@@ -118,9 +99,9 @@ def refuse_duplicates(jobs: Sequence[Job]) -> None:
 def _sets_value(override: Override) -> bool:
     plain = not (override.is_add() or override.is_force_add() or override.is_delete())
     key = override.key_or_group
-    known = key in overrides.known_keys() and key not in overrides.groups()
+    known = key in keys.known_keys() and key not in keys.groups()
     return plain and known and override.package is None
 
 
 def _chooses_group(override: Override) -> bool:
-    return override.key_or_group in overrides.groups() and isinstance(override.value(), str)
+    return override.key_or_group in keys.groups() and isinstance(override.value(), str)

@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from repro.config import overrides
+from repro.config.hydra_errors import translated
 from repro.errors import ConfigError, RunsFailedError
 from repro.sweeps import sweep
 from repro.sweeps.jobs import Composer, Job, novel_first, refuse_duplicates
@@ -84,10 +84,10 @@ class PopulationLauncher(Launcher):
 
     def _compose(self, given: Sequence[str]) -> Job:
         try:
-            return Job(given, self._composer.compose(given))
-        except (ConfigError, *overrides.COMPOSITION_ERRORS) as error:
-            text = str(overrides.sentence(error))
-            raise ConfigError(f"In the job {' '.join(given)}: {text}") from error
+            with translated():
+                return Job(given, self._composer.compose(given))
+        except ConfigError as error:
+            raise ConfigError(f"In the job {' '.join(given)}: {error}") from error
 
 
 def raise_failures(returns: Sequence[JobReturn]) -> None:

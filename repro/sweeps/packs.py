@@ -39,7 +39,7 @@ class Pack:
     @property
     def cost(self) -> float:
         """Estimated time, in microseconds."""
-        if self.configs[0].algorithm.foreign:
+        if self.configs[0].algorithm.is_sb3:
             return float(self.steps * FOREIGN_STEP_TIME)
         task = self.configs[0].env.id.rpartition("-v")[0]
         step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
@@ -101,7 +101,7 @@ def group(configs: Sequence[Config]) -> list[list[int]]:
     packs: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
         family = pack_family(config.objective) if config.objective else ""
-        alone = str(index) if config.algorithm.foreign else ""
+        alone = str(index) if config.algorithm.is_sb3 else ""
         key = config.pack_key + family + alone
         packs.setdefault(key, []).append(index)
     return list(packs.values())

@@ -50,8 +50,8 @@ def check_available(config: Config) -> None:
             f"logger={name} needs a package that is not installed: {installation(name)}, or say "
             "logger=none."
         )
-    if name == "wandb" and mode not in ("offline", "online"):
-        raise ConfigError(f"logger.mode={mode} is not known: it can be offline or online.")
+    if name == "wandb" and mode is None:
+        raise ConfigError("logger.mode has no value: say logger.mode=offline or online.")
     if name == "wandb" and mode == "online" and not _wandb().login(prompt=False):
         raise ConfigError(
             "logger.mode=online needs an API key: run `wandb login`, or say logger.mode=offline."

@@ -35,7 +35,7 @@ class Training:
         config = configs[0]
         device = resolve_device(config.device)
         self._algorithm: Learners | StableBaselines3
-        if config.algorithm.foreign:
+        if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)
         else:
             self._algorithm = _make_learners(configs, device)

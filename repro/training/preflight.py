@@ -7,12 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from repro import envs
 from repro.config import sb3
-from repro.config.names import nearest
-from repro.config.schema import CONF_DIR, Config
+from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.training import loggers
@@ -26,13 +23,11 @@ def preflight(configs: Sequence[Config]) -> None:
     Raises:
         ConfigError: one sentence about the first check that fails.
     """
-    for config in configs:
-        check_scalars(config)
     for device in {config.device for config in configs}:
         check_device(device)
     for runs_dir in {config.runs_dir for config in configs}:
         check_runs_dir(runs_dir)
-    for name in {config.algorithm.name for config in configs if config.algorithm.foreign}:
+    for name in {config.algorithm.name for config in configs if config.algorithm.is_sb3}:
         sb3.check_installed(name)
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
@@ -50,23 +45,6 @@ def check_device(device: str) -> None:
             "device=cuda, but the torch that is installed is built for the CPU only: say "
             "device=cpu, or install another."
         )
-
-
-def check_scalars(config: Config) -> None:
-    """Raise a ConfigError unless the objective has exactly the scalars of its YAML."""
-    if not config.objective:
-        return
-    kind = config.objective["kind"]
-    text = (CONF_DIR / "objective" / f"{kind}.yaml").read_text(encoding="utf-8")
-    expected = [name for name in yaml.safe_load(text) if name != "kind"]
-    has = f"objective.kind={kind} has {' and '.join(expected) or 'no scalars'}"
-    for name in config.objective:
-        if name not in ("kind", *expected):
-            hint = nearest(name, expected)
-            raise ConfigError(f"objective.{name} is not known{hint}: {has}.")
-    for name in expected:
-        if name not in config.objective:
-            raise ConfigError(f"objective.{name} has no value: {has}.")
 
 
 def check_runs_dir(name: str) -> None:

@@ -19,7 +19,7 @@ from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
 
 OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
-OURS = {name for name in SETTINGS if not name.startswith("sb3_")}
+OURS = {name for name, each in SETTINGS.items() if not each.is_sb3}
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
     "cem": "env.num_envs=2 algorithm.candidates=4 algorithm.horizon=150",

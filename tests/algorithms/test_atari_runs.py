@@ -145,7 +145,7 @@ def test_a_sweep_over_games_and_algorithms(cli: Cli) -> None:
         ("env=atari env.game=breakot", "env.game=breakot is not known (did you mean breakout?)"),
         ("env=hopper env.game=pong", "env.game and env.atari are for env.backend=atari, not for"),
         ("env=atari env.game=pong env.atari.nop_max=3", "did you mean env.atari.noop_max?"),
-        ("env=atari env.game=pong env.atari.frame_skip=0", "frame_skip=0 must be finite and above"),
+        ("env=atari env.game=pong env.atari.frame_skip=0", "frame_skip=0 must be above 0"),
         ("env=atari env.game=pong env.atari.stack_padding=zeros", "did you mean zero?"),
         ("env=atari env.game=pong algorithm=trpo", "say algorithm=ppo or a2c"),
         ("env=atari env.game=pong policy=mlp", "policy=cnn_a3c or cnn_nature"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 import json
@@ -15,26 +14,15 @@ from ale_py import roms
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
-from repro.config import overrides as cli_errors
+from repro.config import keys
 from repro.config.schema import BATCHABLE, CONF_DIR, PLACEMENT, Config
-from repro.config.validation import from_dict
+from repro.config.validation import from_dict, validate
 from repro.errors import ConfigError
 from repro.sweeps import packs
-from tests.helpers.configs import Compose
+from tests.helpers.configs import Compose, with_value
 from tests.helpers.sweeps import composed
 
-GROUPS = cli_errors.groups()
-
-
-def with_value(config: Config, key: str, value: object) -> Config:
-    """A copy with one dotted key changed."""
-    changed = copy.deepcopy(config)
-    *parents, last = key.split(".")
-    node: object = changed
-    for parent in parents:
-        node = getattr(node, parent)
-    setattr(node, last, value)
-    return changed
+GROUPS = keys.groups()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +37,7 @@ def test_every_option_composes(config: Compose, override: str) -> None:
 
 
 def chosen_by_others(path: Path) -> bool:
-    return path.relative_to(CONF_DIR).parts[0] in cli_errors.CHOSEN_BY_OTHERS
+    return path.relative_to(CONF_DIR).parts[0] in keys.NOT_GROUPS
 
 
 def test_every_yaml_is_an_option() -> None:
@@ -112,7 +100,7 @@ def test_atari_is_table_5s(config: Compose) -> None:
     [
         ("env.id=breakout", "env.id=breakout, but env.game=pong: say env.game=breakout"),
         ("env.version=v5", "env.version=v5 is for MuJoCo's tasks"),
-        ("env.atari=null", "env.atari=null leaves a game without its switches"),
+        ("env.atari=null", "env.atari is a section: set one of its keys, such as env.atari."),
         ("env.backend=gymnasium", "are for env.backend=atari, not for env.backend=gymnasium"),
         ("policy.convolutions=[]", "policy.convolutions=[] must hold"),
     ],
@@ -121,6 +109,12 @@ def test_half_a_game_is_refused(config: Compose, overrides: str, culprit: str) -
     with pytest.raises(ConfigError) as refusal:
         config("env=atari", "env.game=pong", overrides)
     assert culprit in str(refusal.value)
+
+
+def test_a_game_needs_its_preprocessing(config: Compose) -> None:
+    changed = with_value(config("env=atari", "env.game=pong"), "env.atari", None)
+    with pytest.raises(ConfigError, match=r"env\.atari=null leaves a game"):
+        validate(changed)
 
 
 def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:

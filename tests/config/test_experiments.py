@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from repro.config import overrides
+from repro.config import keys
 from repro.config.schema import CONF_DIR
 from repro.runs import store
 from tests.helpers.cli import Cli
@@ -37,7 +37,7 @@ NARROWED = {
 
 
 def test_none_is_forgotten() -> None:
-    assert sorted(RUNS) == sorted(overrides.groups()["experiment"])
+    assert sorted(RUNS) == sorted(keys.groups()["experiment"])
 
 
 def text_of(name: str) -> str:

@@ -67,7 +67,7 @@ def test_a_restored_environment_goes_on_bit_equal(
     restored.set_state(through_files(state))
     assert np.array_equal(original.observations, restored.observations)
     ends = 0
-    for _ in range(310 - stop_after):
+    for _ in range(130 - stop_after):
         action = next(actions)
         expected, found = original.step(action), restored.step(action)
         for mine, theirs in zip(expected[:4], found[:4], strict=True):

@@ -49,7 +49,7 @@ class Oracle:
     def __init__(self, run: FinishedRun) -> None:
         self.strides = [stride for _, _, stride in run.config.policy.convolutions or ()]
         self.sb3 = None
-        if run.config.algorithm.foreign:
+        if run.config.algorithm.is_sb3:
             self.sb3 = sb3_policy.load(run).policy
         parameters = store.read_parameters(run.directory)
         self.saved = {name: torch.from_numpy(array) for name, array in parameters.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from repro.config import overrides
+from repro.config import keys
 from repro.sweeps import sweep
 from repro.sweeps.backends import Settings
 from repro.training import preflight
@@ -34,7 +34,7 @@ def misspelled(key: str, dice: random.Random) -> str:
 
 def mutation(dice: random.Random) -> str:
     """One override, of a key that there is or nearly is."""
-    key = dice.choice(dice.choice([overrides.known_keys(), list(overrides.groups()), LAUNCHER]))
+    key = dice.choice(dice.choice([keys.known_keys(), list(keys.groups()), LAUNCHER]))
     key = misspelled(key, dice) if dice.random() < 0.1 else key
     return dice.choice(FORMS).format(key=key, value=dice.choice(dice.choice([VALUES, LIKELY])))
 
@@ -101,6 +101,6 @@ def test_f17_a_task_that_vanishes_after_it_was_seen(
 def test_the_mutations_reach_every_kind_of_key(monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(0)
     seen = {mutation(dice).strip("+~").partition("=")[0] for _ in range(2000)}
-    assert {*LAUNCHER, *overrides.groups()} <= seen
-    assert len(seen & set(overrides.known_keys())) > 60
+    assert {*LAUNCHER, *keys.groups()} <= seen
+    assert len(seen & set(keys.known_keys())) > 60
     assert len(composed(monkeypatch, "env=reacher", "seed=0,1")) == 2

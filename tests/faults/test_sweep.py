@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from repro import status
-from repro.config import overrides
+from repro.config import keys
 from repro.config.schema import Config
 from repro.runs import locks, store
 from repro.training import pack as session
@@ -26,7 +26,7 @@ from tests.helpers.sweeps import assert_equal_results
 LENGTH = ("total_timesteps=8192", "algorithm.horizon=256", "algorithm.epochs=2")
 ENVS, SEEDS = ("reacher", "inverted_pendulum"), (0, 1)
 # Every iteration, so that kills fall between and into the saves.
-if "checkpoint.every_seconds" in overrides.known_keys():
+if "checkpoint.every_seconds" in keys.known_keys():
     LENGTH += ("checkpoint.every_seconds=0",)
 
 

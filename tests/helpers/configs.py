@@ -12,7 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 
 from repro.config.compose import compose as compose_anew
-from repro.config.overrides import COMPOSITION_ERRORS, check_use, groups
+from repro.config.keys import groups
+from repro.config.overrides import check_use
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
@@ -40,6 +41,14 @@ def compose(*overrides: str) -> Config:
     return config
 
 
+def with_value(config: Config, key: str, value: object) -> Config:
+    """A copy with one dotted key changed, unchecked."""
+    changed = copy.deepcopy(config)
+    *sections, name = key.split(".")
+    setattr(functools.reduce(getattr, sections, changed), name, value)
+    return changed
+
+
 @functools.cache
 def _checked(*overrides: str) -> Config:
     parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -52,7 +61,7 @@ def _checked(*overrides: str) -> Config:
         for each in plain:
             _put(values, each.key_or_group, each.value())
         config = from_dict(values)
-    except (KeyError, InvalidWithoutError, *COMPOSITION_ERRORS):
+    except (KeyError, InvalidWithoutError):
         return compose_anew(*overrides)
     check_use(overrides, config)
     return config

@@ -11,8 +11,8 @@ import torch
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Independent, Normal, kl_divergence
 
+from repro.config.objectives import kinds
 from repro.config.schema import CONF_DIR
-from repro.config.validation import objective_kinds
 from repro.errors import ConfigError
 from repro.learning import objectives, packed_objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian
@@ -256,7 +256,7 @@ def test_categorical_samples_have_their_probabilities() -> None:
 
 
 def test_every_yaml_of_the_group_has_a_function_and_the_reverse() -> None:
-    assert objective_kinds() == sorted(objectives.SURROGATES)
+    assert kinds() == sorted(objectives.SURROGATES)
 
 
 def test_scalars_that_a_function_does_not_take_are_refused(config: Compose) -> None:

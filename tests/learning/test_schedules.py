@@ -57,9 +57,9 @@ def test_runs_without_it_are_named_as_ever(config: Compose) -> None:
     [
         ("recipe=ppo2 schedule_timesteps=100000", "is less than total_timesteps=1000000"),
         ("recipe=ppo2 schedule_timesteps=0", "schedule_timesteps=0"),
-        ("recipe=paper schedule_timesteps=2000000", "nothing is annealed"),
+        ("recipe=paper schedule_timesteps=2000000", "no schedule is linear"),
         # A2C has a schedule of its own, and does without the recipe's.
-        ("algorithm=a2c algorithm.learning_rate_schedule=constant", "nothing is annealed"),
+        ("algorithm=a2c algorithm.learning_rate_schedule=constant", "no schedule is linear"),
     ],
 )
 def test_what_it_cannot_mean_is_refused(config: Compose, line: str, culprit: str) -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from repro.config import overrides
+from repro.config import keys
 from repro.config.schema import Config
 from repro.sweeps import packs
 from tests.helpers.configs import Compose, compose
 
-ENVS = [name for name in overrides.groups()["env"] if name not in ("gymnasium", "atari")]
+ENVS = [name for name in keys.groups()["env"] if name not in ("gymnasium", "atari")]
 
 
 @pytest.fixture(scope="module")

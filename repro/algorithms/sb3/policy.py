@@ -93,7 +93,7 @@ def load(run: FinishedRun) -> Policy:
         ConfigError: the run is of another algorithm.
         CorruptError: its parameters are damaged or were changed.
     """
-    if not run.config.algorithm.foreign:
+    if not run.config.algorithm.is_sb3:
         name = run.config.algorithm.name
         raise ConfigError(f"{run.directory} is a run of {name}, not of sb3_*.")
     return Policy(run.config, store.read_parameters(run.directory))

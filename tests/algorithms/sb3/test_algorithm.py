@@ -246,7 +246,7 @@ def test_each_is_a_pack_of_its_own() -> None:
     ours = [compose(POLE, f"seed={seed}") for seed in range(3)]
     assert packs.group([*theirs, *ours]) == [[0], [1], [2], [3, 4, 5]]
     plan = packs.plan([*theirs, *ours], workers=2, max_pack=2)
-    alone = [pack for pack in plan if pack.configs[0].algorithm.name in NAMES]
+    alone = [pack for pack in plan if pack.configs[0].algorithm.is_sb3]
     assert [len(pack.configs) for pack in alone] == [1, 1, 1]
     one = packs.Pack((compose(POLE, "algorithm=sb3_ppo"),))
     assert one.cost > 10 * packs.Pack((compose(POLE),)).cost

@@ -123,7 +123,7 @@ def assert_games(found: list[Any], envs: DummyVecEnv) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("algorithm=sb3_trpo", "policy=cnn_a3c shares its convolutions, but algorithm=sb3_trpo"),
+        ("algorithm=sb3_trpo", "share the convolutions, but algorithm=sb3_trpo"),
         ("algorithm=sb3_ppo recipe=paper", "(of recipe=paper) has no counterpart"),
         ("algorithm=sb3_ppo policy.shared=false", "say policy.shared=true"),
         ("algorithm=sb3_ppo env.atari.screen_size=20 env.atari.frame_stack=21",

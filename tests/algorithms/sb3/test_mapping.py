@@ -219,7 +219,7 @@ def test_what_has_no_effect_is_not_refused() -> None:
         ("sb3_trpo algorithm.kl_slack=1.5", "algorithm.kl_slack is not a key of algorithm=sb3_"),
         ("sb3_trpo algorithm.fisher_fraction=1", "is not a key of algorithm=sb3_trpo"),
         ("sb3_a2c recipe.max_grad_norm=1", "has no meaning for algorithm=sb3_a2c"),
-        ("sb3_a2c objective=clip", "is what algorithm=ppo or sb3_ppo takes"),
+        ("sb3_a2c objective=clip", "only algorithm=ppo or sb3_ppo takes an objective"),
     ],
 )
 def test_bad_input_is_one_sentence(cli: Cli, line: str, sentence: str) -> None:
