@@ -9,9 +9,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from repro import __main__ as command
 from repro.config import keys
-from repro.config.schema import Config
 from repro.sweeps import sweep
 from repro.sweeps.backends import Settings
 from repro.training import preflight
@@ -45,11 +43,7 @@ def mutation(dice: random.Random) -> str:
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that comes before the training of a run or a sweep, and not that."""
 
-    def check(config: Config) -> int:
-        preflight.preflight([config])
-        return 0
-
-    monkeypatch.setattr(command, "train", check)
+    monkeypatch.setattr(sweep, "train_one", lambda config: preflight.preflight([config]))
     monkeypatch.setattr(sweep, "expect", preflight.preflight)
     done = [sweep.End(sweep.Outcome("run", Path(), "DONE", None), 0)]
     monkeypatch.setattr(sweep, "train", lambda configs, settings: done * len(configs))
