@@ -31,7 +31,7 @@ from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
 from repro.console import ProgressBar
 from repro.errors import RunsFailedError
-from repro.runs import store
+from repro.runs import store, writer
 from repro.sweeps import dispatch, heartbeats, jobs, packs, sweeper, worker
 from repro.sweeps.backends import Ended
 from repro.sweeps.settings import BACKENDS, Settings
@@ -474,7 +474,7 @@ def test_a_full_disk_does_not_stop_the_others(cli: Cli, monkeypatch: pytest.Monk
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write_table", full)
+    monkeypatch.setattr(writer, "write_table", full)
     done = cli("-m", "env=reacher,inverted_pendulum", "budget=smoke", SERIAL)
     assert done.code == 1 and done.out.count("No space left on device") >= 2
 
