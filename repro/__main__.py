@@ -145,7 +145,11 @@ def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
     with translated(given):
         with _hydra_process(_options_first(arguments, given)):
-            app()
+            try:
+                app()
+            except SystemExit as error:  # --hydra-help ends with 0
+                if error.code:
+                    raise
         configs = [from_omegaconf(node) for node in nodes]
     for config in configs:
         overrides.check_use(given, config)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -62,13 +62,18 @@ class ProgressBar:
         )
         self._task = self._progress.add_task("", total=self.steps, line="")
         self._live = False
+        self._cell: Any = None  # of a notebook: what is displayed there can be replaced
         self._ended = (0, 0)  # runs, and how many of them failed
         self._shown = (float("-inf"), 0)  # when, and which tenth was done
         self._drawn: tuple[float, int, int] | None = None
 
     def __enter__(self) -> Self:
         """Show the start."""
-        if self._enabled and _is_terminal(self._stream):
+        if self._enabled and self._stream is sys.stdout and _in_notebook():
+            self._cell = sys.modules["IPython"].display.display(
+                {"text/plain": ""}, raw=True, display_id=True
+            )
+        elif self._enabled and _is_terminal(self._stream):
             with self._harmless():
                 self._progress.start()
                 self._live = True
@@ -117,7 +122,7 @@ class ProgressBar:
         state = (self._progress.tasks[0].completed, *self._ended)
         now, tenth = time.monotonic(), int(state[0]) * LINES // self.steps
         waited = now - self._shown[0]
-        if self._live:
+        if self._live or self._cell is not None:
             due = waited >= FRAME_SECONDS
         else:
             due = waited >= LINE_SECONDS or tenth > self._shown[1]
@@ -127,7 +132,9 @@ class ProgressBar:
                 self._draw()
 
     def _draw(self) -> None:
-        if self._live:
+        if self._cell is not None:
+            self._cell.update({"text/plain": self.text()}, raw=True)
+        elif self._live:
             self._progress.update(self._task, line=self.text(), refresh=True)
         else:
             print(self.text(), file=self._stream, flush=True)
@@ -145,6 +152,13 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def _in_notebook() -> bool:
+    """Whether Jupyter runs this. Rich would need ipywidgets there, and takes no other thread."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import repro
 from repro import __main__ as command
 from repro.config import hydra_errors, keys
+from repro.config.overrides import check_overrides
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
 from tests.helpers.cli import Cli, finish, start
+from tests.helpers.sweeps import composed
 
 SECONDS = 3  # of processor time: how busy the machine is makes no difference
 
@@ -249,9 +252,37 @@ def test_help_names_every_option(cli: Cli) -> None:
         assert group in finished.out and all(option in finished.out for option in options)
 
 
+def test_help_is_a_page_for_a_terminal(cli: Cli) -> None:
+    lines = cli("-m", "env=hopper", "-h").out.splitlines()
+    assert max(map(len, lines)) < 80
+    examples = lines[lines.index("examples:") + 1 :][:5]
+    for example in examples:
+        program, *given = example.partition("   ")[0].strip().partition("  ")[0].split()
+        assert program == "repro"
+        check_overrides([each for each in given if each != "-m"])
+    assert "--hydra-help" in lines[lines.index("other commands:") + 6]
+    assert cli("--version").out == f"ppo-repro {repro.__version__}\n"
+    assert cli("--hydra-help").out.startswith("Hydra (")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "env=hopper -m seed=0,1 progress=false",
+        "env=hopper seed=0,1 progress=false --multirun",
+        "-m env=hopper seed=0,1 progress=false",
+    ],
+)
+def test_options_may_stand_anywhere(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    configs = composed(monkeypatch, *line.split())
+    assert [config.seed for config in configs] == [0, 1]
+    assert not any(config.progress for config in configs)
+
+
 def test_showing_a_configuration_trains_nothing(cli: Cli) -> None:
-    finished = cli("env=hopper", "--cfg", "job")
-    assert finished.code == 0 and "epsilon: 0.2" in finished.out and not cli.left()
+    for line in (("env=hopper", "--cfg", "job"), ("--cfg", "job", "env=hopper")):
+        finished = cli(*line)
+        assert finished.code == 0 and "epsilon: 0.2" in finished.out and not cli.left()
 
 
 def test_one_run(cli: Cli) -> None:
@@ -294,7 +325,7 @@ def test_a_task_that_breaks(cli: Cli) -> None:
     assert "failed with RuntimeError: the simulator broke, in step 41" in finished.err
     assert finished.err.endswith(f"(see {directory / 'error.log'})\n")
     assert store.read_run(directory)["status"] == store.FAILED
-    assert "in go_wrong" in (directory / "error.log").read_text()
+    assert "in fail" in (directory / "error.log").read_text()
 
 
 def test_sentences_for_what_hydra_says_otherwise() -> None:

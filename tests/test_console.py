@@ -9,11 +9,12 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from repro import console
-from repro.console import ProgressBar, say
+from repro.console import FRAME_SECONDS, ProgressBar, say
 from tests.helpers.cli import ROOT
 
 
@@ -131,6 +132,32 @@ def test_a_terminal_gets_one_live_line(passing: Clock) -> None:
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "the cursor comes back"
 
 
+def test_a_notebook_gets_one_line_that_is_replaced(
+    passing: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPython as far as it is used: `docs/python.md` has been run in Jupyter itself by hand."""
+    shown: list[str] = []
+
+    class ZMQInteractiveShell:
+        def update(self, data: dict[str, str], raw: bool) -> None:
+            shown.append(data["text/plain"])
+
+    def display(data: dict[str, str], raw: bool, display_id: bool) -> ZMQInteractiveShell:
+        return ZMQInteractiveShell()
+
+    ipython = SimpleNamespace(
+        get_ipython=ZMQInteractiveShell, display=SimpleNamespace(display=display)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    with ProgressBar(1, 1000) as bar:
+        for step in range(1000):
+            passing.now += FRAME_SECONDS / 10
+            bar.update(step)
+        bar.update(1000, 1)
+    assert 90 < len(shown) < 110
+    assert shown[-1].startswith("runs 1/1  steps 1,000/1,000 (100%)")
+
+
 def test_the_cursor_comes_back_after_an_error() -> None:
     stream = Terminal()
     with pytest.raises(RuntimeError), ProgressBar(2, 1000, stream=stream):
@@ -175,7 +202,7 @@ def test_an_ascii_stdout_gets_what_it_can_show() -> None:
 def test_a_closed_pipe_leaves_the_exit_code_alone(last: str) -> None:
     """`python -m repro ... | head -1`, in small: Python's own last flush must not fail either."""
     script = (
-        "from repro.console import ProgressBar, say\n"
+        "from repro.console import FRAME_SECONDS, ProgressBar, say\n"
         "with ProgressBar(1, 100_000) as bar:\n"
         f"    for step in range(100_000): bar.update(step)\n{last}\n"
     )

@@ -1,4 +1,4 @@
-"""Overrides such as `env=hopper algorithm.gamma=0.9`: read, and refused where they name nothing.
+"""Checks of overrides such as `env=hopper algorithm.gamma=0.9`.
 
 Hydra proposes no nearest name, and merges a key that the chosen algorithm never reads. So names are
 checked before Hydra sees them, and their use once it has composed the configuration.

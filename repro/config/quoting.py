@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping
@@ -68,10 +69,9 @@ def _written(key: str, value: Any) -> str:
 
 def _text(key: str, text: str) -> str:
     """A string, quoted unless Hydra reads it back as it is."""
-    try:
-        (parsed,) = parse([f"{key}={text}"])
-        if not parsed.is_sweep_override() and parsed.value() == text:
-            return text
-    except ConfigError:
-        pass
+    if text:
+        with contextlib.suppress(ConfigError):
+            (parsed,) = parse([f"{key}={text}"])
+            if not parsed.is_sweep_override() and parsed.value() == text:
+                return text
     return QuotedString(text, Quote.single).with_quotes()

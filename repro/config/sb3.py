@@ -125,7 +125,6 @@ def check(config: Any) -> None:
         no_sharing = Supported((False,), "shares no layers")
         _check(config, "policy.shared", config.policy.shared, no_sharing)
     _check_frames(config)
-    _check(config, "engine", config.engine, Supported(("auto", "torch"), "runs in torch"))
     if config.seed >= SEEDS:
         raise ConfigError(f"seed={config.seed} must be below {SEEDS} for algorithm={own.name}.")
     _check_sizes(config)

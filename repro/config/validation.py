@@ -17,7 +17,7 @@ from repro.config import algorithms, atari, objectives, sb3
 from repro.config.fields import RANGES, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
-from repro.config.schema import Config, get
+from repro.config.schema import Config
 from repro.errors import ConfigError
 
 
@@ -102,6 +102,10 @@ def _check_parts(config: Config) -> None:
             f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
         )
+    if config.engine == "native" and name != "ppo":
+        raise ConfigError(
+            f"engine=native, but no kernel computes algorithm={name}: say engine=auto or torch."
+        )
     if config.probe != "none" and name != "ppo":
         raise ConfigError(
             f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."
@@ -139,7 +143,7 @@ def _check_schedule(config: Config) -> None:
             f"schedule_timesteps={end} is less than total_timesteps={config.total_timesteps}: give "
             "the length of the longer run that this one begins, or leave it out."
         )
-    if not any(get(config, key) == "linear" for key in _schedules(config)):
+    if "linear" not in _schedules(config):
         raise ConfigError(
             f"schedule_timesteps={end} changes nothing, since no schedule is linear: leave it out, "
             "or say recipe.learning_rate_schedule=linear or the like."
@@ -147,7 +151,7 @@ def _check_schedule(config: Config) -> None:
 
 
 def _schedules(config: Config) -> list[str]:
-    """The keys of the schedules that the algorithm reads."""
+    """The schedules that the algorithm reads."""
     unread = {f"recipe.{name}" for name in config.algorithm.recipe_unused}
-    keys = (key for key, _, _ in _walk(config) if key.endswith("_schedule"))
-    return [key for key in keys if key not in unread]
+    read = ((key, value) for key, value, _ in _walk(config) if key not in unread)
+    return [value for key, value in read if key.endswith("_schedule")]

@@ -112,7 +112,7 @@ class NetworkPolicy:
             CorruptError: the parameters do not fit the configuration.
         """
         config = run.config
-        saved = store.read_parameters(run.directory)
+        saved = run.parameters()
         self.networks = ALGORITHMS[config.algorithm.name].make_policy(config, env)
         self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)
@@ -177,7 +177,7 @@ class FramesPolicy:
         Raises:
             CorruptError: the parameters do not fit the configuration.
         """
-        saved = store.read_parameters(run.directory)
+        saved = run.parameters()
         self.networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, env)
         self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from repro.config.schema import Config, hash_of
 from repro.config.validation import from_dict
-from repro.errors import ConfigError, CorruptError
-from repro.runs import store
-from repro.runs.schema import DONE
+from repro.errors import ConfigError, CorruptError, NumericalError
+from repro.runs import archive, store
+from repro.runs.schema import DONE, PARAMETERS_FILE
 
 
 class FinishedRun(NamedTuple):
@@ -29,6 +29,20 @@ class FinishedRun(NamedTuple):
     def run_id(self) -> str:
         """The name it was trained under."""
         return str(self.info["run_id"])
+
+    def parameters(self) -> dict[str, store.Array]:
+        """Its trained parameters and normalizer statistics by name: finite numbers.
+
+        Raises:
+            CorruptError: the file is damaged or was changed after the run.
+        """
+        parameters = store.read_parameters(self.directory)
+        try:
+            archive.check_finite(parameters)
+        except NumericalError as error:
+            path = self.directory / PARAMETERS_FILE
+            raise CorruptError(f"{path} is damaged ({error}): {store.REMEDY}.") from error
+        return parameters
 
 
 def open_run(directory: Path) -> FinishedRun:

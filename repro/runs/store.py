@@ -31,7 +31,7 @@ import pandas as pd
 import yaml
 
 from repro.config.schema import PLACEMENT
-from repro.errors import CorruptError, NumericalError
+from repro.errors import CorruptError
 from repro.runs import archive
 from repro.runs.files import (
     read_json,
@@ -111,7 +111,7 @@ def read_parameters(directory: Path) -> dict[str, Array]:
     """Final parameters and normalizer statistics of any run, by name.
 
     The file's SHA-256 is compared with the one in run.json before anything in it is parsed. Only
-    arrays of finite numbers are accepted.
+    arrays of numbers are accepted; a failed run may have left statistics that are not finite.
 
     Raises:
         CorruptError: naming the file, when it is missing, was changed after the run, or holds
@@ -131,11 +131,9 @@ def read_parameters(directory: Path) -> dict[str, Array]:
             f"{REMEDY}."
         )
     try:
-        parameters = archive.unpack(content)
-        archive.check_finite(parameters)
-    except (CorruptError, NumericalError) as error:
+        return archive.unpack(content)
+    except CorruptError as error:
         raise CorruptError(f"{path} is damaged ({error}): {REMEDY}.") from error
-    return parameters
 
 
 def read_evaluations(directory: Path) -> pd.DataFrame:

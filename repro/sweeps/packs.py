@@ -1,4 +1,4 @@
-"""How the runs of a sweep are dealt out to processes: pure functions of their configurations."""
+"""How the runs of a sweep are grouped into packs, and which pack starts first: pure functions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from repro.config.schema import Config
 from repro.learning.packed_objectives import pack_family
 
-# A pack of P runs takes about as long as P + 1 shares: what is paid once an iteration, whatever P,
-# is worth about one run's simulation.
+# A pack of P runs takes about P + 1 shares of time: the overhead of an iteration, which does not
+# depend on P, is about that of one run's simulation.
 FIXED_SHARES = 1.0
 # How long a step takes in a pack, in microseconds (speed/tasks_avx2.json): only ratios matter.
 STEP_TIMES = {
@@ -22,7 +22,7 @@ STEP_TIMES = {
     "Walker2d": 177,
 }
 UNKNOWN_STEP_TIME = 100
-FOREIGN_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
+SB3_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Pack:
     def cost(self) -> float:
         """Estimated time, in microseconds."""
         if self.configs[0].algorithm.is_sb3:
-            return float(self.steps * FOREIGN_STEP_TIME)
+            return float(self.steps * SB3_STEP_TIME)
         task = self.configs[0].env.id.rpartition("-v")[0]
         step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
         return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))

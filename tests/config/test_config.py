@@ -49,7 +49,9 @@ def test_every_yaml_is_an_option() -> None:
     ("recipe", "objective"),
     list(itertools.product(GROUPS["recipe"], ["none", "clip", "kl_adaptive"])),
 )
-def test_recipes_and_objectives_go_together(config: Compose, recipe: str, objective: str) -> None:
+def test_every_recipe_works_with_every_kind_of_objective(
+    config: Compose, recipe: str, objective: str
+) -> None:
     chosen = config("env=walker2d", f"recipe={recipe}", f"objective={objective}")
     assert (chosen.recipe.name, chosen.objective["kind"]) == (recipe, objective)
 
@@ -89,7 +91,7 @@ def test_atari_is_table_5s(config: Compose) -> None:
         if getattr(recipe, field.name) != getattr(ppo2.recipe, field.name)
     }
     filters = {"observation_clip", "observation_variance_floor", "observation_epsilon"}
-    unused = filters | {"normalizer_count", "reward_accumulator_reset"}  # of what frames have not
+    unused = filters | {"normalizer_count", "reward_accumulator_reset"}
     assert differs - unused == {"name", "value_clip", "value_clip_schedule"}
     assert own.env.atari == ppo2.env.atari
     assert own.total_timesteps == 10_000_000
@@ -105,7 +107,9 @@ def test_atari_is_table_5s(config: Compose) -> None:
         ("policy.convolutions=[]", "policy.convolutions=[] must hold"),
     ],
 )
-def test_half_a_game_is_refused(config: Compose, overrides: str, culprit: str) -> None:
+def test_conflicting_keys_of_atari_are_refused(
+    config: Compose, overrides: str, culprit: str
+) -> None:
     with pytest.raises(ConfigError) as refusal:
         config("env=atari", "env.game=pong", overrides)
     assert culprit in str(refusal.value)
@@ -117,7 +121,7 @@ def test_a_game_needs_its_preprocessing(config: Compose) -> None:
         validate(changed)
 
 
-def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:
+def test_tuned_values_of_atari_yield_to_other_choices(config: Compose) -> None:
     atari = ("env=atari", "env.game=pong")
     sb3 = config(*atari, "recipe=sb3", "policy=cnn_nature", "objective=kl_fixed")
     assert (sb3.policy.name, sb3.objective["kind"]) == ("cnn_nature", "kl_fixed")
@@ -140,8 +144,8 @@ def test_what_differs_on_atari_is_left_to_be_chosen(config: Compose) -> None:
     assert config(*atari, "budget=smoke").env.num_envs == 1
 
 
-def test_runs_of_other_tasks_keep_the_ids_that_they_had(config: Compose) -> None:
-    """From before there were games: whoever has such runs is not to lose them."""
+def test_the_ids_of_older_runs_stay(config: Compose) -> None:
+    """These are older than Atari's keys, and finished runs are found by them."""
     ids = {
         "env=hopper": "Hopper-v4_ppo_clip_0.2_s0_c1778337",
         "env=walker2d objective=table1/kl_fixed_3 recipe=ppo2": (
@@ -218,7 +222,7 @@ def test_table1_is_231_runs_in_7_groups_of_33(monkeypatch: pytest.MonkeyPatch) -
         ("logger.name", "wandb"),
     ],
 )
-def test_where_a_run_lies_is_not_what_it_is(config: Compose, key: str, value: object) -> None:
+def test_placement_does_not_change_the_id(config: Compose, key: str, value: object) -> None:
     here = config("env=hopper")
     assert key.split(".")[0] in PLACEMENT
     assert with_value(here, key, value).run_id == here.run_id
@@ -237,14 +241,14 @@ def test_where_a_run_lies_is_not_what_it_is(config: Compose, key: str, value: ob
         ("recipe.clip_actions", True),
     ],
 )
-def test_all_else_is(config: Compose, key: str, value: object) -> None:
+def test_every_other_key_changes_the_id(config: Compose, key: str, value: object) -> None:
     here = config("env=hopper")
     there = with_value(here, key, value)
     assert there.run_id != here.run_id
     assert (there.pack_key == here.pack_key) == (key in BATCHABLE)
 
 
-def test_every_key_is_hashed_or_said_not_to_be(config: Compose) -> None:
+def test_the_hash_covers_every_key_except_placement(config: Compose) -> None:
     here = config("env=hopper")
     for field in dataclasses.fields(Config):
         changed = with_value(here, field.name, _other(getattr(here, field.name)))
@@ -260,17 +264,10 @@ def _other(value: object) -> object:
 @pytest.mark.parametrize(
     ("overrides", "culprit"),
     [
-        ("algorithm.gamma=1.5", "algorithm.gamma=1.5"),
-        ("algorithm.gae_lambda=-0.1", "algorithm.gae_lambda=-0.1"),
-        ("algorithm.learning_rate=-1", "algorithm.learning_rate=-1"),
-        ("algorithm.learning_rate=inf", "algorithm.learning_rate=inf"),
-        ("algorithm.epochs=0", "algorithm.epochs=0"),
-        ("env.num_envs=0", "env.num_envs=0"),
-        ("seed=-1", "seed=-1"),
+        ("algorithm.gamma=1.5", "algorithm.gamma=1.5 must be in [0, 1]."),
+        ("algorithm.learning_rate=inf", "algorithm.learning_rate=inf must be finite."),
         ("policy.activation=tahn", "did you mean tanh?"),
-        ("policy.hidden_sizes=[64,0]", "policy.hidden_sizes"),
-        ("recipe.time_limit=bootstrp", "did you mean bootstrap?"),
-        ("recipe.max_grad_norm=0", "recipe.max_grad_norm=0"),
+        ("policy.hidden_sizes=[64,0]", "policy.hidden_sizes=[64, 0] must hold numbers above 0."),
         ("objective.epsilon=0", "objective.epsilon=0"),
         ("objective.epsilon=1", "below 1"),
         ("objective.epsilon=many", "objective.epsilon=many"),
@@ -278,16 +275,17 @@ def _other(value: object) -> object:
         ("algorithm.minibatch_size=100", "does not divide"),
         ("algorithm.minibatch_size=4096", "is larger than"),
         ("total_timesteps=2047", "less than one iteration"),
-        ("device=gpu", "device=gpu"),
     ],
 )
-def test_what_cannot_run_is_refused(config: Compose, overrides: str, culprit: str) -> None:
+def test_what_cannot_run_is_refused_in_one_sentence(
+    config: Compose, overrides: str, culprit: str
+) -> None:
     with pytest.raises(ConfigError) as refusal:
         config("env=hopper", *overrides.split())
     assert culprit in str(refusal.value)
     assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
 
 
-def test_sizes_that_do_not_divide_are_allowed_where_asked_for(config: Compose) -> None:
+def test_a_partial_minibatch_is_allowed_where_the_recipe_says_what_to_do(config: Compose) -> None:
     for rule in ("drop", "keep"):
         config("env=hopper", "algorithm.minibatch_size=100", f"recipe.partial_minibatch={rule}")

@@ -13,8 +13,8 @@ from repro.config.schema import Config
 from repro.errors import TaskError
 from repro.learning.streams import Streams
 from repro.runs import archive, checkpoint, store
-from repro.training import pack as session
 from repro.training.loop import Training
+from repro.training.pack import run_pack
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.tiny import directory, result, tiny
 
@@ -46,7 +46,7 @@ def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Golden:
         monkeypatch.setenv("FAULT_ONCE", str(marker))
         marker.touch()
         configs = pack(tmp_path / "golden", task, more)
-        assert {outcome.status for outcome in session.run_pack(configs)} == {store.DONE}
+        assert {outcome.status for outcome in run_pack(configs)} == {store.DONE}
         marker.unlink()
         return configs
 
@@ -55,14 +55,14 @@ def undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Golden:
 
 def assert_only_one_failed(configs: list[Config], golden: list[Config], which: int = 0) -> str:
     """The others are as if nothing had happened, and then so is that one; what it said."""
-    outcomes = session.run_pack(configs)
+    outcomes = run_pack(configs)
     assert [outcome.status for outcome in outcomes] == [
         store.FAILED if p == which else store.DONE for p in MEMBERS
     ]
     said = outcomes[which].error
     assert said is not None and said.startswith(configs[which].run_id)
     assert store.read_run(directory(configs[which]))["error"] == said
-    session.run_pack([configs[which]])
+    run_pack([configs[which]])
     for ours, theirs in zip(configs, golden, strict=True):
         assert_equal_bits(result(directory(ours)), result(directory(theirs)))
     return said
@@ -94,7 +94,7 @@ def test_f8_the_log_has_the_traceback_and_how_to_see_it_again(
     monkeypatch.setenv("FAULT_PARITY", "1")
     configs = pack(tmp_path, "AlwaysRaises")
     for _ in range(2):  # the same again
-        outcomes = session.run_pack(configs)
+        outcomes = run_pack(configs)
         for config, outcome, parity in zip(configs, outcomes, parities, strict=True):
             run = directory(config)
             if not parity:
@@ -151,7 +151,7 @@ def test_f9_a_task_that_returns_no_number(tmp_path: Path, undisturbed: Golden, t
     golden = undisturbed(task)
     configs = pack(tmp_path / "here", task)
     run, seed = directory(configs[0]), Streams(0).env_seeds(1)[0]
-    outcomes = session.run_pack(configs)
+    outcomes = run_pack(configs)
     assert [outcome.status for outcome in outcomes] == [store.FAILED, store.DONE, store.DONE]
     assert outcomes[0].error == (
         f"{configs[0].run_id} failed in iteration 3: environment 0 of 1 (seed {seed}) returned a "
@@ -160,7 +160,7 @@ def test_f9_a_task_that_returns_no_number(tmp_path: Path, undisturbed: Golden, t
     # Parameters are those of the last good iteration, which is also what it goes on from.
     assert store.read_run(run)["failed_iteration"] == 3 and assert_finite(run) == 2
     assert_last_good(run)
-    session.run_pack(configs[:1])
+    run_pack(configs[:1])
     for ours, theirs in zip(configs, golden, strict=True):
         assert_equal_bits(result(directory(ours)), result(directory(theirs)))
 
@@ -180,7 +180,7 @@ def assert_last_good(run: Path) -> None:
 def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path) -> None:
     """What only the value of a truncated episode hangs on."""
     configs = pack(tmp_path, "NaNAtTruncation", "recipe.time_limit=bootstrap")
-    outcomes = session.run_pack(configs)
+    outcomes = run_pack(configs)
     for config, outcome in zip(configs, outcomes, strict=True):
         assert outcome.status == store.FAILED and assert_finite(directory(config)) == 2
         assert outcome.error.endswith("not finite in step 70: its last observation[0]")
@@ -207,7 +207,7 @@ def test_f9_an_observation_outside_of_its_space_is_told_once(
 ) -> None:
     """Its bounds are not used by anything, so that the run goes on."""
     configs = pack(tmp_path, "OutOfBounds")
-    assert {outcome.status for outcome in session.run_pack(configs)} == {store.DONE}
+    assert {outcome.status for outcome in run_pack(configs)} == {store.DONE}
     told = capsys.readouterr().err
     assert re.fullmatch(
         rf"{configs[0].run_id}: environment 0 of 1 \(seed \d+\) returned "

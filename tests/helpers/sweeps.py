@@ -19,6 +19,7 @@ from tests.helpers.tiny import result
 def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Config]:
     """What a sweep would train."""
     seen: list[Config] = []
+    asked = {"-m", "--multirun"} & set(arguments)
 
     def train(configs: Sequence[Config], *_: object) -> list[sweep.End]:
         seen.extend(configs)
@@ -28,7 +29,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Config]:
     with monkeypatch.context() as patch:
         patch.setattr(sweep, "expect", lambda configs: None)
         patch.setattr(sweep, "train", train)
-        assert command.run(["-m", *arguments]) == 0
+        assert command.run(arguments if asked else ["-m", *arguments]) == 0
     return seen
 
 

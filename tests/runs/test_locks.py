@@ -157,7 +157,7 @@ def test_the_second_command_says_who_has_the_run(cli: Cli, monkeypatch: pytest.M
         # In a sweep the others are trained meanwhile.
         both = [part.replace("v0", "v0,CartPole-v1") for part in line]
         sweep = cli("-m", *both, "hydra.launcher.workers=1")
-        assert sweep.code == 75 and "1 done, 1 another process's: runs" in sweep.out
+        assert sweep.code == 75 and "1 done, 1 trained by another process: runs" in sweep.out
         assert f"LOCKED {directory.name}: {directory} belongs to {owner}" in sweep.out
         assert sweep.err == "1 of 2 runs are unfinished: the same command again continues.\n"
     finally:

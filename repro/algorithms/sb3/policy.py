@@ -96,4 +96,4 @@ def load(run: FinishedRun) -> Policy:
     if not run.config.algorithm.is_sb3:
         name = run.config.algorithm.name
         raise ConfigError(f"{run.directory} is a run of {name}, not of sb3_*.")
-    return Policy(run.config, store.read_parameters(run.directory))
+    return Policy(run.config, run.parameters())

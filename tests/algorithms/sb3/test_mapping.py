@@ -192,7 +192,7 @@ def test_settings_are_those_of_ours() -> None:
         ("sb3_ppo recipe.end_of_run=finished_episodes", "say recipe.end_of_run=reach."),
         ("sb3_ppo recipe.partial_minibatch=drop", "say recipe.partial_minibatch=keep."),
         ("sb3_ppo policy.shared=true", "policy.shared=true has no counterpart"),
-        ("sb3_ppo engine=native", "engine=native has no counterpart"),
+        ("sb3_ppo engine=native", "engine=native, but no kernel computes algorithm=sb3_ppo"),
         ("sb3_ppo algorithm.minibatch_size=1", "only over 2 or more"),
         ("sb3_trpo algorithm.horizon=1 algorithm.minibatch_size=1", "algorithm.horizon=1"),
         ("sb3_ppo seed=4294967296", "must be below 4294967296"),
