@@ -153,7 +153,10 @@ def test_a_sweep_over_games_and_algorithms(cli: Cli) -> None:
         ("env=hopper policy=cnn_nature", "policy=cnn_nature takes frames"),
         ("env=atari env.game=pong env.atari.screen_size=9", "raise env.atari.screen_size"),
         ("env=atari env.game=pong policy.convolutions=[[16,8]]", "[channels, kernel, stride]"),
-        ("env=atari env.game=pong recipe.observation_normalization=step", "for frames say none"),
+        (
+            "env=atari env.game=pong recipe.observation_normalization=step",
+            "for Atari say recipe.observation_normalization=none",
+        ),
         ("env=hopper tuned/budget=atari/quick", "tuned/budget is not a key"),
     ],
 )
