@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.cli import DEFAULT_REFERENCE, Command, Output, add_runs_arguments
-from analysis.drawing import text as render
+from analysis import cli
+from analysis.drawing import tables
+from analysis.drawing.text import NOT_KNOWN
 from analysis.reports import speed
-from analysis.runs.load import Run, hole_of, read_times
-from analysis.runs.selection import selected_sweep, show
+from analysis.runs.load import read_times
+from analysis.runs.run import Run, hole_of
+from analysis.runs.selection import show
+from analysis.settings import DEFAULT_REFERENCE
 
 BENCH = DEFAULT_REFERENCE.parent / "speed" / "tasks.json"
 # What all runs of a table should share, by its name in run.json.
@@ -75,7 +78,7 @@ def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _steps(run: Run) -> int:
     """Steps that a finished run took."""
-    return int(run.info.get("steps") or run.info["total_timesteps"])
+    return int(run.info.get("steps") or run.steps)
 
 
 def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
@@ -112,8 +115,8 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
     rows = [
         ("Runs", ", ".join(f"{count} {status}" for status, count in values["runs"].items())),
         ("Environment steps of the runs that are done", f"{values['steps']:,}"),
-        ("First start", str(values["first_start"] or render.NOT_KNOWN)),
-        ("Last finish", str(values["last_finish"] or render.NOT_KNOWN)),
+        ("First start", str(values["first_start"] or NOT_KNOWN)),
+        ("Last finish", str(values["last_finish"] or NOT_KNOWN)),
         ("From one to the other", _hours(values["elapsed_hours"])),
         (
             "Time of the training processes",
@@ -127,14 +130,14 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
         ("... with something changed", str(values["resumed_approximately"])),
         *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
     ]
-    text = "# Origin of the runs\n\n" + render.markdown_table(("What", "Value"), rows, "ll")
+    text = "# Origin of the runs\n\n" + tables.markdown(("What", "Value"), rows, "ll")
     return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
 
 
 def _each(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for line in lines:
-        times = (render.NOT_KNOWN, render.NOT_KNOWN, "")
+        times = (NOT_KNOWN, NOT_KNOWN, "")
         if line["us_per_step"] is not None:
             times = (
                 _hours(line["seconds"] / 3600),
@@ -143,12 +146,12 @@ def _each(lines: Sequence[Mapping[str, Any]]) -> str:
             )
         rows.append((line["run_id"], line["status"], f"{line['steps']:,}", *times))
     header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
-    return render.markdown_table(header, rows, "llrrrl")
+    return tables.markdown(header, rows, "llrrrl")
 
 
 def _hours(hours: float | None) -> str:
     if hours is None:
-        return render.NOT_KNOWN
+        return NOT_KNOWN
     return f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
 
 
@@ -166,28 +169,30 @@ def _counts(values: Mapping[str, int]) -> str:
     return "; ".join(f"{value} ({count} runs)" for value, count in values.items())
 
 
-def _run(options: argparse.Namespace) -> Output:
-    runs = selected_sweep(options).runs
+def _run(options: argparse.Namespace) -> cli.Output:
+    runs = cli.selected(options).runs
     values = origin(runs, sb3_speed(options.bench))
     if options.each:
         values["each"] = each(runs)
     text = markdown(values, options.bench)
-    files = {"origin.md": (text + "\n").encode(), "origin.json": render.json(values)}
-    return Output(files, text)
+    files = {"origin.md": f"{text}\n".encode(), "origin.json": tables.as_json(values)}
+    return cli.Output(files, text)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_runs_arguments(parser)
-    parser.add_argument("--each", action="store_true", help="with the time of every run")
-    parser.add_argument(
-        "--bench",
-        type=Path,
-        default=BENCH,
-        metavar="FILE",
-        help="file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)",
-    )
-
-
-COMMAND = Command(
-    "origin", "what was run, with which code, on what and how long", _add_arguments, _run
+COMMAND = cli.Command(
+    "origin",
+    "what was run, with which code, on what and how long",
+    _run,
+    (
+        cli.RUNS,
+        cli.option("--each", action="store_true", help="with the time of every run"),
+        cli.option(
+            "--bench",
+            type=Path,
+            default=BENCH,
+            metavar="FILE",
+            help="file of python -m repro.bench with SB3's speed "
+            "(default: results/speed/tasks.json)",
+        ),
+    ),
 )

@@ -16,13 +16,13 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.runs.run import Run
 from repro.runs import store
 
 SUMS = "SHA256SUMS"
@@ -77,63 +77,40 @@ _NUMBER = {"run": RUNS["run"]}
 EPISODES = _NUMBER | {name: store.EPISODES[name] for name in ("step", "return", "length")}
 PROGRESS = _NUMBER | store.PROGRESS
 KEPT = 50  # iterations of a run, unless told otherwise
-_ENDED = (store.DONE, store.FAILED)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of runs.parquet, as `load.Run` has it."""
-
-    COLUMNS: ClassVar = ("run", "listed", "found", "run_json", "config_json")
-
-    number: int
-    listed: bool
-    found: bool
-    info: Mapping[str, Any]
-    config: Mapping[str, Any] | None
 
 
 class Collected:
-    """The tables of a directory; episodes are read when they are first asked for."""
+    """The tables of a directory; each is read when it is first used.
+
+    Every method raises a ValueError that names the file when one is damaged.
+    """
 
     def __init__(self, directory: Path) -> None:
-        """Name the directory; nothing is read yet."""
         self.directory = directory
 
-    def entries(self) -> list[Entry]:
-        """All runs.
+    def runs(self) -> list[Run]:
+        """All runs, in the order of their numbers."""
+        return [self._run(line) for line in self._runs.itertuples(index=False)]
 
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        table = read(self.directory, "runs.parquet")
-        return [_entry(line) for line in table[list(Entry.COLUMNS)].itertuples(index=False)]
+    def _run(self, line: Any) -> Run:
+        config = None if pd.isna(line.config_json) else json.loads(line.config_json)
+        directory = self.directory if line.found else None
+        place = (self, int(line.run))
+        return Run(json.loads(line.run_json), config, directory, bool(line.listed), place)
 
     def episodes(self, number: int) -> pd.DataFrame:
-        """The episodes of one run: `step, return, length`.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
+        """The episodes of one run: `step, return, length`."""
         table, numbers = self._episodes
         first, last = np.searchsorted(numbers, [number, number + 1])
         return table.iloc[first:last]
 
     def times(self, number: int) -> dict[str, float]:
-        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        line = self._times.iloc[number]
+        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
+        line = self._runs[list(TIMES)].fillna(0.0).iloc[number]
         return {name: float(line[name]) for name in TIMES}
 
     def progress(self, number: int) -> pd.DataFrame:
-        """The iterations that were kept of one run, with the columns of `store.PROGRESS`.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
+        """The iterations that were kept of one run, with the columns of `store.PROGRESS`."""
         table = self._progress
         return table[table["run"] == number]
 
@@ -142,8 +119,8 @@ class Collected:
         return read(self.directory, "progress.parquet")
 
     @functools.cached_property
-    def _times(self) -> pd.DataFrame:
-        return read(self.directory, "runs.parquet")[list(TIMES)].fillna(0.0)
+    def _runs(self) -> pd.DataFrame:
+        return read(self.directory, "runs.parquet")
 
     @functools.cached_property
     def _episodes(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
@@ -175,12 +152,6 @@ def read(directory: Path, name: str) -> pd.DataFrame:
     return store.read_table(path)
 
 
-def _entry(line: Any) -> Entry:
-    config = None if pd.isna(line.config_json) else json.loads(line.config_json)
-    info = json.loads(line.run_json)
-    return Entry(int(line.run), bool(line.listed), bool(line.found), info, config)
-
-
 def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
     """Which of a run's iterations progress.parquet keeps: first, last, the rest evenly spaced.
 
@@ -196,13 +167,8 @@ def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
     return np.unique(np.rint(np.linspace(0, rows - 1, kept)).astype(np.int64))
 
 
-def has_tables(found: bool, info: Mapping[str, Any]) -> bool:
-    """Whether a run's tables are collected: an unfinished run's may change while they are read."""
-    return found and info.get("status") in _ENDED
-
-
 def encode(
-    entries: Sequence[Entry],
+    runs: Sequence[Run],
     episodes: Mapping[int, pd.DataFrame],
     progress: Mapping[int, pd.DataFrame],
     kept: int,
@@ -210,37 +176,36 @@ def encode(
     """The files by name.
 
     Args:
-        entries: numbered 0, 1, ... in this order.
+        runs: numbered 0, 1, ... in this order.
         episodes: columns of `store.EPISODES` by the number of the run, for those that ended.
         progress: columns of `store.PROGRESS`, likewise.
         kept: rows of progress to keep for each run.
     """
-    lines = [_line(e, episodes.get(e.number), progress.get(e.number)) for e in entries]
-    runs = {name: [line[name] for line in lines] for name in RUNS}
+    lines = [_line(n, run, episodes.get(n), progress.get(n)) for n, run in enumerate(runs)]
     thin = {number: table.iloc[thinned(len(table), kept)] for number, table in progress.items()}
-    files = {
-        "runs.parquet": store.table_bytes(runs, RUNS, compact=True),
-        "episodes.parquet": store.table_bytes(_joined(episodes, EPISODES), EPISODES, compact=True),
-        "progress.parquet": store.table_bytes(_joined(thin, PROGRESS), PROGRESS, compact=True),
+    tables: dict[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, str]]]] = {
+        "runs.parquet": ({name: [line[name] for line in lines] for name in RUNS}, RUNS),
+        "episodes.parquet": (_joined(episodes, EPISODES), EPISODES),
+        "progress.parquet": (_joined(thin, PROGRESS), PROGRESS),
     }
+    files = {name: store.table_bytes(*table, compact=True) for name, table in tables.items()}
     sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     return files | {SUMS: "".join(sums).encode()}
 
 
 def _line(
-    entry: Entry, episodes: pd.DataFrame | None, progress: pd.DataFrame | None
+    number: int, run: Run, episodes: pd.DataFrame | None, progress: pd.DataFrame | None
 ) -> dict[str, Any]:
-    config = None if entry.config is None else json.dumps(entry.config)
     return {
-        "run": entry.number,
-        "listed": entry.listed,
-        "found": entry.found,
-        **{name: entry.info.get(name) for name in _FIELDS},
+        "run": number,
+        "listed": run.listed,
+        "found": run.directory is not None,
+        **{name: run.info.get(name) for name in _FIELDS},
         "episodes": 0 if episodes is None else len(episodes),
         "iterations": 0 if progress is None else len(progress),
         **{name: None if progress is None else float(progress[name].sum()) for name in TIMES},
-        "run_json": json.dumps(entry.info),
-        "config_json": config,
+        "run_json": json.dumps(run.info),
+        "config_json": None if run.config is None else json.dumps(run.config),
     }
 
 

@@ -1,24 +1,24 @@
-"""Run directories, or their collected tables -> runs, and the reason for every hole."""
+"""Run directories, or their collected tables -> runs, their tables, and one line a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.runs.collected import KEPT, TIMES, Collected, Entry, has_tables, is_collected, thinned
 from analysis.errors import AnalysisError
-from analysis.statistics.scoring import run_return
+from analysis.runs.collected import KEPT, TIMES, Collected, is_collected, thinned
+from analysis.runs.run import Run, Sweep, hole_in, hole_of
 from analysis.statistics.bootstrap import FloatArray
+from analysis.statistics.scoring import run_return
 from repro.runs import store
 
 T = TypeVar("T")
-MISSING = "MISSING"
 _REQUIRED = (
     "run_id",
     "config_hash",
@@ -34,58 +34,10 @@ _REQUIRED = (
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run, found or only expected.
-
-    Attributes:
-        info: run.json; for a run that never started, its entry in sweep.json.
-        config: nested, or None where a run that never started left none.
-        directory: where its files are, or the collected tables that hold it; None for a run that
-            never started.
-        listed: whether a sweep.json expects it.
-        collected: the tables that hold it, and its number there; None for a run directory.
-        until: the last step whose episodes count; None for all.
-    """
-
-    info: Mapping[str, Any]
-    config: Mapping[str, Any] | None
-    directory: Path | None
-    listed: bool = False
-    collected: tuple[Collected, int] | None = None
-    until: int | None = None
-
-    @property
-    def run_id(self) -> str:
-        """Name of the run, and of its directory."""
-        return str(self.info["run_id"])
-
-    @property
-    def task(self) -> str:
-        """The environment's id, version included: `HalfCheetah-v4`."""
-        return str(self.info["env_id"])
-
-    @property
-    def row(self) -> str:
-        """The objective with its value: `clip_0.2`."""
-        return str(self.info["objective_label"])
-
-    @property
-    def status(self) -> str:
-        """What run.json says, or that there is none."""
-        return MISSING if self.directory is None else str(self.info.get("status"))
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Runs in the order of their ids, and what a reader of the results has to know about them."""
-
-    runs: tuple[Run, ...]
-    notes: tuple[str, ...] = ()
-
-
 def load_sweep(*runs_dirs: Path) -> Sweep:
     """Every run under `runs_dirs`, and every run that a sweep.json there expects.
+
+    A run that one directory expects and another holds is one run.
 
     Args:
         runs_dirs: with run directories at any depth, or the tables that `collect` made of them.
@@ -95,10 +47,10 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
     """
     runs: dict[str, Run] = {}
     for runs_dir in runs_dirs:
-        for run in _runs_in(runs_dir):
+        for run in _runs_in(Path(runs_dir)):
             _add(runs, run)
-    ordered = [runs[key] for key in sorted(runs)]
-    return Sweep(tuple(ordered), tuple(_sweep_notes(ordered)))
+    ordered = tuple(runs[key] for key in sorted(runs))
+    return Sweep(ordered, tuple(_sweep_notes(ordered)))
 
 
 def _runs_in(runs_dir: Path) -> list[Run]:
@@ -126,30 +78,21 @@ def _add(runs: dict[str, Run], run: Run) -> None:
     The same directory by two names counts once.
     """
     other = runs.get(run.run_id, run)
-    if None not in (run.directory, other.directory) and not _same(run, other):
-        raise found_twice(other, run)
+    if run.directory and other.directory and run.directory.resolve() != other.directory.resolve():
+        raise AnalysisError(
+            f"{run.run_id} lies in {other.directory} and in {run.directory}: "
+            "point --runs at the directory that holds one of them."
+        )
     found = run if other.directory is None else other
     runs[run.run_id] = replace(found, listed=run.listed or other.listed)
 
 
-def _same(run: Run, other: Run) -> bool:
-    assert run.directory is not None and other.directory is not None
-    return run.directory.resolve() == other.directory.resolve()
-
-
 def _collected(directory: Path) -> list[Run]:
-    """Runs of collected tables, in the order of their ids."""
-    tables = Collected(directory)
     path = directory / "runs.parquet"
-    entries = _read(path, lambda path: tables.entries())
-    for entry in entries:
-        _check_fields(entry.info, str(path))
-    return [_of_entry(tables, entry) for entry in entries]
-
-
-def _of_entry(tables: Collected, entry: Entry) -> Run:
-    directory = tables.directory if entry.found else None
-    return Run(entry.info, entry.config, directory, entry.listed, (tables, entry.number))
+    runs = _read(path, lambda path: Collected(directory).runs())
+    for run in runs:
+        _check_fields(run.info, str(path))
+    return runs
 
 
 def _found(runs_dir: Path) -> list[Run]:
@@ -160,14 +103,6 @@ def _found(runs_dir: Path) -> list[Run]:
         config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
         runs.append(Run(info, config, directory))
     return runs
-
-
-def found_twice(one: Run, other: Run) -> AnalysisError:
-    """The error for one run in two places."""
-    return AnalysisError(
-        f"{one.run_id} lies in {one.directory} and in {other.directory}: "
-        "point --runs at the directory that holds one of them."
-    )
 
 
 def _expected(runs_dir: Path) -> dict[str, Run]:
@@ -206,18 +141,18 @@ def _check_fields(info: object, where: str) -> None:
 
 
 def _sweep_notes(runs: Sequence[Run]) -> list[str]:
-    if not any(run.listed for run in runs):
+    extra = [run.run_id for run in runs if not run.listed]
+    if len(extra) == len(runs):
         return [
             "There is no sweep.json: the expected runs are the ones found, so a run that never "
             "started cannot be seen."
         ]
-    extra = [run.run_id for run in runs if not run.listed]
     if not extra:
         return []
     return [f"Not listed in sweep.json, but found and counted as expected: {', '.join(extra)}."]
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """Columns of a table of the store.
 
     Raises:
@@ -232,20 +167,17 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
     Raises:
         AnalysisError: for a damaged table.
     """
-    table = _episodes(run)
+    assert run.directory is not None
+    path = run.directory / "episodes.parquet"
+    if run.collected is None:
+        table = read_columns(path, ("step", "return"))
+    else:
+        tables, number = run.collected
+        table = _read(path, lambda path: tables.episodes(number))
     if run.until is not None:
         table = table[table["step"] <= run.until]
     ordered = table.sort_values("step", kind="stable")
     return ordered["step"].to_numpy(np.float64), ordered["return"].to_numpy(np.float64)
-
-
-def _episodes(run: Run) -> pd.DataFrame:
-    assert run.directory is not None
-    path = run.directory / "episodes.parquet"
-    if run.collected is None:
-        return read_columns(path, ("step", "return"))
-    tables, number = run.collected
-    return _read(path, lambda path: tables.episodes(number))
 
 
 def read_times(run: Run) -> dict[str, float]:
@@ -254,7 +186,7 @@ def read_times(run: Run) -> dict[str, float]:
     Raises:
         AnalysisError: for a damaged table.
     """
-    if run.directory is None or not has_tables(True, run.info):
+    if run.directory is None or not run.ended:
         return dict.fromkeys(TIMES, 0.0)
     if run.collected is None:
         table = read_columns(run.directory / "progress.parquet", TIMES)
@@ -278,61 +210,45 @@ def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
     return _read(path, lambda path: tables.progress(number)[list(columns)])
 
 
-def frame(runs: Iterable[Run], episodes: int) -> pd.DataFrame:
-    """One line a run, with its score's raw material.
+COLUMNS = (
+    *("run_id", "task", "row", "objective", "value", "seed", "hole"),
+    *("return", "mean", "episodes"),
+)
+
+
+def frame(
+    runs: Iterable[Run], episodes: int, row: Callable[[Run], str] = lambda run: run.row
+) -> pd.DataFrame:
+    """One line a run, with what its score is made of.
+
+    Args:
+        runs: expected ones.
+        episodes: how many of the last training episodes count.
+        row: what a run is a row of; its objective if not given.
 
     Returns:
-        Columns `run_id, task, row, objective, value, seed, hole, return, episodes`: `hole` is the
-        reason why the run enters no score, or ""; `return` is the mean of the last `episodes`
-        training episodes, NaN in a hole; `episodes` how many it had to offer.
+        `COLUMNS`: `hole` is the reason why the run enters no score, or ""; `return` is the mean
+        return of its last `episodes` training episodes and `mean` that of all, NaN in a hole;
+        `episodes` how many there are.
     """
-    columns = ("run_id", "task", "row", "objective", "value", "seed", "hole", "return", "episodes")
-    return pd.DataFrame([_line(run, episodes) for run in runs], columns=list(columns))
+    lines = [_line(run, episodes) | {"row": row(run)} for run in runs]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _line(run: Run, episodes: int) -> dict[str, Any]:
-    hole, mean, count = hole_of(run), float("nan"), 0
+def _line(run: Run, episodes: int) -> dict[str, object]:
+    hole, returns = hole_of(run), np.empty(0)
     if not hole:
         _, returns = read_episodes(run)
-        mean, count = run_return(returns, episodes), len(returns)
         hole = hole_in(returns)
-    value = run.info["objective_value"]
+    kind, value = run.objective
     return {
         "run_id": run.run_id,
         "task": run.task,
-        "row": run.row,
-        "objective": str(run.info["objective"]),
-        "value": float("nan") if value is None else float(value),
+        "objective": kind,
+        "value": value,
         "seed": int(run.info["seed"]),
         "hole": hole,
-        "return": float("nan") if hole else mean,
-        "episodes": count,
+        "return": float("nan") if hole else run_return(returns, episodes),
+        "mean": float("nan") if hole else float(returns.mean()),
+        "episodes": len(returns),
     }
-
-
-def hole_of(run: Run) -> str:
-    """Why a run cannot enter a score, by its status; "" for a finished run."""
-    if run.status == store.DONE:
-        return ""
-    if run.status == store.FAILED:
-        return _failure(run.info)
-    reasons = {
-        MISSING: "never started",
-        store.RUNNING: "still running, or killed while it ran",
-        store.PREEMPTED: "stopped before its end",
-    }
-    return reasons.get(run.status, f"has the unknown status {run.status}")
-
-
-def hole_in(returns: FloatArray) -> str:
-    """Why a finished run's episodes cannot enter a score; "" when they can."""
-    if not len(returns):
-        return "finished without completing an episode"
-    return "" if np.isfinite(returns).all() else "holds returns that are not finite"
-
-
-def _failure(info: Mapping[str, Any]) -> str:
-    iteration, error = info.get("failed_iteration"), info.get("error")
-    place = "" if iteration is None else f" in iteration {iteration}"
-    lines = str(error or "").strip().splitlines()
-    return f"failed{place}" + (f": {lines[-1].strip()[:160]}" if lines else "")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
-from analysis.runs.load import Run, Sweep, load_sweep
+from analysis.published.paper import task_name
+from analysis.runs.load import load_sweep
+from analysis.runs.run import Run, Sweep
 from repro.runs import store
 
 _IDENTITY = ("total_timesteps", "algorithm", "recipe", "num_envs", "env_id")
@@ -43,13 +44,27 @@ class Condition:
         return not isinstance(value, Absent) and _equals(value, self.text) == self.equal
 
 
-def selected_sweep(options: argparse.Namespace) -> Sweep:
-    """The sweep under `--runs`, narrowed by `--budget`, `--recipe` and `--where`."""
-    conditions = [parse_condition(text) for text in options.where]
-    for key in ("budget", "recipe"):
-        if (value := getattr(options, key)) is not None:
-            conditions.append(Condition(key, value))
-    return select(load_sweep(*options.runs), conditions)
+def selected(
+    directories: Sequence[Path],
+    where: Sequence[str] = (),
+    budget: str | None = None,
+    recipe: str | None = None,
+) -> Sweep:
+    """The sweep in `directories`, narrowed to the runs that meet every condition.
+
+    Args:
+        directories: as for `load_sweep`.
+        where: `key=value` or `key!=value`, of a field of run.json or a dotted key of the config.
+        budget: name; the same as `budget=NAME` in `where`.
+        recipe: name.
+
+    Raises:
+        AnalysisError: as `load_sweep` and `select`.
+    """
+    conditions = [parse_condition(text) for text in where]
+    named = {"budget": budget, "recipe": recipe}
+    conditions += [Condition(key, value) for key, value in named.items() if value is not None]
+    return select(load_sweep(*directories), conditions)
 
 
 def parse_condition(text: str) -> Condition:
@@ -96,13 +111,11 @@ def _narrow(sweep: Sweep, condition: Condition) -> Sweep:
         there = ", ".join(sorted({show(v) for _, v in values if not isinstance(v, Absent)}))
         raise AnalysisError(f"No run has {condition}: the runs there have {there}.")
     lost = [run.run_id for run, v in values if isinstance(v, Absent) and not v.known]
-    if not lost:
-        return Sweep(kept, sweep.notes)
     note = (
         f"Not counted as expected: {len(lost)} runs never started and left no configuration, so "
         f"whether they have {condition} is unknown ({', '.join(lost)})."
     )
-    return Sweep(kept, (*sweep.notes, note))
+    return sweep.narrowed(kept, note if lost else "")
 
 
 def _equals(value: Any, text: str) -> bool:
@@ -189,11 +202,6 @@ def check_one_per_seed(runs: Iterable[Run], cell: Callable[[Run], tuple[Hashable
                 f"choose one with --where config_hash={first} or --where config_hash={second}, "
                 "or by the key in which they differ."
             )
-
-
-def task_name(task: str) -> str:
-    """The task without its version: `HalfCheetah-v4` -> `HalfCheetah`."""
-    return re.sub(r"-v\d+$", "", task)
 
 
 def check_table(runs: Sequence[Run]) -> None:

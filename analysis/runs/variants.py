@@ -7,8 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.errors import AnalysisError
-from analysis.runs.load import Run
-from analysis.runs.selection import Condition, check_equal, check_one_per_seed, facts, lookup, task_name, under
+from analysis.published.paper import task_name
+from analysis.runs.run import Run
+from analysis.runs.selection import (
+    Condition,
+    check_equal,
+    check_one_per_seed,
+    facts,
+    lookup,
+    parse_condition,
+    under,
+)
 
 NAME = "recipe"  # the key of a recipe's name; its switches lie below it
 Switches = tuple[tuple[str, str], ...]
@@ -39,14 +48,14 @@ class Variant:
     changed: Switches
 
 
-def variants(runs: Sequence[Run], base: Sequence[Condition] = ()) -> dict[str, Variant]:
+def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant]:
     """The variant of each run, by its id; the base is the first variant in the order.
 
     The base has the most frequent value of every switch, as one factor at a time makes it.
 
     Args:
         runs: with configurations.
-        base: conditions that choose the base where the frequencies do not.
+        base: `KEY=VALUE` conditions that choose the base where the frequencies do not.
 
     Raises:
         AnalysisError: where nothing differs, or the base is not determined.
@@ -58,7 +67,8 @@ def variants(runs: Sequence[Run], base: Sequence[Condition] = ()) -> dict[str, V
             "These runs share all switches of the recipe: give --runs a directory in which a "
             "recipe.* key differs."
         )
-    first = _chosen(runs, switches, base) if base else _most_frequent(every)
+    conditions = [parse_condition(text) for text in base]
+    first = _chosen(runs, switches, conditions) if base else _most_frequent(every)
     if first is None:
         keys = ", ".join(key for key, _ in every[0])
         raise AnalysisError(

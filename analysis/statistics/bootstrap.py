@@ -84,7 +84,12 @@ def stratified_interval(
     """
     if not strata or any(len(values) < 2 for values in strata):
         return UNKNOWN
-    low, high = bounds(stratified_replicates(strata, replicates, rng), level)
+    return interval_of(stratified_replicates(strata, replicates, rng), level)
+
+
+def interval_of(replicates: FloatArray, level: float = LEVEL) -> Interval:
+    """The central `level` of replicates `[B]`."""
+    low, high = bounds(replicates, level)
     return Interval(float(low), float(high))
 
 
@@ -108,5 +113,4 @@ def difference_interval(
     if min(len(x), len(y)) < 2:
         return UNKNOWN
     apart = replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng)
-    low, high = bounds(apart, level)
-    return Interval(float(low), float(high))
+    return interval_of(apart, level)

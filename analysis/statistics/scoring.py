@@ -10,8 +10,6 @@ import pandas as pd
 
 from analysis.statistics.bootstrap import FloatArray
 
-BEST = ("run", "mean")
-
 
 @dataclass(frozen=True)
 class Scores:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.stats
 
-from analysis.reports.table1.command import Table1
-from analysis.statistics.bootstrap import FloatArray, bounds, replicate_means, stream
+from analysis.reports.table1.numbers import Table1
+from analysis.settings import Settings
+from analysis.statistics.bootstrap import FloatArray, interval_of, replicate_means, stream
+from analysis.statistics.cells import strata
 
 PAPERS_BEST = "clip_0.2"
 SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between is noise
@@ -43,24 +44,22 @@ class Replicates:
     means: Mapping[str, Mapping[str, float]]
 
 
-def replicates_of(table: Table1, count: int, seed: int) -> Replicates:
-    """The replicates behind the intervals of `table`, which was built with `count` and `seed`."""
+def replicates_of(table: Table1, settings: Settings) -> Replicates:
+    """The replicates behind the intervals of `table`, which was built with these settings."""
     known = table.rows[table.rows["ci_low"].notna()]
     by_task: dict[str, dict[str, FloatArray]] = {}
     means: dict[str, dict[str, float]] = {}
-    scored = table.scores.runs.dropna(subset="score")
     for row in known["row"].astype(str):
-        rng = stream(seed, "row", row)  # the same draws, in the same order, as in `table1`
-        cells = scored[scored["row"] == row].groupby("task")["score"]
-        values = {str(task): group.to_numpy(float) for task, group in cells}
-        by_task[row] = {t: replicate_means(v, count, rng) for t, v in values.items()}
+        rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
+        values = strata(table.scores.runs, row, "score")
+        by_task[row] = {t: replicate_means(v, settings.replicates, rng) for t, v in values.items()}
         means[row] = {task: float(v.mean()) for task, v in values.items()}
     draws = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
     return Replicates(
         tuple(by_task),
         tuple(known["objective"].astype(str)),
         known["score"].to_numpy(float),
-        np.array(draws) if draws else np.empty((0, count)),
+        np.reshape(draws, (-1, settings.replicates)),
         by_task,
         means,
     )
@@ -80,14 +79,9 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    low, high = bounds(_correlations(found.draws[places], theirs))
-    return {
-        "rho": float(result.statistic),
-        "low": float(low),
-        "high": float(high),
-        "p": float(result.pvalue),
-        "rows": len(places),
-    }
+    interval = interval_of(_correlations(found.draws[places], theirs))._asdict()
+    rho, p = float(result.statistic), float(result.pvalue)
+    return {"rho": rho, **interval, "p": p, "rows": len(places)}
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
@@ -142,13 +136,8 @@ def _places(found: Replicates, kinds: Sequence[str]) -> list[int]:
 
 
 def _above(difference: float, draws: FloatArray) -> dict[str, Any]:
-    low, high = bounds(draws)
-    return {
-        "difference": difference,
-        "low": float(low),
-        "high": float(high),
-        "probability": float((draws > 0).mean()),
-    }
+    probability = float((draws > 0).mean())
+    return {"difference": difference, **interval_of(draws)._asdict(), "probability": probability}
 
 
 def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
@@ -183,13 +172,8 @@ def _its_doing(draws: Mapping[str, FloatArray], task: str) -> float:
 
 def _negative(means: Sequence[float], draws: Sequence[FloatArray]) -> dict[str, Any]:
     mean = np.mean(draws, axis=0)
-    low, high = bounds(mean)
-    return {
-        "score": float(np.mean(means)),
-        "low": float(low),
-        "high": float(high),
-        "negative": float((mean < 0).mean()),
-    }
+    negative = float((mean < 0).mean())
+    return {"score": float(np.mean(means)), **interval_of(mean)._asdict(), "negative": negative}
 
 
 def verdict(probability: float) -> str:
@@ -201,22 +185,19 @@ def verdict(probability: float) -> str:
     return "fails" if probability <= 1 - SURE else "within noise"
 
 
-def claims(table: Table1, count: int, seed: int) -> dict[str, Any]:
+def claims(table: Table1, settings: Settings) -> dict[str, Any]:
     """All of it for one table: plain values, NaN where the runs do not say."""
-    found = replicates_of(table, count, seed)
-    paper = table.rows.dropna(subset="paper_score")
-    column = dict(zip(paper["row"].astype(str), paper["paper_score"].astype(float), strict=True))
-    constrained = {row: score for row, score in column.items() if row != "none"}
-    scores = dict(
-        zip(table.rows["row"].astype(str), table.rows["score"].astype(float), strict=True)
-    )
-    known = {row: score for row, score in scores.items() if not pd.isna(score)}
+    found = replicates_of(table, settings)
+    rows = table.rows.set_index("row")
+    paper = {str(row): float(one) for row, one in rows["paper_score"].dropna().items()}
+    constrained = {row: score for row, score in paper.items() if row != "none"}
+    scores = rows["score"].astype(float)
     return {
-        "best_row": max(known, key=lambda row: known[row]) if known else None,
+        "best_row": None if scores.isna().all() else scores.idxmax(),
         "probability_best": best_row(found),
-        "rank_correlation": rank_correlation(found, column),
+        "rank_correlation": rank_correlation(found, paper),
         "rank_correlation_without_none": rank_correlation(found, constrained),
         "clip_over_kl": clip_over_kl(found),
         "none": unconstrained(found),
-        "scores": scores,
+        "scores": scores.to_dict(),
     }

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.reports.curves import smoothed
+from analysis.runs.curves import smoothed
 from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_reference, write_run
 

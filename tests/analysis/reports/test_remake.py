@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.__main__ import main
-from analysis.cli import DEFAULT_REFERENCE
+from analysis.__main__ import REPORTS, main
 from analysis.reports import remake
 from analysis.runs import collected
+from analysis.settings import DEFAULT_REFERENCE
 from repro.runs import store
 from tests.helpers.synthetic_runs import TASKS, identity, write_reference, write_run
 
@@ -35,7 +35,7 @@ def check_folder(results: Path, folder: str) -> None:
     """Assert that the files committed in `folder` are those that the plan makes of its tables."""
     steps = [step for step in remake.read_plan(results) if step.runs == folder]
     assert steps, f"{remake.PLAN} makes nothing of {folder}"
-    made = remake.remake(results, steps)
+    made = remake.remake(results, steps, REPORTS)
     kept = ("README.md", *collected.FILES)
     paths = [path for path in (results / folder).rglob("*") if path.is_file()]
     committed = {

@@ -1,0 +1,1 @@
+"""From run directories, or the tables collected from them, to data frames."""
