@@ -86,9 +86,9 @@ def integer_from(minimum: int) -> Callable[[str], int]:
     return parse
 
 
-def option(*names: str, **how: Any) -> Argument:
+def option(name: str, help: str, **how: Any) -> Argument:
     """One option, as `ArgumentParser.add_argument` takes it."""
-    return lambda parser: parser.add_argument(*names, **how)
+    return lambda parser: parser.add_argument(name, help=help, **how)
 
 
 def options(*arguments: Argument) -> Argument:
@@ -96,77 +96,40 @@ def options(*arguments: Argument) -> Argument:
     return lambda parser: [add(parser) for add in arguments]
 
 
-DIRECTORIES = option(
-    "--runs",
-    type=Path,
-    nargs="+",
-    required=True,
-    metavar="DIR",
-    help="directories that hold run directories",
+_MANY: dict[str, Any] = {"type": Path, "nargs": "+", "required": True, "metavar": "DIR"}
+DIRECTORIES = option("--runs", "directories that hold run directories", **_MANY)
+_WHERE = (
+    "only runs with this value of a run.json field or dotted config key; KEY!=VALUE for the "
+    "others; repeatable"
 )
 RUNS = options(  # and which of the runs found there
     DIRECTORIES,
-    option("--budget", metavar="NAME", help="only runs of this budget"),
-    option("--recipe", metavar="NAME", help="only runs of this recipe"),
-    option(
-        "--where",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="only runs with this value of a run.json field or dotted config key; "
-        "KEY!=VALUE for the others; repeatable",
-    ),
+    option("--budget", "only runs of this budget", metavar="NAME"),
+    option("--recipe", "only runs of this recipe", metavar="NAME"),
+    option("--where", _WHERE, action="append", default=[], metavar="KEY=VALUE"),
 )
+_LAST = "last training episodes that count"
 BOOTSTRAP = options(
     option(
-        "--replicates",
-        type=integer_from(100),
-        default=DEFAULTS.replicates,
-        help="bootstrap replicates",
+        "--replicates", "bootstrap replicates", type=integer_from(100), default=DEFAULTS.replicates
     ),
-    option("--seed", type=integer_from(0), default=DEFAULTS.seed, help="seed of the bootstrap"),
-    option(
-        "--episodes",
-        type=integer_from(1),
-        default=DEFAULTS.episodes,
-        help="last training episodes that count",
-    ),
+    option("--seed", "seed of the bootstrap", type=integer_from(0), default=DEFAULTS.seed),
+    option("--episodes", _LAST, type=integer_from(1), default=DEFAULTS.episodes),
 )
-REFERENCE = option(
-    "--reference",
-    type=Path,
-    default=DEFAULTS.reference,
-    metavar="DIR",
-    help="the paper's numbers and the random policies' (default: results/reference)",
-)
+_NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"
+REFERENCE = option("--reference", _NUMBERS, type=Path, default=DEFAULTS.reference, metavar="DIR")
+_RANDOM = "the random policy that scores 0 (default: unit Gaussian, not clipped)"
 SCALE = options(
     option(
-        "--best",
-        choices=BEST,
-        default=DEFAULTS.best,
-        help="best result: a single run, or a row's mean",
+        "--best", "best result: a single run, or a row's mean", choices=BEST, default=DEFAULTS.best
     ),
-    option(
-        "--random",
-        choices=tuple(RANDOM_POLICIES),
-        default=DEFAULTS.random,
-        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
-    ),
+    option("--random", _RANDOM, choices=tuple(RANDOM_POLICIES), default=DEFAULTS.random),
 )
-OBJECTIVE = option(
-    "--objective",
-    default=DEFAULT_OBJECTIVE,
-    metavar="LABEL",
-    help="the surrogate of PPO's runs; those with another are left out "
-    f"(default: {DEFAULT_OBJECTIVE})",
-)
-UNTIL = option(
-    "--until",
-    type=integer_from(1),
-    metavar="STEP",
-    help="runs as they were at this step; those with equal schedules are equal until there",
-)
-POINTS = option("--points", type=integer_from(2), default=DEFAULT_POINTS, help="steps on the grid")
+_OTHERS = "the surrogate of PPO's runs; those with another are left out (default: clip_0.2)"
+OBJECTIVE = option("--objective", _OTHERS, default=DEFAULT_OBJECTIVE, metavar="LABEL")
+_UNTIL = "runs as they were at this step; those with equal schedules are equal until there"
+UNTIL = option("--until", _UNTIL, type=integer_from(1), metavar="STEP")
+POINTS = option("--points", "steps on the grid", type=integer_from(2), default=DEFAULT_POINTS)
 
 
 def selected(given: argparse.Namespace) -> Sweep:

@@ -153,6 +153,7 @@ def _seeds(table: pd.DataFrame) -> str:
     return "The seeds differ by task or algorithm: agreement.csv has them."
 
 
+_PAIR = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
 COMMAND = cli.Command(
     "agreement",
     "whether two algorithms agree: means, intervals and their difference by task",
@@ -161,12 +162,6 @@ COMMAND = cli.Command(
         cli.RUNS,
         cli.OBJECTIVE,
         cli.BOOTSTRAP,
-        cli.option(
-            "--pair",
-            nargs=2,
-            default=["ppo", "sb3_ppo"],
-            metavar="ALGORITHM",
-            help="the two to compare (default: ppo sb3_ppo; both under one recipe)",
-        ),
+        cli.option("--pair", _PAIR, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM"),
     ),
 )

@@ -58,17 +58,13 @@ def _text(runs: Sequence[Run], files: dict[str, bytes]) -> str:
     return f"{of(counts[store.DONE], len(runs))} runs are done ({states}); {size:.1f} MB."
 
 
+_ROWS = "iterations of each run to keep: the first, the last and evenly spaced ones"
 COMMAND = cli.Command(
     "collect",
     "run directories as three tables, which every other command takes in their place",
     _run,
     (
         cli.DIRECTORIES,
-        cli.option(
-            "--progress-rows",
-            type=cli.integer_from(2),
-            default=collected.KEPT,
-            help="iterations of each run to keep: the first, the last and evenly spaced ones",
-        ),
+        cli.option("--progress-rows", _ROWS, type=cli.integer_from(2), default=collected.KEPT),
     ),
 )

@@ -17,6 +17,7 @@ from analysis.published.paper import paper_figure3, task_name
 from analysis.runs.curves import POINTS, label_of, learning_curves
 from analysis.runs.run import Run, Sweep
 from analysis.runs.selection import (
+    ENV,
     Absent,
     check_equal,
     check_one_per_seed,
@@ -87,7 +88,7 @@ def _check_objectives(runs: Sequence[Run], by: str, line: Callable[[Run], str]) 
 
 
 def _not_env(key: str) -> bool:
-    return not under(key, ("env", "env_id"))
+    return not under(key, ENV)
 
 
 def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
@@ -174,6 +175,7 @@ def _markdown(
     return tables.report("Learning curves", tables.markdown(header, rows, "llr"), found, holes)
 
 
+_BY = "one line a value of this field or config key"
 COMMAND = cli.Command(
     "curves",
     "learning curves with intervals over seeds",
@@ -182,15 +184,10 @@ COMMAND = cli.Command(
         cli.RUNS,
         cli.BOOTSTRAP,
         cli.REFERENCE,
-        cli.option(
-            "--by",
-            default=BY_OBJECTIVE,
-            metavar="KEY",
-            help="one line a value of this field or config key",
-        ),
+        cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
         cli.UNTIL,
-        cli.option("--labels", metavar="A,B", help="only these lines (default: all)"),
+        cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
         cli.POINTS,
-        cli.option("--paper", action="store_true", help="add the paper's Figure 3 PPO curve"),
+        cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
     ),
 )

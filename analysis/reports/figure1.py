@@ -87,5 +87,5 @@ COMMAND = cli.Command(
     "figure1",
     "the paper's Figure 1: one term of L_CLIP against r",
     _run,
-    (cli.option("--epsilon", type=float, default=0.2, help="the paper's 0.2"),),
+    (cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2),),
 )

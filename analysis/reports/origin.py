@@ -179,20 +179,14 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, text)
 
 
+_BENCH = "file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)"
 COMMAND = cli.Command(
     "origin",
     "what was run, with which code, on what and how long",
     _run,
     (
         cli.RUNS,
-        cli.option("--each", action="store_true", help="with the time of every run"),
-        cli.option(
-            "--bench",
-            type=Path,
-            default=BENCH,
-            metavar="FILE",
-            help="file of python -m repro.bench with SB3's speed "
-            "(default: results/speed/tasks.json)",
-        ),
+        cli.option("--each", "with the time of every run", action="store_true"),
+        cli.option("--bench", _BENCH, type=Path, default=BENCH, metavar="FILE"),
     ),
 )

@@ -85,12 +85,8 @@ def command(commands: Sequence[Command]) -> Command:
         missing = f"\nNot there yet: {', '.join(absent)}." if absent else ""
         return Output(files, f"Made again: {made}.{missing}")
 
-    results = option(
-        "--results",
-        type=Path,
-        default=DEFAULT_REFERENCE.parent,
-        metavar="DIR",
-        help=f"directory that holds {PLAN} and the folders it names (default: results)",
-    )
+    where = f"directory that holds {PLAN} and the folders it names (default: results)"
+    default = DEFAULT_REFERENCE.parent
+    results = option("--results", where, type=Path, default=default, metavar="DIR")
     about = "every committed table and figure again, from collected tables"
     return Command("figures", about, run, (results,))

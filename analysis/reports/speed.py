@@ -192,18 +192,10 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, written)
 
 
+_FILES = "files that python -m repro.bench.speed --out wrote"
 COMMAND = cli.Command(
     "speed",
     "time per step by phase, against physics alone and SB3",
     _run,
-    (
-        cli.option(
-            "--bench",
-            type=Path,
-            required=True,
-            nargs="+",
-            metavar="FILE",
-            help="files that python -m repro.bench.speed --out wrote",
-        ),
-    ),
+    (cli.option("--bench", _FILES, type=Path, required=True, nargs="+", metavar="FILE"),),
 )

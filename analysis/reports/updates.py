@@ -99,8 +99,5 @@ def _run(options: argparse.Namespace) -> cli.Output:
 
 
 COMMAND = cli.Command(
-    "updates",
-    "how far an update moves the policy, by objective and task",
-    _run,
-    (cli.RUNS,),
+    "updates", "how far an update moves the policy, by objective and task", _run, (cli.RUNS,)
 )

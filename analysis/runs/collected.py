@@ -27,40 +27,21 @@ from repro.runs import store
 
 SUMS = "SHA256SUMS"
 FILES = ("runs.parquet", "episodes.parquet", "progress.parquet", SUMS)
-# What is copied out of run.json for readers with a data frame: name -> type.
-_FIELDS = {
-    "run_id": "string",
-    "config_hash": "string",
-    "experiment": "string",
-    "budget": "string",
-    "algorithm": "string",
-    "env_id": "string",
-    "num_envs": "int64",
-    "objective": "string",
-    "objective_value": "float64",
-    "objective_label": "string",
-    "recipe": "string",
-    "seed": "int64",
-    "total_timesteps": "int64",
-    "steps": "int64",
-    "status": "string",
-    "error": "string",
-    "failed_iteration": "int64",
-    "time_wall_s": "float64",
-    "started_at": "string",
-    "finished_at": "string",
-    "git_revision": "string",
-    "git_dirty": "bool",
-    "host": "string",
-    "cpu": "string",
-    "cores": "int64",
-    "device": "string",
-    "engine": "string",
-    "threads": "int64",
-    "pack_size": "int64",
-    "approximate": "bool",
-    "digest": "string",
-}
+# What is copied out of run.json for readers with a data frame: text but for some.
+_NAMES = (
+    *("run_id", "config_hash", "experiment", "budget", "algorithm", "env_id", "num_envs"),
+    *("objective", "objective_value", "objective_label", "recipe", "seed", "total_timesteps"),
+    *("steps", "status", "error", "failed_iteration", "time_wall_s", "started_at", "finished_at"),
+    *("git_revision", "git_dirty", "host", "cpu", "cores", "device", "engine", "threads"),
+    *("pack_size", "approximate", "digest"),
+)
+_INTEGERS = (
+    *("num_envs", "seed", "total_timesteps", "steps", "failed_iteration", "cores", "threads"),
+    "pack_size",
+)
+_FIELDS = dict.fromkeys(_NAMES, "string") | dict.fromkeys(_INTEGERS, "int64")
+_FIELDS |= dict.fromkeys(("objective_value", "time_wall_s"), "float64")
+_FIELDS |= dict.fromkeys(("git_dirty", "approximate"), "bool")
 TIMES = ("time_env", "time_forward", "time_update", "time_other")
 RUNS: dict[str, tuple[str, str]] = {
     "run": ("int32", "number of the run in all three tables"),
@@ -87,6 +68,7 @@ class Collected:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._tables: dict[str, pd.DataFrame] = {}
 
     def runs(self) -> list[Run]:
         """All runs, in the order of their numbers."""
@@ -98,10 +80,12 @@ class Collected:
         place = (self, int(line.run))
         return Run(json.loads(line.run_json), config, directory, bool(line.listed), place)
 
-    def episodes(self, number: int) -> pd.DataFrame:
-        """The episodes of one run: `step, return, length`."""
-        table, numbers = self._episodes
-        first, last = np.searchsorted(numbers, [number, number + 1])
+    def rows(self, name: str, number: int) -> pd.DataFrame:
+        """The rows of one run in the table `name`: `episodes`, or the kept ones of `progress`."""
+        if name not in self._tables:
+            self._tables[name] = read(self.directory, f"{name}.parquet")
+        table = self._tables[name]
+        first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
         return table.iloc[first:last]
 
     def times(self, number: int) -> dict[str, float]:
@@ -109,23 +93,9 @@ class Collected:
         line = self._runs[list(TIMES)].fillna(0.0).iloc[number]
         return {name: float(line[name]) for name in TIMES}
 
-    def progress(self, number: int) -> pd.DataFrame:
-        """The iterations that were kept of one run, with the columns of `store.PROGRESS`."""
-        table = self._progress
-        return table[table["run"] == number]
-
-    @functools.cached_property
-    def _progress(self) -> pd.DataFrame:
-        return read(self.directory, "progress.parquet")
-
     @functools.cached_property
     def _runs(self) -> pd.DataFrame:
         return read(self.directory, "runs.parquet")
-
-    @functools.cached_property
-    def _episodes(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-        table = read(self.directory, "episodes.parquet")
-        return table.drop(columns="run"), table["run"].to_numpy()
 
 
 def is_collected(directory: Path) -> bool:
@@ -136,12 +106,11 @@ def is_collected(directory: Path) -> bool:
 def read(directory: Path, name: str) -> pd.DataFrame:
     """A table of `directory`, verified against SHA256SUMS.
 
-    The checksums of the pages leave out the file's own index, where a flipped bit can change
+    The checksums of parquet's pages leave out the file's own index, where a flipped bit can change
     numbers, too.
 
     Raises:
         ValueError: naming the file, when it is damaged or of another collection.
-        OSError: when it cannot be read.
     """
     path, sums = directory / name, directory / SUMS
     if not sums.is_file():
@@ -153,11 +122,7 @@ def read(directory: Path, name: str) -> pd.DataFrame:
 
 
 def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
-    """Which of a run's iterations progress.parquet keeps: first, last, the rest evenly spaced.
-
-    Args:
-        rows: how many there are.
-        kept: how many to keep; all where there are no more.
+    """Which `kept` of a run's `rows` iterations stay: the first, the last, the rest evenly spaced.
 
     Returns:
         `[min(rows, kept)]` row numbers, ascending.

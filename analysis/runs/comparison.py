@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from analysis.errors import AnalysisError
 from analysis.published.paper import task_name
 from analysis.runs.run import Run, Sweep
-from analysis.runs.selection import check_equal, check_one_per_seed, lookup, under
+from analysis.runs.selection import ENV, check_equal, check_one_per_seed, lookup, under
 
 DEFAULT_OBJECTIVE = "clip_0.2"  # "PPO (Clip)" of Figure 3, with the epsilon of section 6.2
 
@@ -53,12 +53,11 @@ def check_entries(runs: Sequence[Run]) -> None:
     Raises:
         AnalysisError: naming the key that differs.
     """
-    env = ("env", "env_id")
     check_equal(runs, lambda run: None, lambda key: key == "total_timesteps")
     check_equal(runs, lambda run: task_name(run.task), lambda key: key == "env_id")
     check_equal(runs, lambda run: is_sb3(run.algorithm), lambda key: under(key, ("recipe",)))
-    check_equal(runs, entry_key, lambda key: not under(key, env))
+    check_equal(runs, entry_key, lambda key: not under(key, ENV))
     check_equal(
-        runs, lambda run: (entry_key(run), task_name(run.task)), lambda key: under(key, env)
+        runs, lambda run: (entry_key(run), task_name(run.task)), lambda key: under(key, ENV)
     )
     check_one_per_seed(runs, lambda run: (run.task, entry_key(run)))

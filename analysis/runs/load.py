@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,17 +20,8 @@ from repro.runs import store
 
 T = TypeVar("T")
 _REQUIRED = (
-    "run_id",
-    "config_hash",
-    "algorithm",
-    "env_id",
-    "num_envs",
-    "objective",
-    "objective_value",
-    "objective_label",
-    "recipe",
-    "seed",
-    "total_timesteps",
+    *("run_id", "config_hash", "algorithm", "env_id", "num_envs", "objective", "objective_value"),
+    *("objective_label", "recipe", "seed", "total_timesteps"),
 )
 
 
@@ -56,20 +47,18 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
 def _runs_in(runs_dir: Path) -> list[Run]:
     if not runs_dir.is_dir():
         raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
-    runs = _collected(runs_dir) if is_collected(runs_dir) else _scattered(runs_dir)
+    if is_collected(runs_dir):
+        path = runs_dir / "runs.parquet"
+        collected = _read(path, lambda path: Collected(path.parent).runs())
+        for run in collected:
+            _check_fields(run.info, path)
+        return collected
+    runs = [*_expected(runs_dir), *_found(runs_dir)]
     if not runs:
         raise AnalysisError(
             f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
         )
     return runs
-
-
-def _scattered(runs_dir: Path) -> list[Run]:
-    """Runs of run directories, and those that a sweep.json there expects."""
-    runs = _expected(runs_dir)
-    for run in _found(runs_dir):
-        _add(runs, run)
-    return list(runs.values())
 
 
 def _add(runs: dict[str, Run], run: Run) -> None:
@@ -87,32 +76,20 @@ def _add(runs: dict[str, Run], run: Run) -> None:
     runs[run.run_id] = replace(found, listed=run.listed or other.listed)
 
 
-def _collected(directory: Path) -> list[Run]:
-    path = directory / "runs.parquet"
-    runs = _read(path, lambda path: Collected(directory).runs())
-    for run in runs:
-        _check_fields(run.info, str(path))
-    return runs
-
-
-def _found(runs_dir: Path) -> list[Run]:
-    runs = []
+def _found(runs_dir: Path) -> Iterator[Run]:
     for directory in store.run_directories(runs_dir):
         info = _read(directory / "run.json", lambda path: store.read_run(path.parent))
-        _check_fields(info, f"{directory / 'run.json'}")
+        _check_fields(info, directory / "run.json")
         config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
-        runs.append(Run(info, config, directory))
-    return runs
+        yield Run(info, config, directory)
 
 
-def _expected(runs_dir: Path) -> dict[str, Run]:
-    entries: dict[str, Run] = {}
+def _expected(runs_dir: Path) -> Iterator[Run]:
     for path in sorted(runs_dir.rglob("sweep.json")):
         for entry in _read(path, lambda path: store.read_sweep(path.parent)):
-            _check_fields(entry, str(path))
+            _check_fields(entry, path)
             info = {key: value for key, value in entry.items() if key != "config"}
-            entries[str(entry["run_id"])] = Run(info, entry.get("config"), None, listed=True)
-    return entries
+            yield Run(info, entry.get("config"), None, listed=True)
 
 
 def _read(path: Path, read: Callable[[Path], T]) -> T:
@@ -130,7 +107,7 @@ def _read(path: Path, read: Callable[[Path], T]) -> T:
         ) from error
 
 
-def _check_fields(info: object, where: str) -> None:
+def _check_fields(info: object, where: Path) -> None:
     if not isinstance(info, dict):
         raise AnalysisError(f"{where} holds something other than runs: remove it and run again.")
     lacking = [name for name in _REQUIRED if name not in info]
@@ -153,12 +130,19 @@ def _sweep_notes(runs: Sequence[Run]) -> list[str]:
 
 
 def read_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Columns of a table of the store.
-
-    Raises:
-        AnalysisError: for a damaged table.
-    """
+    """Columns of a table of a run; an AnalysisError names a damaged file."""
     return _read(path, lambda path: store.read_table(path)[list(columns)])
+
+
+def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a run's table, from its directory or the collected tables that hold it."""
+    assert run.directory is not None
+    path = run.directory / f"{name}.parquet"
+    if run.collected is None:
+        return read_columns(path, columns)
+    tables, number = run.collected
+    table: pd.DataFrame = _read(path, lambda path: tables.rows(name, number))
+    return table[list(columns)]
 
 
 def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
@@ -167,17 +151,21 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
     Raises:
         AnalysisError: for a damaged table.
     """
-    assert run.directory is not None
-    path = run.directory / "episodes.parquet"
-    if run.collected is None:
-        table = read_columns(path, ("step", "return"))
-    else:
-        tables, number = run.collected
-        table = _read(path, lambda path: tables.episodes(number))
+    table = _rows(run, "episodes", ("step", "return"))
     if run.until is not None:
         table = table[table["step"] <= run.until]
     ordered = table.sort_values("step", kind="stable")
     return ordered["step"].to_numpy(np.float64), ordered["return"].to_numpy(np.float64)
+
+
+def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of the iterations of a finished run that `collect` keeps, collected or not.
+
+    Raises:
+        AnalysisError: for a damaged table.
+    """
+    table = _rows(run, "progress", columns)
+    return table.iloc[thinned(len(table), KEPT)]
 
 
 def read_times(run: Run) -> dict[str, float]:
@@ -188,26 +176,12 @@ def read_times(run: Run) -> dict[str, float]:
     """
     if run.directory is None or not run.ended:
         return dict.fromkeys(TIMES, 0.0)
-    if run.collected is None:
-        table = read_columns(run.directory / "progress.parquet", TIMES)
-        return {name: float(table[name].sum()) for name in TIMES}
-    tables, number = run.collected
-    return _read(run.directory / "runs.parquet", lambda path: tables.times(number))
-
-
-def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of the iterations of a finished run that `collect` keeps, collected or not.
-
-    Raises:
-        AnalysisError: for a damaged table.
-    """
-    assert run.directory is not None
-    path = run.directory / "progress.parquet"
-    if run.collected is None:
-        table = read_columns(path, columns)
-        return table.iloc[thinned(len(table), KEPT)]
-    tables, number = run.collected
-    return _read(path, lambda path: tables.progress(number)[list(columns)])
+    if run.collected is not None:
+        tables, number = run.collected
+        path = run.directory / "runs.parquet"
+        return _read(path, lambda path: tables.times(number))
+    table = read_columns(run.directory / "progress.parquet", TIMES)
+    return {name: float(table[name].sum()) for name in TIMES}
 
 
 COLUMNS = (
@@ -231,24 +205,14 @@ def frame(
         return of its last `episodes` training episodes and `mean` that of all, NaN in a hole;
         `episodes` how many there are.
     """
-    lines = [_line(run, episodes) | {"row": row(run)} for run in runs]
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+    return pd.DataFrame([_line(run, row(run), episodes) for run in runs], columns=list(COLUMNS))
 
 
-def _line(run: Run, episodes: int) -> dict[str, object]:
+def _line(run: Run, row: str, episodes: int) -> tuple[object, ...]:
     hole, returns = hole_of(run), np.empty(0)
     if not hole:
         _, returns = read_episodes(run)
         hole = hole_in(returns)
-    kind, value = run.objective
-    return {
-        "run_id": run.run_id,
-        "task": run.task,
-        "objective": kind,
-        "value": value,
-        "seed": int(run.info["seed"]),
-        "hole": hole,
-        "return": float("nan") if hole else run_return(returns, episodes),
-        "mean": float("nan") if hole else float(returns.mean()),
-        "episodes": len(returns),
-    }
+    last, mean = (float("nan"),) * 2 if hole else (run_return(returns, episodes), returns.mean())
+    seed = int(run.info["seed"])
+    return run.run_id, run.task, row, *run.objective, seed, hole, last, mean, len(returns)

@@ -5,29 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.statistics.bootstrap import FloatArray
 from repro.runs import store
 
 MISSING = "MISSING"
 ENDED = (store.DONE, store.FAILED)
-
-
-class Tables(Protocol):
-    """Where the tables of many runs are; see `collected.Collected`."""
-
-    def episodes(self, number: int) -> pd.DataFrame:
-        """Of the run with this number."""
-
-    def progress(self, number: int) -> pd.DataFrame:
-        """Of the run with this number."""
-
-    def times(self, number: int) -> dict[str, float]:
-        """Of the run with this number."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class Run:
         directory: where its files are, or the collected tables that hold it; None for a run that
             never started.
         listed: whether a sweep.json expects it.
-        collected: the tables that hold it, and its number there; None for a run directory.
+        collected: the `Collected` tables that hold it, and its number there.
         until: the last step whose episodes count; None for all.
     """
 
@@ -48,7 +34,7 @@ class Run:
     config: Mapping[str, Any] | None
     directory: Path | None
     listed: bool = False
-    collected: tuple[Tables, int] | None = None
+    collected: tuple[Any, int] | None = None
     until: int | None = None
 
     @property

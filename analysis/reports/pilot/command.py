@@ -24,6 +24,10 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, report)
 
 
+_BASE = (
+    "the variant that the others are compared with (default: the one with the most frequent value "
+    "of every switch); repeatable"
+)
 COMMAND = cli.Command(
     "pilot",
     "which switches of the recipe move the comparison of objectives",
@@ -33,13 +37,6 @@ COMMAND = cli.Command(
         cli.BOOTSTRAP,
         cli.REFERENCE,
         cli.SCALE,
-        cli.option(
-            "--base",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help="the variant that the others are compared with (default: the one with the most "
-            "frequent value of every switch); repeatable",
-        ),
+        cli.option("--base", _BASE, action="append", default=[], metavar="KEY=VALUE"),
     ),
 )

@@ -51,11 +51,7 @@ def figure(pilot: Pilot) -> Figure:
 
 
 def _panel(
-    axes: Axes,
-    cells: pd.DataFrame,
-    variants: Sequence[str],
-    colors: Mapping[str, str],
-    title: str,
+    axes: Axes, cells: pd.DataFrame, variants: Sequence[str], colors: Mapping[str, str], title: str
 ) -> None:
     lines = {(line["variant"], line["row"]): line for line in cells.to_dict("records")}
     dodge = min(_DODGE, _ROOM / len(colors))

@@ -27,6 +27,7 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, report)
 
 
+_PILOT = "runs under other switches of the recipe, shown beside"
 COMMAND = cli.Command(
     "reading",
     "the paper's statements on Table 1, each with its probability",
@@ -36,11 +37,6 @@ COMMAND = cli.Command(
         cli.BOOTSTRAP,
         cli.REFERENCE,
         cli.SCALE,
-        cli.option(
-            "--pilot",
-            type=Path,
-            metavar="DIR",
-            help="runs under other switches of the recipe, shown beside",
-        ),
+        cli.option("--pilot", _PILOT, type=Path, metavar="DIR"),
     ),
 )
