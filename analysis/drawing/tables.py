@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from tabulate import DataRow, TableFormat, tabulate
+
+from analysis.drawing.text import Line
+
+Columns = Mapping[str, str | Callable[[Line], str]]  # by title: a name, or a text of a line
 
 _SIDES = {"l": "left", "r": "right"}
 _ROW = DataRow("| ", " | ", " |")
@@ -52,6 +56,36 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -
     widths = [len(title) for title in first[2:-2].split(" | ")]
     rule = ["-" * (w - 1) + (":" if s == "r" else "-") for w, s in zip(widths, sides, strict=True)]
     return "\n".join([first, f"| {' | '.join(rule)} |", *others])
+
+
+def of(table: pd.DataFrame, align: str, columns: Mapping[str, str | Callable[[Line], str]]) -> str:
+    """A pipe table of a frame; `columns` by title, each a column's name or a text of a line."""
+    lines = table.to_dict("records")
+    cells = [[str(x[c]) if isinstance(c, str) else c(x) for c in columns.values()] for x in lines]
+    return markdown(tuple(columns), cells, align)
+
+
+def pivot(
+    corner: str,
+    rows: Mapping[str, str],
+    columns: Sequence[str],
+    table: pd.DataFrame,
+    by: tuple[str, str],
+    text: Callable[[Line | None], str],
+) -> str:
+    """A pipe table of rows by columns.
+
+    Args:
+        corner: title of the rows.
+        rows: value of `by[0]` -> its name.
+        columns: values of `by[1]`.
+        table: one line a cell.
+        by: the two columns whose values name a cell.
+        text: of a cell, None where there is no line.
+    """
+    lines = {(line[by[0]], line[by[1]]): line for line in table.to_dict("records")}
+    cells = [(name, *(text(lines.get((row, c))) for c in columns)) for row, name in rows.items()]
+    return markdown((corner, *columns), cells, "lr")
 
 
 def report(title: str, body: str, notes: Sequence[str] = (), holes: Sequence[str] = ()) -> str:

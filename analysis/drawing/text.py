@@ -22,26 +22,36 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
-def signed(value: float, number: Callable[[float], str] = score) -> str:
+def signed(value: float, how: Callable[[float], str] = score) -> str:
     """A difference: `+0.12`."""
-    text = number(value)
+    text = how(value)
     return text if text == NOT_KNOWN or text.startswith("-") else f"+{text}"
 
 
-def interval(low: float, high: float, number: Callable[[float], str] = score) -> str:
+def interval(low: float, high: float, how: Callable[[float], str] = score) -> str:
     """`[0.79, 0.85]`."""
-    return NOT_KNOWN if math.isnan(low) else f"[{number(low)}, {number(high)}]"
+    return NOT_KNOWN if math.isnan(low) else f"[{how(low)}, {how(high)}]"
 
 
 def estimate(
     line: Line,
     key: str = "return",
-    number: Callable[[float], str] = amount,
+    how: Callable[[float], str] = amount,
     bounds: tuple[str, str] = ("ci_low", "ci_high"),
 ) -> str:
     """A value with its interval, as far as they are known: `1,023 [978, 1,068]`."""
-    value, (low, high) = float(line[key]), (float(line[bound]) for bound in bounds)
-    return number(value) + ("" if math.isnan(low) else f" {interval(low, high, number)}")
+    low, high = (float(line[bound]) for bound in bounds)
+    return how(line[key]) + ("" if math.isnan(low) else f" {interval(low, high, how)}")
+
+
+def number(key: str, how: Callable[[float], str] = score) -> Callable[[Line], str]:
+    """A column of numbers."""
+    return lambda line: how(line[key])
+
+
+def between(how: Callable[[float], str] = score, name: str = "ci") -> Callable[[Line], str]:
+    """A column of intervals."""
+    return lambda line: interval(line[f"{name}_low"], line[f"{name}_high"], how)
 
 
 def of(count: int, expected: int) -> str:

@@ -11,7 +11,7 @@ from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
 from analysis.drawing.style import objective_rows, png
-from analysis.drawing.text import amount, interval, runs_of
+from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
 from analysis.runs.curves import POINTS, label_of, learning_curves
@@ -151,17 +151,13 @@ def _markdown(
 ) -> str:
     settings = cli.settings(options)
     ends = table.drop_duplicates(["task", "label"], keep="last")
-    rows = [
-        (
-            line["task"],
-            line["label"],
-            amount(line["mean"]),
-            interval(line["ci_low"], line["ci_high"], amount),
-            runs_of(line),
-        )
-        for line in ends.to_dict("records")
-    ]
-    header = ("Task", options.by, "Return at the end", "95 % interval", "Runs")
+    columns: tables.Columns = {
+        "Task": "task",
+        options.by: "label",
+        "Return at the end": number("mean", amount),
+        "95 % interval": between(amount),
+        "Runs": runs_of,
+    }
     found = [
         f"At each step the mean return of the last {settings.episodes} training episodes that had "
         "ended by then; mean over seeds; the band is the 95 % bootstrap interval of that mean, "
@@ -172,7 +168,7 @@ def _markdown(
     ]
     if options.paper:
         found.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")
-    return tables.report("Learning curves", tables.markdown(header, rows, "llr"), found, holes)
+    return tables.report("Learning curves", tables.of(ends, "llr", columns), found, holes)
 
 
 _BY = "one line a value of this field or config key"

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.text import NOT_KNOWN
@@ -33,7 +35,7 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
     found = [run for run in runs if run.directory is not None]
     starts, ends = (_times(found, key) for key in ("started_at", "finished_at"))
     elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
-    seconds = [read_times(run) for run in found]
+    seconds = pd.DataFrame([read_times(run) for run in found])
     done = [run for run in found if not hole_of(run)]
     return {
         "runs": dict(Counter(run.status for run in runs)),
@@ -41,11 +43,8 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
         "first_start": min(starts).isoformat() if starts else None,
         "last_finish": max(ends).isoformat() if ends else None,
         "elapsed_hours": elapsed,
-        "core_hours": sum(sum(one.values()) for one in seconds) / 3600,
-        "core_hours_by_phase": {
-            name: sum(one[name] for one in seconds) / 3600
-            for name in (seconds[0] if seconds else ())
-        },
+        "core_hours": float(seconds.to_numpy().sum()) / 3600,
+        "core_hours_by_phase": {name: total / 3600 for name, total in seconds.sum().items()},
         "sb3_core_hours": _sb3_hours(done, sb3_us),
         "interrupted_and_resumed": sum(bool(run.info.get("resumed")) for run in found),
         "resumed_approximately": sum(bool(run.info.get("approximate")) for run in found),
@@ -112,20 +111,16 @@ def sb3_speed(path: Path) -> dict[str, float]:
 
 def markdown(values: Mapping[str, Any], bench: Path) -> str:
     """The values as a table."""
+    training = f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})"
+    sb3 = _hours(values["sb3_core_hours"])
     rows = [
         ("Runs", ", ".join(f"{count} {status}" for status, count in values["runs"].items())),
         ("Environment steps of the runs that are done", f"{values['steps']:,}"),
         ("First start", str(values["first_start"] or NOT_KNOWN)),
         ("Last finish", str(values["last_finish"] or NOT_KNOWN)),
         ("From one to the other", _hours(values["elapsed_hours"])),
-        (
-            "Time of the training processes",
-            f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})",
-        ),
-        (
-            f"Stable-Baselines3 on one core, at the speed in {bench.name}",
-            _hours(values["sb3_core_hours"]),
-        ),
+        ("Time of the training processes", training),
+        (f"Stable-Baselines3 on one core, at the speed in {bench.name}", sb3),
         ("Runs interrupted and taken up again", str(values["interrupted_and_resumed"])),
         ("... with something changed", str(values["resumed_approximately"])),
         *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
@@ -137,14 +132,11 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
 def _each(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for line in lines:
-        times = (NOT_KNOWN, NOT_KNOWN, "")
-        if line["us_per_step"] is not None:
-            times = (
-                _hours(line["seconds"] / 3600),
-                f"{line['us_per_step']:,.0f}",
-                _phases(line["seconds_by_phase"]),
-            )
-        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", *times))
+        known = line["us_per_step"] is not None
+        time = _hours(line["seconds"] / 3600 if known else None)
+        speed = f"{line['us_per_step']:,.0f}" if known else NOT_KNOWN
+        phases = _phases(line["seconds_by_phase"]) if known else ""
+        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", time, speed, phases))
     header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
     return tables.markdown(header, rows, "llrrrl")
 

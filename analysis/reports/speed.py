@@ -125,22 +125,18 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
 
 def text(table: pd.DataFrame) -> str:
     """The table in Markdown, and Table 1's hours."""
-    header = ("task", "algorithm", "with", "contender", "µs a step", "range")
-    rows = [
-        (
-            str(row["env"]),
-            str(row["algorithm"]),
-            str(row["overrides"]),
-            _contender(row),
-            f"{row['total_us']:.1f}",
-            f"{row['low_us']:.1f} to {row['high_us']:.1f}",
-            _number(row["over_physics"], 2),
-            _number(row["over_sb3"], 1),
-            _number(row["memory_mib"], 0),
-        )
-        for row in table.to_dict("records")
-    ]
-    lines = [tables.markdown((*header, "x physics", "x SB3", "MiB"), rows, "llllr")]
+    columns: tables.Columns = {
+        "task": "env",
+        "algorithm": "algorithm",
+        "with": "overrides",
+        "contender": _contender,
+        "µs a step": lambda row: f"{row['total_us']:.1f}",
+        "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
+        "x physics": lambda row: _number(row["over_physics"], 2),
+        "x SB3": lambda row: _number(row["over_sb3"], 1),
+        "MiB": lambda row: _number(row["memory_mib"], 0),
+    }
+    lines = [tables.of(table, "llllr", columns)]
     lines += _against_sb3(table)
     packs = packs_of_33(table)
     if len(packs) > 1 and packs["over_physics"].notna().all():

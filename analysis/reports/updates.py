@@ -72,13 +72,9 @@ def _markdown(medians: pd.DataFrame, sweep: Sweep) -> str:
 
 
 def _by_task(medians: pd.DataFrame, name: str) -> str:
-    tasks = sorted(set(medians["task"]))
-    cells = {(line["row"], line["task"]): line for line in medians.to_dict("records")}
-    rows = [
-        (title, *(_cell(cells.get((row, task)), name) for task in tasks))
-        for row, title in objective_names(objective_rows(medians)).items()
-    ]
-    return tables.markdown(("Objective", *tasks), rows, "lr")
+    tasks, rows = sorted(set(medians["task"])), objective_names(objective_rows(medians))
+    by = ("row", "task")
+    return tables.pivot("Objective", rows, tasks, medians, by, lambda line: _cell(line, name))
 
 
 def _cell(line: Line | None, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
-from analysis.drawing.text import Line, amount, interval, runs_of, score
+from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
@@ -24,27 +24,29 @@ def markdown(found: Figure3, sweep: Sweep, settings: Settings) -> str:
 
 
 def _task_table(found: Figure3, step: str) -> str:
-    rows = [
-        (
-            line["task"],
-            entry(line["algorithm"]).name,
-            amount(line["return"]),
-            interval(line["ci_low"], line["ci_high"], amount),
-            runs_of(line),
-            _known(line["paper"]),
-            _known(line["baselines"]),
-            _rank(line, "rank"),
-            _rank(line, "paper_rank"),
-        )
-        for line in found.tasks.to_dict("records")
-    ]
-    published = (f"Paper at {step}", f"Baselines at {step}", "Rank", "Paper's rank")
-    header = ("Task", "Algorithm", "Return", "95 % interval", "Runs", *published)
-    return tables.markdown(header, rows, "llr")
+    return tables.of(
+        found.tasks,
+        "llr",
+        {
+            "Task": "task",
+            "Algorithm": _name,
+            "Return": number("return", amount),
+            "95 % interval": between(amount),
+            "Runs": runs_of,
+            f"Paper at {step}": number("paper", _published),
+            f"Baselines at {step}": number("baselines", _published),
+            "Rank": lambda line: _rank(line, "rank"),
+            "Paper's rank": lambda line: _rank(line, "paper_rank"),
+        },
+    )
 
 
-def _known(value: float) -> str:
-    """A published value; blank where there is none to compare with."""
+def _name(line: Line) -> str:
+    return entry(line["algorithm"]).name
+
+
+def _published(value: float) -> str:
+    """Blank where there is none to compare with."""
     return "" if value != value else amount(value)
 
 
@@ -53,40 +55,24 @@ def _rank(line: Line, column: str) -> str:
 
 
 def _aggregate_table(found: Figure3) -> str:
+    header = ("Algorithm", "IQM", "95 % interval", "Mean", "Runs", "Tasks", "P(PPO is better)")
+    columns = (_name, number("iqm"), between(name="iqm"), number("mean"), runs_of)
     rows = []
     for line in found.aggregates.to_dict("records"):
-        better = interval(line["ppo_better_low"], line["ppo_better_high"])
-        compared = ("", "") if line["algorithm"] == BETTER else (score(line["ppo_better"]), better)
-        rows.append(
-            (
-                entry(line["algorithm"]).name,
-                score(line["iqm"]),
-                interval(line["iqm_low"], line["iqm_high"]),
-                score(line["mean"]),
-                runs_of(line),
-                str(line["n_tasks"]),
-                *compared,
-            )
-        )
-    better = "P(PPO is better)"
-    header = ("Algorithm", "IQM", "95 % interval", "Mean", "Runs", "Tasks", better, "95 % interval")
-    return tables.markdown(header, rows, "lr")
+        better = (score(line["ppo_better"]), between(name="ppo_better")(line))
+        compared = ("", "") if line["algorithm"] == BETTER else better
+        rows.append((*(how(line) for how in columns), str(line["n_tasks"]), *compared))
+    return tables.markdown((*header, "95 % interval"), rows, "lr")
 
 
 def _order_table(found: Figure3) -> str:
     if found.orders.empty:
         return "No algorithm of the paper's has a finished run."
-    rows = [
-        (
-            line["lineup"],
-            line["task"],
-            str(line["ranked"]),
-            score(line["spearman"]),
-            score(line["kendall"]),
-        )
-        for line in found.orders.to_dict("records")
-    ]
-    return tables.markdown(("Algorithms", "Task", "Ranked", "Spearman", "Kendall"), rows, "llr")
+    columns: tables.Columns = {
+        **{"Algorithms": "lineup", "Task": "task", "Ranked": "ranked"},
+        **{"Spearman": number("spearman"), "Kendall": number("kendall")},
+    }
+    return tables.of(found.orders, "llr", columns)
 
 
 def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[str]:
@@ -112,23 +98,23 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
 
 
 def _trpo(found: Figure3) -> list[str]:
-    if not {"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]):
-        return []
-    return [
+    note = (
         "The paper's TRPO was likely one whose standard deviation stayed at 1, as Baselines' did "
         "until ebb8aff (2018-01-25): TRPO with algorithm.freeze_log_std=true is what to compare "
         "with it, and trpo_mpi what to compare TRPO with."
-    ]
+    )
+    return [note] * bool({"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]))
 
 
 def _protocol(sweep: Sweep) -> list[str]:
-    lines = []
-    for theirs in (False, True):
-        runs = [run for run in sweep.runs if is_sb3(run.algorithm) == theirs]
-        if runs:
-            names = ", ".join(ordered({run.algorithm for run in runs}))
-            lines.append(f"Recipe {runs[0].info['recipe']}: {names}.")
-    return lines
+    recipes: dict[bool, dict[str, str]] = {False: {}, True: {}}
+    for run in sweep.runs:
+        recipes[is_sb3(run.algorithm)][run.algorithm] = str(run.info["recipe"])
+    return [
+        f"Recipe {next(iter(used.values()))}: {', '.join(ordered(used))}."
+        for used in recipes.values()
+        if used
+    ]
 
 
 def _ranks(found: Figure3) -> str:

@@ -14,9 +14,9 @@ from analysis.drawing.text import (
     NOT_KNOWN,
     Line,
     amount,
+    between,
     count,
     estimate,
-    interval,
     runs_of,
     score,
     signed,
@@ -72,9 +72,9 @@ def markdown(pilot: Pilot, sweep: Sweep, settings: Settings) -> str:
         "\n## Scores\n",
         "Average normalized score with its 95 % interval, and n of N runs where one is missing; "
         "below it the difference from the first line.\n",
-        _score_table(pilot, "Score", _value("score", score)),
+        score_table(pilot, "Score", _value("score", score)),
         "",
-        _score_table(pilot, "Change of the score by", _difference(score), first=1),
+        score_table(pilot, "Change of the score by", _difference(score), first=1),
         "\n## Returns\n",
         f"Mean of the last {settings.episodes} training episodes, over seeds.\n",
         _return_table(pilot, _value("return", amount)),
@@ -96,42 +96,34 @@ def _answer(pilot: Pilot, quantity: str) -> str:
     lines = movers(pilot.scores, quantity)
     if not lines:
         return ""
-    first, others = lines[0], [line for line in lines[1:] if _beyond_noise(line)]
-    also = (
-        "; beyond noise are also " + ", ".join(_moved(line) for line in others)
-        if others
-        else "; no other change is beyond noise"
+    first = lines[0]
+    moved, *others = (
+        f"{line['variant']} ({_change(line)})"
+        for line in lines
+        if line is first or _beyond_noise(line)
     )
+    also = "beyond noise are also " + ", ".join(others)
+    also = also if others else "no other change is beyond noise"
     noise = "" if _beyond_noise(first) else ", which is within noise"
-    return f"- What moves `{quantity}` most: {_moved(first)}{noise}{also}."
+    return f"- What moves `{quantity}` most: {moved}{noise}; {also}."
 
 
-def _moved(line: Line) -> str:
-    return f"{line['variant']} ({_change(line, score)})"
+def _change(line: Line, how: Callable[[float], str] = score) -> str:
+    return f"{signed(line['difference'], how)} {between(how, 'difference')(line)}"
 
 
-def _change(line: Line, number: Callable[[float], str]) -> str:
-    between = interval(line["difference_low"], line["difference_high"], number)
-    return f"{signed(line['difference'], number)} {between}"
-
-
-def _score_table(pilot: Pilot, title: str, cell: Callable[[Line], str], first: int = 0) -> str:
+def score_table(
+    pilot: Pilot, title: str, cell: Callable[[Line | None], str], first: int = 0
+) -> str:
+    """A line a variant from the `first` on, a column a quantity."""
+    names = {variant.name: variant.name for variant in pilot.variants[first:]}
     quantities = _quantities(pilot)
-    lines = {(line["variant"], line["quantity"]): line for line in pilot.scores.to_dict("records")}
-    rows = [
-        (variant.name, *(cell(lines[variant.name, quantity]) for quantity in quantities))
-        for variant in pilot.variants[first:]
-    ]
-    return tables.markdown((title, *quantities), rows, "lr")
+    return tables.pivot(title, names, quantities, pilot.scores, ("variant", "quantity"), cell)
 
 
-def _return_table(pilot: Pilot, cell: Callable[[Line], str], first: int = 0) -> str:
-    names = objective_names(pilot.runs)
-    tasks = sorted(set(pilot.returns["task"]))
-    lines = {
-        (line["variant"], line["row"], line["task"]): line
-        for line in pilot.returns.to_dict("records")
-    }
+def _return_table(pilot: Pilot, cell: Callable[[Line | None], str], first: int = 0) -> str:
+    names, tasks = objective_names(pilot.runs), sorted(set(pilot.returns["task"]))
+    lines = pilot.returns.set_index(["variant", "row", "task"]).to_dict("index")
     rows = [
         (variant.name, names[row], *(cell(lines[variant.name, row, task]) for task in tasks))
         for row in pilot.returns["row"].drop_duplicates()
@@ -140,21 +132,21 @@ def _return_table(pilot: Pilot, cell: Callable[[Line], str], first: int = 0) -> 
     return tables.markdown(("Variant", "Setting", *tasks), rows, "llr")
 
 
-def _value(key: str, number: Callable[[float], str]) -> Callable[[Line], str]:
-    def cell(line: Line) -> str:
-        if not line["n_expected"]:
+def _value(key: str, how: Callable[[float], str]) -> Callable[[Line | None], str]:
+    def cell(line: Line | None) -> str:
+        if line is None or not line["n_expected"]:
             return "not run"
         whole = line["n_runs"] == line["n_expected"]
-        return estimate(line, key, number) + ("" if whole else f" ({runs_of(line)})")
+        return estimate(line, key, how) + ("" if whole else f" ({runs_of(line)})")
 
     return cell
 
 
-def _difference(number: Callable[[float], str]) -> Callable[[Line], str]:
-    def cell(line: Line) -> str:
-        if np.isnan(line["difference"]):
+def _difference(how: Callable[[float], str]) -> Callable[[Line | None], str]:
+    def cell(line: Line | None) -> str:
+        if line is None or np.isnan(line["difference"]):
             return NOT_KNOWN
-        return _change(line, number) + (" *" if _beyond_noise(line) else "")
+        return _change(line, how) + (" *" if _beyond_noise(line) else "")
 
     return cell
 

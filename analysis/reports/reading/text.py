@@ -14,13 +14,16 @@ from analysis.drawing.text import (
     NOT_KNOWN,
     Line,
     amount,
+    between,
     estimate,
     interval,
+    number,
     percent,
     runs_of,
     score,
     signed,
 )
+from analysis.reports.pilot.text import score_table
 from analysis.reports.reading.claims import PAPERS_BEST, SURE, verdict
 from analysis.reports.reading.numbers import Reading, beside
 from analysis.reports.table1.text import what_to_know
@@ -72,21 +75,20 @@ def markdown(reading: Reading, sweep: Sweep, settings: Settings) -> str:
 
 def _scores(rows: pd.DataFrame, answers: Answers) -> str:
     names, best = objective_names(rows), answers["probability_best"]
-    lines = [
-        (
-            names[line["row"]],
-            score(line["score"]),
-            interval(line["ci_low"], line["ci_high"]),
-            runs_of(line),
-            score(line["paper_score"]),
-            signed(line["score"] - line["paper_score"]),
-            _inside(line),
-            percent(best.get(line["row"], np.nan)),
-        )
-        for line in rows.to_dict("records")
-    ]
-    header = ("Objective", "Score", "95 % interval", "Runs", "Paper", "Difference")
-    return tables.markdown((*header, "Paper is", "Best row"), lines, "lrrrrrlr")
+    return tables.of(
+        rows,
+        "lrrrrrlr",
+        {
+            "Objective": lambda line: names[line["row"]],
+            "Score": number("score"),
+            "95 % interval": between(),
+            "Runs": runs_of,
+            "Paper": number("paper_score"),
+            "Difference": lambda line: signed(line["score"] - line["paper_score"]),
+            "Paper is": _inside,
+            "Best row": lambda line: percent(best.get(line["row"], np.nan)),
+        },
+    )
 
 
 def _inside(line: Line) -> str:
@@ -156,18 +158,16 @@ def _statements(answers: Answers) -> str:
 
 
 def _without(answers: Answers) -> str:
-    none = answers["none"]
-    if not none:
+    if not answers["none"]:
         return "No interval for that row."
     rows = [
         (
             task,
             score(one["of_task"]),
-            score(one["score"]),
-            interval(one["low"], one["high"]),
+            *_estimate(one, "score").split(" ", 1),
             percent(one["negative"]),
         )
-        for task, one in none["without"].items()
+        for task, one in answers["none"]["without"].items()
     ]
     header = ("Task", "Score in it", "Score without it", "95 % interval", "Negative")
     return tables.markdown(header, rows, "lr")
@@ -204,23 +204,17 @@ def _switches(reading: Reading) -> list[str]:
     """What the pilot says of other switches, the clipping of actions among them."""
     if reading.pilot is None:
         return []
-    scores = reading.pilot.scores
-    quantities = scores["quantity"].drop_duplicates().tolist()
-    lines = {(line["variant"], line["quantity"]): line for line in scores.to_dict("records")}
-    rows = [
-        (variant.name, *(_switched(lines[variant.name, quantity]) for quantity in quantities))
-        for variant in reading.pilot.variants
-    ]
     tasks = sorted(set(reading.pilot.runs["task"]))
     return [
         "\n## Under other switches of the recipe\n",
         f"Scores of the pilot ({', '.join(tasks)}; shorter runs, a scale of its own, so only its "
         "lines compare with one another); the change from its first line in brackets.\n",
-        tables.markdown(("Recipe", *quantities), rows, "lr"),
+        score_table(reading.pilot, "Recipe", _switched),
     ]
 
 
-def _switched(line: Line) -> str:
+def _switched(line: Line | None) -> str:
+    assert line is not None
     change = "" if np.isnan(line["difference"]) else f" ({signed(line['difference'])})"
     return estimate(line, "score", score) + change
 
@@ -231,10 +225,9 @@ def _ranges(ppo: pd.DataFrame) -> list[str]:
         one = beside(ppo, task)
         if one["inside"] is not None:
             place = "inside" if one["inside"] else "outside"
-            between = interval(one["lowest"], one["highest"], amount)
             lines.append(
-                f"- {task}: {estimate(one)} is {place} the range of the "
-                f"{one['sources']} sources of the same kind, {between}."
+                f"- {task}: {estimate(one)} is {place} the range of the {one['sources']} sources "
+                f"of the same kind, {interval(one['lowest'], one['highest'], amount)}."
             )
     return lines
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from analysis.drawing import notes, tables
 from analysis.drawing.style import objective_name, objective_names
-from analysis.drawing.text import Line, amount, count, interval, runs_of
-from analysis.drawing.text import score as as_score
+from analysis.drawing.text import Line, amount, between, count, estimate, number, runs_of, score
 from analysis.published.paper import PAPER_TASKS, task_name
 from analysis.reports.table1.numbers import Table1
 from analysis.runs.run import Sweep
@@ -19,20 +18,36 @@ from analysis.settings import Settings
 def markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
     """Table 1 with its notes."""
     title = "Table 1: surrogate objectives, average normalized score"
-    header = ("Objective", "Score", "95 % interval", "Runs", "Paper")
     names = objective_names(table.rows)
-    rows = [(names[line["row"]], *_numbers(line)) for line in table.rows.to_dict("records")]
-    return tables.report(title, tables.markdown(header, rows, "lr"), *_tail(table, sweep, settings))
+    shown = tables.of(table.rows, "lr", {"Objective": lambda line: names[line["row"]], **_NUMBERS})
+    return tables.report(title, shown, *_tail(table, sweep, settings))
 
 
 def task_markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
     """Returns, one column a task, and the scale of each task; with the same notes."""
+    tasks, rows = sorted(set(table.runs["task"])), objective_names(table.rows)
+    returns = tables.pivot("Objective", rows, tasks, table.tasks, ("row", "task"), _return)
+    columns: tables.Columns = {
+        "Task": "task",
+        "Random = 0": number("random", amount),
+        "Best = 1": number("best", amount),
+        "Best is of": "best_row",
+        "Note": lambda line: line["excluded"] and f"not scored: {line['excluded']}",
+    }
     body = (
         "Mean over seeds, 95 % interval, finished/expected runs.\n\n"
-        f"{_returns(table)}\n\n## Scale\n\n{_scale(table)}"
+        f"{returns}\n\n## Scale\n\n{tables.of(table.scores.tasks, 'lrrll', columns)}"
     )
     title = f"Table 1 by task: mean return of the last {settings.episodes} training episodes"
     return tables.report(title, body, *_tail(table, sweep, settings))
+
+
+_NUMBERS: dict[str, Callable[[Line], str]] = {
+    "Score": number("score"),
+    "95 % interval": between(),
+    "Runs": runs_of,
+    "Paper": lambda line: "" if pd.isna(line["paper_score"]) else score(line["paper_score"]),
+}
 
 
 def latex(table: Table1) -> str:
@@ -40,50 +55,18 @@ def latex(table: Table1) -> str:
     rows = []
     for line in table.rows.to_dict("records"):
         name = objective_name(str(line["objective"]), float(line["value"]), math=True)
-        numbers = [f"${text}$" if "-" in text else text for text in _numbers(line)]
+        numbers = [how(line) for how in _NUMBERS.values()]
+        numbers = [f"${text}$" if "-" in text else text for text in numbers]
         rows.append((name if "$" in name else tables.latex_text(name), *numbers))
     header = ("Objective", "Score", "95\\,\\% interval", "Runs", "Paper")
     return tables.latex(header, rows, "lrrrr")
 
 
-def _numbers(line: Line) -> tuple[str, ...]:
-    shown = as_score(line["score"]), interval(line["ci_low"], line["ci_high"]), runs_of(line)
-    return *shown, "" if pd.isna(line["paper_score"]) else as_score(line["paper_score"])
-
-
-def _returns(table: Table1) -> str:
-    tasks = sorted(set(table.runs["task"]))
-    lines = {(line["task"], line["row"]): line for line in table.tasks.to_dict("records")}
-    rows = [
-        (name, *(_return(lines.get((task, row))) for task in tasks))
-        for row, name in objective_names(table.rows).items()
-    ]
-    return tables.markdown(("Objective", *tasks), rows, "lr")
-
-
 def _return(line: Line | None) -> str:
     if line is None:
         return "not run"
-    parts = ["" if pd.isna(line["return"]) else amount(line["return"])]
-    parts.append(
-        "" if pd.isna(line["ci_low"]) else interval(line["ci_low"], line["ci_high"], amount)
-    )
-    return " ".join([*filter(None, parts), f"{line['n_runs']}/{line['n_expected']}"])
-
-
-def _scale(table: Table1) -> str:
-    """What 0 and 1 are in each task."""
-    rows = [
-        (
-            str(line["task"]),
-            amount(line["random"]),
-            amount(line["best"]),
-            str(line["best_row"]),
-            line["excluded"] and f"not scored: {line['excluded']}",
-        )
-        for line in table.scores.tasks.to_dict("records")
-    ]
-    return tables.markdown(("Task", "Random = 0", "Best = 1", "Best is of", "Note"), rows, "lrrll")
+    shown: str = "" if pd.isna(line["return"]) else f"{estimate(line)} "
+    return f"{shown}{line['n_runs']}/{line['n_expected']}"
 
 
 def subtitle(table: Table1, sweep: Sweep) -> str:
@@ -113,8 +96,7 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
         *sweep.notes,
         *notes.provenance(sweep.runs),
         *_tasks(table),
-        *_incomplete_rows(table),
-        *_no_interval(table),
+        *_incomplete(table),
         *_short_runs(table, settings.episodes),
         *_outside_best(table),
     ]
@@ -134,7 +116,8 @@ def _tasks(table: Table1) -> list[str]:
     return found + notes.excluded(table.scores.tasks, more)
 
 
-def _incomplete_rows(table: Table1) -> list[str]:
+def _incomplete(table: Table1) -> list[str]:
+    """Rows that average fewer runs or tasks than others, or have no interval."""
     tasks_of = table.scores.runs.dropna(subset="score").groupby("row")["task"].agg(set)
     every = set().union(*tasks_of)
     found = [
@@ -148,17 +131,13 @@ def _incomplete_rows(table: Table1) -> list[str]:
             "Rows with fewer runs than expected average the runs there are. Runs that fail are "
             "often the bad ones, so such a score may flatter its row."
         )
+    alone = table.rows.loc[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna(), "row"]
+    if not alone.empty:
+        found.append(
+            f"No interval for {', '.join(alone)}: at least one task has a single scored run, which "
+            "says nothing about spread."
+        )
     return found
-
-
-def _no_interval(table: Table1) -> list[str]:
-    rows = table.rows[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna()]["row"]
-    if rows.empty:
-        return []
-    return [
-        f"No interval for {', '.join(rows)}: at least one task has a single scored run, which "
-        "says nothing about spread."
-    ]
 
 
 def _short_runs(table: Table1, episodes: int) -> list[str]:
