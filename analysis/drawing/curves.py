@@ -45,12 +45,7 @@ def panel(
 ) -> None:
     """One task: a line and a band a label, published curves dashed behind, n of N in the title.
 
-    Args:
-        axes: empty.
-        table: `runs.curves.COLUMNS` of the task, one row or more.
-        styles: name, color and line by label.
-        paper: color and curve of each published one; drawn as far as ours reach.
-        width: of the lines; by their number if not given.
+    `table` is `runs.curves.COLUMNS` of the task, `paper` the color and curve of each published one.
     """
     groups = dict(iter(table.groupby("label")))
     crowded = len(styles) > 6
@@ -129,12 +124,7 @@ def figure(
 ) -> Figure:
     """One panel a task; the legend in a spare panel, beside narrow figures or below wide ones.
 
-    Args:
-        table: `runs.curves.COLUMNS`.
-        styles: name and color by label, in the legend's order.
-        title: of the legend.
-        paper: Figure 3's curve by task without version; empty for none.
-        episodes: window of the smoothing.
+    `table` is `runs.curves.COLUMNS`, `paper` Figure 3's curve by task without version.
     """
     tasks = sorted(set(table["task"]))
     columns = 1 if len(tasks) == 1 else min(4, max(2, math.ceil(len(tasks) / 2)))

@@ -19,17 +19,9 @@ SEPARATOR = "#CFCFCF"
 def grid(
     count: int, columns: int, size: tuple[float, float], margin: tuple[float, float], **share: Any
 ) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Panels row by row.
+    """Panels row by row: the figure, `[count]` panels, and the blank places of the last row.
 
-    Args:
-        count: how many panels; the places left over in the last row are blank.
-        columns: how many abreast.
-        size: inches of a panel.
-        margin: inches beside and above all of them.
-        share: matplotlib's `sharex`, `sharey`.
-
-    Returns:
-        The figure, `[count]` panels, and the blank ones.
+    `size` of a panel and `margin` beside and above all of them are in inches.
     """
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(margin[0] + size[0] * columns, margin[1] + size[1] * rows))
@@ -59,17 +51,7 @@ def point(
     size: float = 6.5,
     width: float = 2.2,
 ) -> None:
-    """A value as a dot, and its interval as a bar where there is one.
-
-    Args:
-        axes: with a row of the table at each whole number of the vertical axis.
-        line: holds `value`, `ci_low`, `ci_high`.
-        value: name of the dot's value.
-        place: height.
-        color: of both.
-        size: of the dot.
-        width: of the bar.
-    """
+    """A value of `line` as a dot at height `place`, its interval as a bar where there is one."""
     low, high = float(line["ci_low"]), float(line["ci_high"])
     if not math.isnan(low):
         axes.plot([low, high], [place, place], color=color, linewidth=width, solid_capstyle="butt")

@@ -40,13 +40,7 @@ def _plain(value: Any) -> Any:
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> str:
-    """A pipe table, padded so that it reads as plain text too.
-
-    Args:
-        header: column titles.
-        rows: cells as text.
-        align: `l` or `r` a column; the last one stands for the others.
-    """
+    """A pipe table, padded; `align` is `l` or `r` a column, the last one for the others."""
     sides = align.ljust(len(header), align[-1])
     cells = [[text.replace("|", "\\|") for text in row] for row in (header, *rows)]
     aligned = tabulate(
@@ -73,16 +67,7 @@ def pivot(
     by: tuple[str, str],
     text: Callable[[Line | None], str],
 ) -> str:
-    """A pipe table of rows by columns.
-
-    Args:
-        corner: title of the rows.
-        rows: value of `by[0]` -> its name.
-        columns: values of `by[1]`.
-        table: one line a cell.
-        by: the two columns whose values name a cell.
-        text: of a cell, None where there is no line.
-    """
+    """A pipe table of rows (by key, with their names) and columns; `text` of None where no line is."""
     lines = {(line[by[0]], line[by[1]]): line for line in table.to_dict("records")}
     cells = [(name, *(text(lines.get((row, c))) for c in columns)) for row, name in rows.items()]
     return markdown((corner, *columns), cells, "lr")

@@ -12,11 +12,7 @@ from repro.runs import store
 
 
 def read_csv(path: Path, *columns: str) -> pd.DataFrame:
-    """These columns of a table.
-
-    Raises:
-        AnalysisError: for a file that is missing, damaged or without a column.
-    """
+    """These columns of a table; an AnalysisError if the file is missing, damaged or lacks one."""
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
@@ -30,11 +26,7 @@ def read_csv(path: Path, *columns: str) -> pd.DataFrame:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An object.
-
-    Raises:
-        AnalysisError: for a file that is missing or damaged.
-    """
+    """An object; an AnalysisError for a file that is missing or damaged."""
     try:
         return store.read_json(path)
     except (OSError, ValueError) as error:

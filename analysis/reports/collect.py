@@ -18,11 +18,7 @@ from repro.runs import store
 
 
 def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
-    """The files that stand for `runs`, by name.
-
-    Args:
-        runs: in the order in which they are numbered.
-        kept: rows of progress to keep for each run.
+    """The files that stand for `runs`, by name; `kept` rows of progress for each.
 
     Raises:
         AnalysisError: for a damaged table, or runs that are collected already.

@@ -19,16 +19,7 @@ _RED = "#D7191C"
 
 
 def clip_term(ratio: FloatArray, advantage: float, epsilon: float) -> FloatArray:
-    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7.
-
-    Args:
-        ratio: r, any shape.
-        advantage: A.
-        epsilon: in (0, 1).
-
-    Returns:
-        As `ratio`.
-    """
+    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7, elementwise."""
     clipped = np.clip(ratio, 1 - epsilon, 1 + epsilon)
     return np.minimum(ratio * advantage, clipped * advantage)
 

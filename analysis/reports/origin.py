@@ -26,12 +26,7 @@ _SHARED = ("git_revision", "git_dirty", "versions", "host", "cpu", "cores", "dev
 
 
 def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
-    """All of it as values.
-
-    Args:
-        runs: expected runs.
-        sb3_us: microseconds a step of Stable-Baselines3, by the name of the environment.
-    """
+    """All of it as values; `sb3_us` are microseconds a step of SB3 by environment."""
     found = [run for run in runs if run.directory is not None]
     starts, ends = (_times(found, key) for key in ("started_at", "finished_at"))
     elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
@@ -99,11 +94,7 @@ def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None
 
 
 def sb3_speed(path: Path) -> dict[str, float]:
-    """Microseconds a step of Stable-Baselines3 by environment, from a file of the benchmark.
-
-    Raises:
-        AnalysisError: when it is missing or not the benchmark's.
-    """
+    """Microseconds a step of Stable-Baselines3 by environment, from a file of the benchmark."""
     table = speed.load([path])
     chosen = table[(table["contender"] == "sb3") & (table["overrides"] == "")]
     return dict(zip(chosen["env"].astype(str), chosen["total_us"].astype(float), strict=True))

@@ -138,14 +138,7 @@ def encode(
     progress: Mapping[int, pd.DataFrame],
     kept: int,
 ) -> dict[str, bytes]:
-    """The files by name.
-
-    Args:
-        runs: numbered 0, 1, ... in this order.
-        episodes: columns of `store.EPISODES` by the number of the run, for those that ended.
-        progress: columns of `store.PROGRESS`, likewise.
-        kept: rows of progress to keep for each run.
-    """
+    """The files of `runs` by name; their tables by place among them, of the runs that ended."""
     lines = [_line(n, run, episodes.get(n), progress.get(n)) for n, run in enumerate(runs)]
     thin = {number: table.iloc[thinned(len(table), kept)] for number, table in progress.items()}
     tables: dict[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, str]]]] = {

@@ -28,11 +28,7 @@ def is_sb3(key: str) -> bool:
 
 
 def with_objective(sweep: Sweep, objective: str) -> Sweep:
-    """Without PPO under other objectives; algorithms without a choice of objectives stay.
-
-    Raises:
-        AnalysisError: when no run is left.
-    """
+    """Without PPO under other objectives; algorithms without a choice of objectives stay."""
     kept = [run for run in sweep.runs if run.info["objective"] is None or run.row == objective]
     if not kept:
         there = ", ".join(sorted({run.row for run in sweep.runs}))

@@ -146,11 +146,7 @@ def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
-    """Steps and returns of a run's training episodes until `run.until`, in the order of their ends.
-
-    Raises:
-        AnalysisError: for a damaged table.
-    """
+    """Steps and returns of a run's episodes until `run.until`, in the order of their ends."""
     table = _rows(run, "episodes", ("step", "return"))
     if run.until is not None:
         table = table[table["step"] <= run.until]
@@ -159,21 +155,13 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
 
 
 def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of the iterations of a finished run that `collect` keeps, collected or not.
-
-    Raises:
-        AnalysisError: for a damaged table.
-    """
+    """Columns of the iterations of a finished run that `collect` keeps, collected or not."""
     table = _rows(run, "progress", columns)
     return table.iloc[thinned(len(table), KEPT)]
 
 
 def read_times(run: Run) -> dict[str, float]:
-    """Seconds of a run by phase (`collected.TIMES`): its share of its pack's, zero if unfinished.
-
-    Raises:
-        AnalysisError: for a damaged table.
-    """
+    """Seconds of a run by `TIMES`: its share of its pack's, zero if unfinished."""
     if run.directory is None or not run.ended:
         return dict.fromkeys(TIMES, 0.0)
     if run.collected is not None:

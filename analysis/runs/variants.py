@@ -82,11 +82,7 @@ def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant
 
 
 def check_variants(runs: Sequence[Run], by_run: Mapping[str, Variant]) -> None:
-    """Refuse runs that differ in more than task, seed, objective and the recipe's switches.
-
-    Raises:
-        AnalysisError: naming the key.
-    """
+    """Refuse runs that differ in more than task, seed, objective and the recipe's switches."""
     names = {run.info[NAME] for run in runs}
     free = (NAME, *ENV, "objective", *(["algorithm"] if len(names) > 1 else []))
     check_equal(runs, lambda run: None, lambda key: not under(key, free))

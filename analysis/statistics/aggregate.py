@@ -51,14 +51,9 @@ def resampled(values: FloatArray, replicates: int, rng: np.random.Generator) -> 
 
 
 def improvement(pairs: Pairs) -> float:
-    """P(X > Y), averaged over tasks: the share of pairs of runs in which X is above, ties a half.
+    """P(X > Y): the share of pairs of runs in which X is above, ties a half, averaged over tasks.
 
-    Args:
-        pairs: runs `[n]` of X and `[m]` of Y in each task; returns will do, for only their order
-            within a task counts.
-
-    Returns:
-        The mean over tasks of Mann and Whitney's U / (n m); NaN without tasks.
+    Of returns `[n]` of X and `[m]` of Y a task: Mann and Whitney's U / (n m); NaN without tasks.
     """
     return float(np.mean([_wins(x, y) for x, y in pairs])) if pairs else float("nan")
 

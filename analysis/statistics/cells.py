@@ -17,8 +17,7 @@ def cells(runs: pd.DataFrame, by: Sequence[str], replicates: int, seed: int) -> 
     Args:
         runs: columns `by`, `hole`, `return`; one line an expected run.
         by: columns whose values make a cell, such as task and row; they name its random stream.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        replicates: of the bootstrap, as is `seed`.
     """
     lines = []
     for key, group in runs.groupby(list(by), sort=True):

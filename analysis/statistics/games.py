@@ -48,12 +48,7 @@ def human_normalized(scores: FloatArray, random: float, human: float) -> FloatAr
 
 
 def by_game(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
-    """Game -> algorithm -> mean of `column` over the runs that have one.
-
-    Args:
-        table: columns `task` (the game), `row` (the algorithm) and `column`.
-        column: the score.
-    """
+    """Game (`task`) -> algorithm (`row`) -> mean of `column` over the runs that have one."""
     scores: dict[str, dict[str, float]] = {}
     kept = table.dropna(subset=column)
     for (game, algorithm), values in kept.groupby(["task", "row"])[column]:

@@ -20,13 +20,7 @@ Ends = Mapping[str, Mapping[str, Sequence[float]]]  # game -> algorithm -> one a
 
 
 def figure(table: pd.DataFrame, ends: Ends, episodes: int) -> Figure:
-    """One panel a game.
-
-    Args:
-        table: `runs.curves.COLUMNS`; `task` is the game, `label` the algorithm.
-        ends: of the paper's curves.
-        episodes: window of the smoothing.
-    """
+    """One panel a game; `table` is `runs.curves.COLUMNS`, the labels are algorithms."""
     games, labels = (sorted(set(table[name])) for name in ("task", "label"))
     styles = {
         label: style._replace(name=name_of(label)) for label, style in line_styles(labels).items()

@@ -21,10 +21,7 @@ _COLUMNS = 4
 def figure(table: pd.DataFrame, paper: Curves, episodes: int) -> Figure:
     """One panel a task of the paper's, with or without runs, and one for each further task.
 
-    Args:
-        table: `runs.curves.COLUMNS`; the labels are entries.
-        paper: Figure 3's curves, by algorithm of the paper and task without version.
-        episodes: window of the smoothing.
+    `table` is `runs.curves.COLUMNS`, the labels are entries.
     """
     tasks = sorted({task_name(task) for task in table["task"]} | set(PAPER_TASKS))
     styles = {

@@ -23,12 +23,7 @@ _LOWEST_SCORE = -1.5
 
 
 def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
-    """Our scores with intervals, the paper's as hollow diamonds, n of N at the right.
-
-    Args:
-        rows: `Table1.rows`.
-        subtitle: what was run.
-    """
+    """`Table1.rows` with intervals, the paper's scores as hollow diamonds, n of N at the right."""
     figure = Figure(figsize=(7.6, 1.5 + 0.36 * len(rows)))
     axes = figure.add_subplot()
     colors = objective_colors(rows)
@@ -57,12 +52,7 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
 
 
 def task_figure(table: Table1, episodes: int) -> Figure:
-    """One panel a task: mean return and interval a row, single runs as small dots.
-
-    Args:
-        table: its cells, its single runs, and the scale of each task.
-        episodes: how many last episodes a run's return averages.
-    """
+    """One panel a task: mean return and interval a row, single runs as small dots."""
     tasks = table.tasks
     names = sorted(set(tasks["task"]))
     rows = tasks.drop_duplicates("row")[["row", "objective", "value"]]

@@ -80,9 +80,10 @@ def atari_run(runs_dir: Path, game: str, algorithm: str, seed: int, score: float
     return info
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    directory, infos = tmp_path / "runs", []
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one run of nine games only its entry is there; tests only read them."""
+    directory, infos = tmp_path_factory.mktemp("runs"), []
     for game, algorithms in SCORES.items():
         for algorithm, scores in algorithms.items():
             for seed, score in enumerate(scores):
@@ -182,16 +183,18 @@ def test_runs_that_cannot_share_a_table_are_refused(
 ) -> None:
     changes = {"algorithm": "ppo", "recipe": "sb3", "total_timesteps": 1000}
     info = identity("pong", "clip", 0.1, 0, **changes, env_name="atari")
-    write_run(runs, info, [1.0], config_changes={"env.name": "atari"})
-    assert main(["atari", "--runs", str(runs), "--out", str(tmp_path / "out")]) == 2
+    write_run(tmp_path / "more", info, [1.0], config_changes={"env.name": "atari"})
+    both = [str(runs), str(tmp_path / "more")]
+    assert main(["atari", "--runs", *both, "--out", str(tmp_path / "out")]) == 2
     assert "recipe differs" in capsys.readouterr().err
 
 
 def test_runs_of_other_tasks_are_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run(runs, identity("Hopper-v4", "clip", 0.1, 0, total_timesteps=1000), [1.0])
-    assert main(["atari", "--runs", str(runs), "--out", str(tmp_path / "out")]) == 2
+    more = tmp_path / "more"
+    write_run(more, identity("Hopper-v4", "clip", 0.1, 0, total_timesteps=1000), [1.0])
+    assert main(["atari", "--runs", str(runs), str(more), "--out", str(tmp_path / "out")]) == 2
     assert "is no run of an Atari game" in capsys.readouterr().err
 
 

@@ -63,6 +63,7 @@ def _size(png: bytes) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_committed_tables_are_made_of_the_committed_runs(folder: str) -> None:
     check_folder(RESULTS, folder)
@@ -87,7 +88,7 @@ def test_the_plan_names_every_folder_there_is() -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def made(tmp_path: Path, painted: None) -> Path:
     """A results directory of its own: two rows of one task, and what the plan makes of them."""
     results = tmp_path / "results"
     reference = write_reference(results / "reference")

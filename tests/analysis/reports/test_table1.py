@@ -123,6 +123,7 @@ def test_files_columns_and_order(whole: Path, tmp_path: Path, reference: Path) -
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("painted")
 def test_two_invocations_write_equal_bytes(
     holes: tuple[Path, Path, list[str]], tmp_path: Path
 ) -> None:
