@@ -67,7 +67,7 @@ def pivot(
     by: tuple[str, str],
     text: Callable[[Line | None], str],
 ) -> str:
-    """A pipe table of rows (by key, with their names) and columns; `text` of None where no line is."""
+    """A pipe table of rows (name by key) and columns; `text` of None where there is no line."""
     lines = {(line[by[0]], line[by[1]]): line for line in table.to_dict("records")}
     cells = [(name, *(text(lines.get((row, c))) for c in columns)) for row, name in rows.items()]
     return markdown((corner, *columns), cells, "lr")
