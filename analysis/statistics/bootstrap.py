@@ -60,6 +60,16 @@ def replicate_means(
     return np.asarray(mean + deviations * (np.sqrt(n / (n - 1)) if widen else 1.0))
 
 
+def estimate(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
+    """A mean and its replicates, `[1 + B]`; NaN where a single run gives no spread.
+
+    Differences and means of independent estimates are those of the arrays, shifts and scales too.
+    """
+    alone = len(values) < 2
+    draws = np.full(replicates, np.nan) if alone else replicate_means(values, replicates, rng)
+    return np.append(values.mean(), draws)
+
+
 def stratified_replicates(
     strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, widen: bool = True
 ) -> FloatArray:
@@ -88,7 +98,9 @@ def stratified_interval(
 
 
 def interval_of(replicates: FloatArray, level: float = LEVEL) -> Interval:
-    """The central `level` of replicates `[B]`."""
+    """The central `level` of replicates `[B]`; unknown where they are."""
+    if np.isnan(replicates).any():
+        return UNKNOWN
     low, high = bounds(replicates, level)
     return Interval(float(low), float(high))
 

@@ -1,8 +1,4 @@
-"""The pilot in numbers: every setting under every variant, and its difference from the base.
-
-An *estimate* is an array `[1 + B]`: a value, then its bootstrap replicates, NaN where a single run
-gives no spread. Sums, differences and means of independent estimates are those of the arrays.
-"""
+"""The pilot in numbers: every setting under every variant, and its difference from the base."""
 
 from __future__ import annotations
 
@@ -19,14 +15,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.variants import Variant, check_variants, variants
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import (
-    UNKNOWN,
-    FloatArray,
-    Interval,
-    interval_of,
-    replicate_means,
-    stream,
-)
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, estimate, interval_of, stream
 from analysis.statistics.scoring import Scores, paper_score
 
 GAP = ("clip_0.2", "none")  # the paper's best row less its worst
@@ -35,7 +24,7 @@ _INTERVALS = ("ci_low", "ci_high", "difference", "difference_low", "difference_h
 COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return", *_INTERVALS)
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
-Estimates = Mapping[tuple[str, str, str], FloatArray]  # by variant, task and row
+Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.estimate` by variant, task, row
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,7 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
     random = random_returns(settings.reference, settings.random)
     scale = paper_score(rows[["task", "row", "seed", "return"]], random, settings.best)
     estimates = {
-        (str(variant), str(task), str(row)): _estimate(
+        (str(variant), str(task), str(row)): estimate(
             group["return"].to_numpy(float),
             settings.replicates,
             stream(settings.seed, *map(str, (variant, task, row))),
@@ -97,12 +86,6 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
     }
     scores = _scores(listed, runs, _scaled(estimates, scale))
     return Pilot(listed, _returns(listed, runs, estimates), scores, scale, runs)
-
-
-def _estimate(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
-    alone = len(values) < 2
-    draws = np.full(replicates, np.nan) if alone else replicate_means(values, replicates, rng)
-    return np.append(values.mean(), draws)
 
 
 def _returns(listed: Sequence[Variant], runs: pd.DataFrame, estimates: Estimates) -> pd.DataFrame:
@@ -149,8 +132,8 @@ def _scaled(estimates: Estimates, scale: Scores) -> Estimates:
     tasks = scale.tasks[scale.tasks["excluded"] == ""].set_index("task")
     zeros, ones = tasks["random"].to_dict(), tasks["best"].to_dict()
     return {
-        key: (estimate - zeros[key[1]]) / (ones[key[1]] - zeros[key[1]])
-        for key, estimate in estimates.items()
+        key: (one - zeros[key[1]]) / (ones[key[1]] - zeros[key[1]])
+        for key, one in estimates.items()
         if key[1] in zeros
     }
 
@@ -177,12 +160,9 @@ def _head(variant: Variant, runs: pd.DataFrame) -> dict[str, object]:
 
 
 def _values(name: str, mine: FloatArray | None, difference: FloatArray | None) -> dict[str, float]:
-    values = {}
-    for key, bounds, estimate in ((name, "ci", mine), ("difference", "difference", difference)):
-        values[key] = float("nan") if estimate is None else float(estimate[0])
-        values[f"{bounds}_low"], values[f"{bounds}_high"] = _interval(estimate)
+    values: dict[str, float] = {}
+    for key, bounds, one in ((name, "ci", mine), ("difference", "difference", difference)):
+        low, high = UNKNOWN if one is None else interval_of(one[1:])
+        value = float("nan") if one is None else float(one[0])
+        values |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
     return values
-
-
-def _interval(estimate: FloatArray | None) -> Interval:
-    return UNKNOWN if estimate is None or np.isnan(estimate).any() else interval_of(estimate[1:])

@@ -7,7 +7,7 @@ other seeds would have answered, on the scale of this table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, interval_of, replicate_means, stream
+from analysis.statistics.bootstrap import FloatArray, estimate, interval_of, stream
 from analysis.statistics.cells import strata
 
 PAPERS_BEST = "clip_0.2"
@@ -25,44 +25,43 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Scores of the rows that have an interval, and their replicates.
+    """Estimates (see `bootstrap.estimate`) of the rows that have an interval.
 
     Attributes:
         rows: names, in the table's order.
         kinds: kind of objective of each.
-        scores: `[R]`.
-        draws: `[R, B]`.
-        by_task: per row, task -> `[B]`; the mean over tasks is `draws`, and its mean `scores`.
-        means: per row, task -> score.
+        estimates: `[R, 1 + B]`: scores and their replicates.
+        by_task: per row, task -> `[1 + B]`; their mean over tasks is the row's estimate.
     """
 
     rows: tuple[str, ...]
     kinds: tuple[str, ...]
-    scores: FloatArray
-    draws: FloatArray
+    estimates: FloatArray
     by_task: Mapping[str, Mapping[str, FloatArray]]
-    means: Mapping[str, Mapping[str, float]]
+
+    @property
+    def scores(self) -> FloatArray:
+        """`[R]`."""
+        return self.estimates[:, 0]
+
+    @property
+    def draws(self) -> FloatArray:
+        """`[R, B]`."""
+        return self.estimates[:, 1:]
 
 
 def replicates_of(table: Table1, settings: Settings) -> Replicates:
     """The replicates behind the intervals of `table`, which was built with these settings."""
     known = table.rows[table.rows["ci_low"].notna()]
     by_task: dict[str, dict[str, FloatArray]] = {}
-    means: dict[str, dict[str, float]] = {}
     for row in known["row"].astype(str):
         rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
         values = strata(table.scores.runs, row, "score")
-        by_task[row] = {t: replicate_means(v, settings.replicates, rng) for t, v in values.items()}
-        means[row] = {task: float(v.mean()) for task, v in values.items()}
-    draws = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
-    return Replicates(
-        tuple(by_task),
-        tuple(known["objective"].astype(str)),
-        known["score"].to_numpy(float),
-        np.reshape(draws, (-1, settings.replicates)),
-        by_task,
-        means,
-    )
+        by_task[row] = {task: estimate(v, settings.replicates, rng) for task, v in values.items()}
+    means = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
+    estimates = np.reshape(means, (-1, 1 + settings.replicates))
+    estimates[:, 0] = known["score"]  # the table's own, to the last bit
+    return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)
 
 
 def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str, Any]:
@@ -79,9 +78,9 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    interval = interval_of(_correlations(found.draws[places], theirs))._asdict()
+    low, high = interval_of(_correlations(found.draws[places], theirs))
     rho, p = float(result.statistic), float(result.pvalue)
-    return {"rho": rho, **interval, "p": p, "rows": len(places)}
+    return {"rho": rho, "low": low, "high": high, "p": p, "rows": len(places)}
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
@@ -113,31 +112,30 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
         table; `mean`: the mean over the clipping rows against that over the KL rows. Each with
         `difference` in the table, interval `low`, `high` and `probability` that it is above 0.
     """
-    clip = _places(found, ("clip",))
-    kl = _places(found, ("kl_adaptive", "kl_fixed"))
+    rows, kinds = found.rows, found.kinds
+    clip = [i for i, kind in enumerate(kinds) if kind == "clip"]
+    kl = [i for i, kind in enumerate(kinds) if kind in ("kl_adaptive", "kl_fixed")]
     if not clip or not kl:
         return {}
-    draws, scores = found.draws, found.scores
-    first, second = (max(places, key=lambda i: scores[i]) for places in (clip, kl))
-    difference = float(scores[first] - scores[second])
+    first, second = (max(places, key=lambda i: found.scores[i]) for places in (clip, kl))
+    ours, theirs = found.estimates[clip], found.estimates[kl]
+    named = _above(found.estimates[first] - found.estimates[second])
     return {
-        "best": _above(difference, draws[clip].max(axis=0) - draws[kl].max(axis=0)),
-        "named": _above(difference, draws[first] - draws[second])
-        | {"rows": [found.rows[first], found.rows[second]]},
-        "mean": _above(
-            float(scores[clip].mean() - scores[kl].mean()),
-            draws[clip].mean(axis=0) - draws[kl].mean(axis=0),
-        ),
+        "best": _above(ours.max(axis=0) - theirs.max(axis=0)),
+        "named": named | {"rows": [rows[first], rows[second]]},
+        "mean": _above(ours.mean(axis=0) - theirs.mean(axis=0)),
     }
 
 
-def _places(found: Replicates, kinds: Sequence[str]) -> list[int]:
-    return [i for i, kind in enumerate(found.kinds) if kind in kinds]
-
-
-def _above(difference: float, draws: FloatArray) -> dict[str, Any]:
-    probability = float((draws > 0).mean())
-    return {"difference": difference, **interval_of(draws)._asdict(), "probability": probability}
+def _above(difference: FloatArray) -> dict[str, Any]:
+    low, high = interval_of(difference[1:])
+    probability = float((difference[1:] > 0).mean())
+    return {
+        "difference": float(difference[0]),
+        "low": low,
+        "high": high,
+        "probability": probability,
+    }
 
 
 def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
@@ -150,30 +148,20 @@ def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
     """
     if row not in found.by_task:
         return {}
-    draws, means = found.by_task[row], found.means[row]
-    whole = _negative(list(means.values()), list(draws.values()))
-    without = {
-        task: _negative(
-            [value for other, value in means.items() if other != task],
-            [value for other, value in draws.items() if other != task],
-        )
-        | {"of_task": means[task], "its_doing": _its_doing(draws, task)}
-        for task in means
-        if len(means) > 1
-    }
-    return whole | {"without": without}
+    tasks, without = found.by_task[row], {}
+    whole = np.mean(list(tasks.values()), axis=0)
+    for task in tasks if len(tasks) > 1 else ():
+        rest = np.mean([values for other, values in tasks.items() if other != task], axis=0)
+        its_doing = float(((whole < 0) & (rest >= 0))[1:].mean())
+        without[task] = _negative(rest)
+        without[task] |= {"of_task": float(tasks[task][0]), "its_doing": its_doing}
+    return _negative(whole) | {"without": without}
 
 
-def _its_doing(draws: Mapping[str, FloatArray], task: str) -> float:
-    rest = np.mean([values for other, values in draws.items() if other != task], axis=0)
-    whole = np.mean(list(draws.values()), axis=0)
-    return float(((whole < 0) & (rest >= 0)).mean())
-
-
-def _negative(means: Sequence[float], draws: Sequence[FloatArray]) -> dict[str, Any]:
-    mean = np.mean(draws, axis=0)
-    negative = float((mean < 0).mean())
-    return {"score": float(np.mean(means)), **interval_of(mean)._asdict(), "negative": negative}
+def _negative(score: FloatArray) -> dict[str, Any]:
+    low, high = interval_of(score[1:])
+    negative = float((score[1:] < 0).mean())
+    return {"score": float(score[0]), "low": low, "high": high, "negative": negative}
 
 
 def verdict(probability: float) -> str:
