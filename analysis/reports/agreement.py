@@ -62,8 +62,7 @@ def build(
 
 
 def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> pd.DataFrame:
-    replicates, seed = settings.replicates, settings.seed
-    table = cells(runs, ["task", "row"], replicates, seed).to_dict("records")
+    table = cells(runs, ["task", "row"], settings).to_dict("records")
     known = {(line["task"], line["row"]): line for line in table}
     x, y = (strata(runs, key) for key in pair)
     lines = []
@@ -71,7 +70,8 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
         sides = [_side(runs, key, task, known.get((task, key), _NOTHING)) for key in pair]
         first, second = sides
         left, right = x.get(task, np.empty(0)), y.get(task, np.empty(0))
-        low, high = difference_interval(left, right, replicates, stream(seed, task, *pair))
+        rng = stream(settings.seed, task, *pair)
+        low, high = difference_interval(left, right, settings.replicates, rng)
         overlap = first["ci_low"] <= second["ci_high"] and second["ci_low"] <= first["ci_high"]
         line = {
             f"{name}_{side}": one[name]

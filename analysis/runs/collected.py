@@ -57,7 +57,7 @@ RUNS: dict[str, tuple[str, str]] = {
 _NUMBER = {"run": RUNS["run"]}
 EPISODES = _NUMBER | {name: store.EPISODES[name] for name in ("step", "return", "length")}
 PROGRESS = _NUMBER | store.PROGRESS
-KEPT = 50  # iterations of a run, unless told otherwise
+KEPT = 50  # iterations of a run, by default
 
 
 class Collected:

@@ -94,7 +94,7 @@ def check(runs: Sequence[Run]) -> None:
 def _scores(
     runs: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], settings: Settings
 ) -> pd.DataFrame:
-    table = cells(runs, ["task", "row"], settings.replicates, settings.seed)
+    table = cells(runs, ["task", "row"], settings)
     table = table.rename(columns={"task": "game", "row": "algorithm", "return": "mean"})
     published = pd.DataFrame(paper).T.add_prefix("paper_")
     return table.join(published, on="game")[list(COLUMNS)]

@@ -96,7 +96,7 @@ def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:
 def _tasks(
     runs: pd.DataFrame, step: int, published: tuple[Curves, Curves], settings: Settings
 ) -> pd.DataFrame:
-    table = cells(runs, ["task", "row"], settings.replicates, settings.seed)
+    table = cells(runs, ["task", "row"], settings)
     places = {key: place for place, key in enumerate(ordered(table["row"]))}
     table = table.sort_values(
         ["task", "row"], key=lambda c: c.map(places) if c.name == "row" else c

@@ -90,7 +90,7 @@ def _tasks(
     order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
 ) -> pd.DataFrame:
     by = ["task", "row"]
-    found = cells(runs, by, settings.replicates, settings.seed)
+    found = cells(runs, by, settings)
     means = scores.runs.groupby(by)["score"].mean().reset_index()
     found = found.merge(means, "left", by).merge(scores.tasks, "left", "task")
     known = found.merge(order.assign(place=order.index).drop(columns="paper_score"), on="row")
