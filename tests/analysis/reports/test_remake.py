@@ -122,7 +122,7 @@ def test_the_plan_is_carried_out(made: Path, capsys: pytest.CaptureFixture[str])
     assert "Not there yet: later." in capsys.readouterr().out
 
 
-def test_a_changed_number_a_lost_and_a_foreign_file_are_noticed(made: Path) -> None:
+def test_a_changed_a_lost_and_an_added_file_are_noticed(made: Path) -> None:
     table = made / "table1" / "table1.csv"
     good = table.read_text()
     table.write_text(good.replace("clip,0.2,2", "clip,0.2,3"))
