@@ -1,4 +1,4 @@
-"""`python -m repro.again DIR`: one run goes on from its directory, whatever command began it.
+"""`python -m repro.again DIR`: one run continues from its directory, whatever command began it.
 
 A run that failed comes to the same failure again, in its own directory or in a copy that leaves the
 original as it is: the directory holds everything that this takes.
@@ -21,7 +21,7 @@ from repro.sweeps import sweep
 from repro.training import signals
 
 HELP = """\
-Go on with the run in DIR, whatever command began it: from its newest
+Continue the run in DIR, whatever command began it: from its newest
 checkpoint, or from the beginning if it has none. A run that failed is tried
 again, and comes to the same failure if nothing has changed. To keep its files
 as they are, copy DIR to another folder under the same name first.

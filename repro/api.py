@@ -167,7 +167,7 @@ class Runs(Sequence[Run]):
 def train(*overrides: str, **values: Any) -> Run | Runs:
     """Train one run or a sweep, as the command line does with the same overrides.
 
-    What was finished before is not trained again, and what was interrupted goes on. A single run
+    What was finished before is not trained again, and what was interrupted continues. A single run
     trains in this process, a sweep in packs over the cores of this machine, or as
     `hydra.launcher.*` says.
 
@@ -184,7 +184,7 @@ def train(*overrides: str, **values: Any) -> Run | Runs:
     Raises:
         ConfigError: bad input. Nothing has been started then.
         RunsFailedError: some are not done; its `runs` has them all.
-        KeyboardInterrupt: interrupted, and saved: the same call goes on.
+        KeyboardInterrupt: interrupted, and saved: the same call continues.
     """
     given = [*overrides, *(quoting.override(key, value) for key, value in values.items())]
     batches, settings, swept = grid.compose(given)

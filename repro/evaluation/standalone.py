@@ -48,7 +48,7 @@ class StandalonePolicy:
         Args:
             observation: numbers [D] or [N, D]; of Atari frames, uint8 [S, H, W] or [N, S, H, W].
             deterministic: the most likely action. Otherwise it is sampled: row i of every batch has
-                a stream of its own, which goes on from call to call.
+                a stream of its own, which continues from call to call.
 
         Returns:
             float32 [A] or [N, A]; for discrete actions an int, or integers [N].

@@ -39,7 +39,7 @@ EXIT_CODES = {
     UNWRITTEN: EXIT_CRASHED,
 }
 # A sweep whose runs end differently has the first of these codes that one of them has: that the
-# same command goes on matters most.
+# same command continues matters most.
 PRECEDENCE = (EXIT_PREEMPTED, EXIT_CORRUPT, EXIT_BAD_INPUT, EXIT_CRASHED, EXIT_NUMERICAL)
 
 

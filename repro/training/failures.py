@@ -52,7 +52,7 @@ def write_log(
     begins = f"the checkpoint of iteration {iteration}" if iteration else "the beginning"
     lines = [
         f"{text}.",
-        f"It goes on from {begins} and meets the failure again, in this directory or a copy, by",
+        f"It continues from {begins} and meets the failure again, in this directory or a copy, by",
         f"  python -m repro.again {shlex.quote(str(config.directory))}",
     ]
     trace = "".join(traceback.format_exception(error)) if error is not None else ""

@@ -89,8 +89,12 @@ def _plan(configs: Sequence[Config]) -> tuple[list[resume.Start], dict[int, str]
     starts, damaged = resume.plan(configs, device, lambda text: say(text, sys.stderr))
     for start in starts:
         if start.checkpoints:
-            runs = "1 run goes" if len(start.members) == 1 else f"{len(start.members)} runs go"
-            say(f"{runs} on from iteration {start.checkpoints[0].iteration}")
+            runs = (
+                "1 run continues"
+                if len(start.members) == 1
+                else f"{len(start.members)} runs continue"
+            )
+            say(f"{runs} from iteration {start.checkpoints[0].iteration}")
     return starts, damaged
 
 

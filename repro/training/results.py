@@ -104,7 +104,7 @@ class Results:
         except OSError as error:
             raise StorageError(
                 f"{self._configs[p].directory} cannot be written to ({error}): make room and give "
-                "the same command again; it goes on from the last checkpoint."
+                "the same command again; it continues from the last checkpoint."
             ) from error
         self.writers.pop(p)
 

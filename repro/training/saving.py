@@ -70,7 +70,7 @@ class Saver:
         exact = self._restore(p, saved) and not changes
         before = saved.history["cpu"]
         if before != cpu:
-            text = f"started on {before} and goes on on {cpu}: its last bits may differ"
+            text = f"started on {before} and continues on {cpu}: its last bits may differ"
             say(f"{self._configs[p].run_id} {text}.", sys.stderr)
         entry = {
             "iteration": saved.iteration,
@@ -103,7 +103,7 @@ class Saver:
         config = self._configs[0]
         if self.resumable == APPROXIMATE:
             say(
-                f"{config.env.id} has no way to save its state: an interrupted run goes on with "
+                f"{config.env.id} has no way to save its state: an interrupted run continues with "
                 "new episodes, and run.json marks it as approximate."
             )
         if self.resumable == NEVER:

@@ -65,7 +65,7 @@ def any_saved(where: Path) -> bool:
 
 
 def iterations(where: Path) -> dict[str, int]:
-    """How far each run could go on from; whatever is there is whole."""
+    """How far each run could continue from; whatever is there is whole."""
     found = {}
     for run in store.run_directories(where / "runs"):
         whole = checkpoint.load_whole(run, pytest.fail)

@@ -81,7 +81,7 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
     assert assert_finite(run) == 2
     log = (run / "error.log").read_text().splitlines()
     assert log[0] == f"{outcomes[1].error}." and "failed in iteration 3" in log[0]
-    assert "goes on from the checkpoint of iteration 2" in log[1]
+    assert "continues from the checkpoint of iteration 2" in log[1]
     assert log[2] == f"  python -m repro.again {run}"
     run_pack(configs)  # from the last checkpoint, and without the fault
     for ours, theirs in zip(configs, golden, strict=True):
@@ -101,7 +101,7 @@ def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> 
     again = finish(start(cli.directory, str(copy), module="repro.again", path=(ROOT,)))
     assert again.code == 4, again.err
     assert again.err == f"{outcome.error} (see {copy / 'error.log'})\n"
-    assert "goes on from iteration 2" in again.out
+    assert "continues from iteration 2" in again.out
     assert store.read_run(copy)["failed_iteration"] == 3
     assert files(directory(config)) == before
     nothing = finish(start(cli.directory, "copies", module="repro.again"))

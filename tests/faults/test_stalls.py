@@ -39,7 +39,7 @@ def test_f8_a_run_alone_that_hangs_says_where_and_goes_on(
     assert log.startswith(f"It {said}.\n") and "time.sleep(1000)" in log
     assert checkpoint.iterations(run)[0] == 2
     again = finish(start(tmp_path, *HANGS, *ENOUGH, path=(ROOT,)))
-    assert again.code == 0 and "goes on from iteration 2" in again.out
+    assert again.code == 0 and "continues from iteration 2" in again.out
     assert_equal_bits(result(run), undisturbed(tmp_path, HANGS))
 
 

@@ -69,7 +69,7 @@ def test_f4_a_disk_that_is_really_full(tmp_path: Path, small_disk: Path) -> None
     assert whole, "what was saved before is whole"
     filler.unlink()
     again = finish(start(tmp_path, *line))
-    assert again.code == 0 and f"goes on from iteration {max(whole)}" in again.out
+    assert again.code == 0 and f"continues from iteration {max(whole)}" in again.out
     assert_equal_bits(result(run), undisturbed(tmp_path, LINE))
     failures = sum("could not be saved" in each for each in lines)
     report(

@@ -104,7 +104,7 @@ def test_f8_the_log_has_the_traceback_and_how_to_see_it_again(
             assert outcome.status == store.FAILED and assert_finite(run) == 2
             log = (run / "error.log").read_text()
             assert log.startswith(
-                f"{outcome.error}.\nIt goes on from the checkpoint of iteration 2"
+                f"{outcome.error}.\nIt continues from the checkpoint of iteration 2"
             )
             assert f"python -m repro.again {run}\n" in log
             assert log.endswith("in step 70\n") and "line" in log
@@ -157,7 +157,7 @@ def test_f9_a_task_that_returns_no_number(tmp_path: Path, undisturbed: Golden, t
         f"{configs[0].run_id} failed in iteration 3: environment 0 of 1 (seed {seed}) returned a "
         f"value that is not finite in step 70: its {NOT_FINITE[task]}"
     )
-    # Parameters are those of the last good iteration, which is also what it goes on from.
+    # Parameters are those of the last good iteration, which is also what it continues from.
     assert store.read_run(run)["failed_iteration"] == 3 and assert_finite(run) == 2
     assert_last_good(run)
     run_pack(configs[:1])
@@ -205,7 +205,7 @@ def test_f9_what_has_another_form(tmp_path: Path, undisturbed: Golden, task: str
 def test_f9_an_observation_outside_of_its_space_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its bounds are not used by anything, so that the run goes on."""
+    """Its bounds are not used by anything, so that the run continues."""
     configs = pack(tmp_path, "OutOfBounds")
     assert {outcome.status for outcome in run_pack(configs)} == {store.DONE}
     told = capsys.readouterr().err

@@ -29,7 +29,7 @@ def the_run(where: Path) -> Path:
 
 
 def newest(where: Path) -> int:
-    """The iteration that the run would go on from."""
+    """The iteration that the run would continue from."""
     return max((i for run in _runs(where) for i in checkpoint.iterations(run)), default=0)
 
 

@@ -105,8 +105,8 @@ def test_a_run_of_a_pack_resumes_alone_and_then_in_the_pack(
     capsys.readouterr()
     run_pack(configs)
     assert capsys.readouterr().out.splitlines() == [
-        "2 runs go on from iteration 2",
-        "1 run goes on from iteration 4",
+        "2 runs continue from iteration 2",
+        "1 run continues from iteration 4",
     ]
     assert_members_equal_single_runs(tmp_path, configs)
 
@@ -119,7 +119,7 @@ def test_a_pack_that_was_killed_between_its_saves_resumes_together(
     shutil.rmtree(directory(configs[2]) / "checkpoints" / "iteration_00000004")
     capsys.readouterr()
     run_pack(configs)
-    assert capsys.readouterr().out.startswith("3 runs go on from iteration 3\n")
+    assert capsys.readouterr().out.startswith("3 runs continue from iteration 3\n")
     assert_members_equal_single_runs(tmp_path, configs)
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_costs_one_interval(
     run_pack([config])
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1 and str(damaged) in printed.err
-    assert "goes on from iteration 3" in printed.out
+    assert "continues from iteration 3" in printed.out
     assert_equal_bits(result(directory(config)), uninterrupted(tmp_path, "env=hopper"))
 
 

@@ -22,7 +22,7 @@ from repro.training.outcome import Outcome
 
 
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
-    """Train with `workers` processes; a pack whose process dies goes on in the next one.
+    """Train with `workers` processes; a pack whose process dies continues in the next one.
 
     A single worker needs no other process, unless a stalled task may have to be ended.
     """
