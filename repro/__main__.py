@@ -53,8 +53,8 @@ keys that are often set:
   hydra.launcher.workers=N   with -m: processes, by default one a core
 All keys and their values: repro env=hopper --cfg job
 
-An interrupted run continues when the same command is given again; a finished one
-is not repeated.
+An interrupted run continues when the same command is given again; a finished
+one is not repeated.
 
 other commands:
   python -m repro.status DIR      how far a sweep is
