@@ -21,28 +21,28 @@ from analysis.reports import (
     speed,
     updates,
 )
-from analysis.reports.atari import command as atari
-from analysis.reports.figure3 import command as figure3
-from analysis.reports.pilot import command as pilot
-from analysis.reports.reading import command as reading
-from analysis.reports.table1 import command as table1
+from analysis.reports.atari.command import COMMAND as ATARI
+from analysis.reports.figure3.command import COMMAND as FIGURE3
+from analysis.reports.pilot.command import COMMAND as PILOT
+from analysis.reports.reading.command import COMMAND as READING
+from analysis.reports.table1.command import COMMAND as TABLE1
 
-COMMANDS: tuple[Command, ...] = (
+REPORTS: tuple[Command, ...] = (
     collect.COMMAND,
-    table1.COMMAND,
+    TABLE1,
     curves.COMMAND,
-    pilot.COMMAND,
-    reading.COMMAND,
+    PILOT,
+    READING,
     updates.COMMAND,
     origin.COMMAND,
     figure1.COMMAND,
     figure2.COMMAND,
-    figure3.COMMAND,
+    FIGURE3,
     agreement.COMMAND,
     speed.COMMAND,
-    atari.COMMAND,
-    remake.COMMAND,
+    ATARI,
 )
+COMMANDS = (*REPORTS, remake.command(REPORTS))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,13 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
-        sub.add_argument(
-            "--out",
-            type=Path,
-            required=True,
-            metavar="DIR",
-            help="where the files go; made if needed",
-        )
+        out = "where the files go; made if needed"
+        sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser

@@ -1,37 +1,23 @@
-"""What a command is: a name, its options, and a function from options to the text to print."""
+"""What the commands share: their options, and the writing of their files."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.errors import AnalysisError
-from analysis.published.paper import RANDOM_POLICIES
-from analysis.statistics.scoring import BEST
+from analysis.runs import selection
+from analysis.runs.comparison import DEFAULT_OBJECTIVE
+from analysis.runs.curves import POINTS as DEFAULT_POINTS
+from analysis.runs.run import Sweep
+from analysis.settings import BEST, DEFAULTS, RANDOM_POLICIES, Settings
 from repro.runs import store
 
-_PACKAGE = Path(__file__).resolve().parent
-_PACKAGED = _PACKAGE / "reference"  # in a wheel; a checkout has it in results
-DEFAULT_REFERENCE = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "results" / "reference"
-
-
-@dataclass(frozen=True)
-class Command:
-    """An entry of `analysis.__main__.COMMANDS`; a new one needs nothing else.
-
-    Attributes:
-        name: what follows `python -m analysis`.
-        help: one line.
-        add_arguments: declares the options (`--out` is there already).
-        run: parsed options -> files to write by name, and the text to print.
-    """
-
-    name: str
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], Output]
+Argument = Callable[[argparse.ArgumentParser], object]
 
 
 @dataclass(frozen=True)
@@ -42,6 +28,28 @@ class Output:
     text: str
 
 
+@dataclass(frozen=True)
+class Command:
+    """An entry of `analysis.__main__.COMMANDS`; a new one needs nothing else.
+
+    Attributes:
+        name: what follows `python -m analysis`.
+        help: one line.
+        run: parsed options -> files to write by name, and the text to print.
+        arguments: its options; `--out` is there already.
+    """
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], Output]
+    arguments: tuple[Argument, ...]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+        for add in self.arguments:
+            add(parser)
+
+
 def write_output(output: Output, directory: Path) -> None:
     """Put every file in `directory`, each atomically.
 
@@ -49,7 +57,6 @@ def write_output(output: Output, directory: Path) -> None:
         AnalysisError: where `directory` cannot be made or written.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         for name, content in output.files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,58 +86,58 @@ def integer_from(minimum: int) -> Callable[[str], int]:
     return parse
 
 
-def add_runs_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--runs` and the options that select among the runs found there."""
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="directories that hold run directories",
-    )
-    parser.add_argument("--budget", metavar="NAME", help="only runs of this budget")
-    parser.add_argument("--recipe", metavar="NAME", help="only runs of this recipe")
-    parser.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="only runs with this value of a run.json field or dotted config key; "
-        "KEY!=VALUE for the others; repeatable",
-    )
+def option(name: str, help: str, **how: Any) -> Argument:
+    """One option, as `ArgumentParser.add_argument` takes it."""
+    return lambda parser: parser.add_argument(name, help=help, **how)
 
 
-def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that computes scores and intervals."""
-    parser.add_argument(
-        "--replicates", type=integer_from(100), default=2000, help="bootstrap replicates"
-    )
-    parser.add_argument("--seed", type=integer_from(0), default=0, help="seed of the bootstrap")
-    parser.add_argument(
-        "--episodes", type=integer_from(1), default=100, help="last training episodes that count"
-    )
+def options(*arguments: Argument) -> Argument:
+    """Several options as one."""
+    return lambda parser: [add(parser) for add in arguments]
 
 
-def add_reference_argument(parser: argparse.ArgumentParser) -> None:
-    """`--reference`: where the paper's numbers and the random policies' are."""
-    parser.add_argument(
-        "--reference",
-        type=Path,
-        default=DEFAULT_REFERENCE,
-        metavar="DIR",
-        help="the paper's numbers and the random policies' (default: results/reference)",
-    )
+_MANY: dict[str, Any] = {"type": Path, "nargs": "+", "required": True, "metavar": "DIR"}
+DIRECTORIES = option("--runs", "directories that hold run directories", **_MANY)
+_WHERE = (
+    "only runs with this value of a run.json field or dotted config key; KEY!=VALUE for the "
+    "others; repeatable"
+)
+RUNS = options(  # and which of the runs found there
+    DIRECTORIES,
+    option("--budget", "only runs of this budget", metavar="NAME"),
+    option("--recipe", "only runs of this recipe", metavar="NAME"),
+    option("--where", _WHERE, action="append", default=[], metavar="KEY=VALUE"),
+)
+_LAST = "last training episodes that count"
+BOOTSTRAP = options(
+    option(
+        "--replicates", "bootstrap replicates", type=integer_from(100), default=DEFAULTS.replicates
+    ),
+    option("--seed", "seed of the bootstrap", type=integer_from(0), default=DEFAULTS.seed),
+    option("--episodes", _LAST, type=integer_from(1), default=DEFAULTS.episodes),
+)
+_NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"
+REFERENCE = option("--reference", _NUMBERS, type=Path, default=DEFAULTS.reference, metavar="DIR")
+_RANDOM = "the random policy that scores 0 (default: unit Gaussian, not clipped)"
+SCALE = options(
+    option(
+        "--best", "best result: a single run, or a row's mean", choices=BEST, default=DEFAULTS.best
+    ),
+    option("--random", _RANDOM, choices=tuple(RANDOM_POLICIES), default=DEFAULTS.random),
+)
+_OTHERS = "the surrogate of PPO's runs; those with another are left out (default: clip_0.2)"
+OBJECTIVE = option("--objective", _OTHERS, default=DEFAULT_OBJECTIVE, metavar="LABEL")
+_UNTIL = "runs as they were at this step; those with equal schedules are equal until there"
+UNTIL = option("--until", _UNTIL, type=integer_from(1), metavar="STEP")
+POINTS = option("--points", "steps on the grid", type=integer_from(2), default=DEFAULT_POINTS)
 
 
-def add_scale_arguments(parser: argparse.ArgumentParser) -> None:
-    """The two things that the paper's score leaves open: what is 1, and what is 0."""
-    parser.add_argument(
-        "--best", choices=BEST, default="run", help="best result: a single run, or a row's mean"
-    )
-    parser.add_argument(
-        "--random",
-        choices=tuple(RANDOM_POLICIES),
-        default="gaussian",
-        help="the random policy that scores 0 (default: unit Gaussian, not clipped)",
-    )
+def selected(given: argparse.Namespace) -> Sweep:
+    """The sweep that the options of `RUNS` choose."""
+    return selection.selected(given.runs, given.where, given.budget, given.recipe)
+
+
+def settings(given: argparse.Namespace) -> Settings:
+    """The options that are `Settings`, as far as the command has them."""
+    names = {field.name for field in dataclasses.fields(Settings)}
+    return Settings(**{name: value for name, value in vars(given).items() if name in names})

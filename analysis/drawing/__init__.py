@@ -1,1 +1,4 @@
-"""Shared by reports: tables and numbers as text, figure style, learning curves."""
+"""What reports share: numbers as text, tables, notes, the style of figures, panels, curves.
+
+How things are shown, not what they are: no number is computed here.
+"""

@@ -8,17 +8,19 @@ adaptive and green for the fixed KL penalty. The paper's own points are hollow d
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-Line = Literal["-", "--", "-.", ":"]
+Stroke = Literal["-", "--", "-.", ":"]
 
 INK = "#1A1A1A"
 MUTED = "#6B6B6B"
@@ -67,6 +69,7 @@ _STYLE: dict[str, Any] = {
 }
 
 # kind -> (name, symbol of its value in plain text, the same as math)
+# In the order in which tables and legends have them.
 _NAMES: dict[str, tuple[str, str, str]] = {
     "none": ("No clipping or penalty", "", ""),
     "clip": ("Clipping", "ε", r"\epsilon"),
@@ -86,21 +89,20 @@ _OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in inches. Call inside `with styled():`."""
-    return Figure(figsize=(width, height))
+def png(draw: Callable[[], Figure]) -> bytes:
+    """The figure that `draw` makes, in the style of the reports, whatever the user's matplotlibrc.
 
-
-def styled() -> Any:
-    """Context in which figures are made and saved: free of the user's own matplotlibrc."""
-    return matplotlib.style.context(["default", _STYLE])
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG; no date or version inside, so equal figures are equal files."""
+    No date or version is inside, so equal figures are equal files.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with styled():
+        draw().savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def styled() -> AbstractContextManager[None]:
+    """Context with the style of the reports; a notebook draws inside it, too."""
+    return matplotlib.style.context(["default", _STYLE])
 
 
 def objective_name(kind: str, value: float, math: bool = False) -> str:
@@ -113,31 +115,34 @@ def objective_name(kind: str, value: float, math: bool = False) -> str:
     return f"{name}, ${tex} = {value:g}$" if math else f"{name}, {plain} = {value:g}"
 
 
-def objective_colors(rows: Sequence[tuple[str, str, float]]) -> dict[str, str]:
-    """Color by row, from `(row, kind, value)`: the family's hue, darker for larger values."""
+def objective_rows(runs: pd.DataFrame) -> pd.DataFrame:
+    """`row, objective, value`, each row once: by kind, in the order of `_NAMES`, then by value."""
+    places = {kind: place for place, kind in enumerate(_NAMES)}
+    rows = runs[["row", "objective", "value"]].drop_duplicates("row")
+    place = rows["objective"].map(lambda kind: places.get(kind, len(places)))
+    order = rows.assign(place=place).sort_values(["place", "objective", "value", "row"])
+    return order.drop(columns="place").reset_index(drop=True)
+
+
+def objective_names(rows: pd.DataFrame, math: bool = False) -> dict[str, str]:
+    """Name by row, of a frame with `row, objective, value`."""
+    return {
+        str(row): objective_name(str(kind), float(value), math)
+        for row, kind, value in rows[["row", "objective", "value"]].itertuples(index=False)
+    }
+
+
+def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
+    """Color by row, of a frame with `row, objective, value`: darker for larger values."""
     colors: dict[str, str] = {}
-    for kind in dict.fromkeys(kind for _, kind, _ in rows):
-        family = sorted((value, row) for row, other, value in rows if other == kind)
-        ramp = LinearSegmentedColormap.from_list(kind, list(_RAMPS.get(kind, _OTHER_RAMP)))
-        places = [0.5] if len(family) == 1 else np.linspace(0, 1, len(family)).tolist()
-        colors |= {row: to_hex(ramp(place)) for (_, row), place in zip(family, places, strict=True)}
-    return colors
-
-
-def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str = "") -> None:
-    """A bold title, and below it n of N runs, in red when some are missing."""
-    axes.set_title(title, pad=17)
-    text = f"{count} of {expected} runs" + (f", {remark}" if remark else "")
-    alarm = count != expected or bool(remark)
-    axes.annotate(
-        text,
-        (0, 1),
-        (0, 5),
-        xycoords="axes fraction",
-        textcoords="offset points",  # whatever the panel's height
-        fontsize=8.5,
-        color=ALARM if alarm else MUTED,
-    )
+    for kind, family in rows.groupby("objective", sort=False):
+        names = family.sort_values(["value", "row"])["row"].tolist()
+        ramp = LinearSegmentedColormap.from_list(
+            str(kind), list(_RAMPS.get(str(kind), _OTHER_RAMP))
+        )
+        places = [0.5] if len(names) == 1 else np.linspace(0, 1, len(names)).tolist()
+        colors |= {row: to_hex(ramp(place)) for row, place in zip(names, places, strict=True)}
+    return {row: colors[row] for row in rows["row"]}
 
 
 def steps_axis(axes: Axes) -> None:

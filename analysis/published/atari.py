@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
-from repro.runs import store
+from analysis.published.files import read_csv, read_json
 
 PAPER_ALGORITHMS = ("A2C", "ACER", "PPO")
 # Table 2 as printed: games won of 49, by the mean over all of training and by the last 100.
@@ -26,37 +24,21 @@ def rom_name(game: str) -> str:
 
 def table6(reference: Path) -> dict[str, dict[str, float]]:
     """Table 6: ROM -> A2C, ACER, PPO -> mean score of the last 100 episodes, 40M frames, 3 runs."""
-    found = _json(reference / "paper_table6.json")
     return {
         rom_name(game): dict(zip(PAPER_ALGORITHMS, map(float, scores), strict=True))
-        for game, scores in found.items()
+        for game, scores in read_json(reference / "paper_table6.json").items()
     }
 
 
 def figure6_ends(reference: Path) -> dict[str, dict[str, list[float]]]:
     """Figure 6 as digitized: ROM -> algorithm -> the end of each seed's curve."""
-    found = _json(reference / "paper_fig6_seeds_digitised.json")
     return {
         rom_name(game): {name: list(map(float, each["final"])) for name, each in algorithms.items()}
-        for game, algorithms in found.items()
+        for game, algorithms in read_json(reference / "paper_fig6_seeds_digitised.json").items()
     }
 
 
 def human_and_random(reference: Path) -> pd.DataFrame:
     """Columns `random`, `human` by ROM name."""
-    path = reference / "atari_human_random.csv"
-    try:
-        return pd.read_csv(path, index_col="game")[["random", "human"]].astype(float)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return store.read_json(path)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> AnalysisError:
-    return AnalysisError(f"{path} cannot be read ({error}): restore it, or change --reference.")
+    table = read_csv(reference / "atari_human_random.csv", "game", "random", "human")
+    return table.set_index("game").astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.runs.selection import task_name
+from analysis.published.files import read_csv, read_json, unreadable
 from analysis.statistics.bootstrap import FloatArray
 from repro.runs import store
 
@@ -25,11 +26,11 @@ PAPER_TASKS = (
     "Walker2d",
 )
 PAPER_STEPS = 1_000_000  # of every run in section 6, and Figure 3's horizontal axis
-RANDOM_POLICIES = {
-    "gaussian": "unit Gaussian actions, not clipped",
-    "gaussian_clipped": "unit Gaussian actions, clipped to the action space",
-    "uniform": "uniform actions",
-}
+
+
+def task_name(task: str) -> str:
+    """The task without its version: `HalfCheetah-v4` -> `HalfCheetah`."""
+    return re.sub(r"-v\d+$", "", task)
 
 
 class Curve(NamedTuple):
@@ -58,7 +59,7 @@ class Curve(NamedTuple):
 
 def paper_table1(reference: Path) -> pd.DataFrame:
     """Table 1: `row, objective, value, paper_score`, in the paper's order; `value` may be NaN."""
-    table = _csv(reference, "paper_table1.csv", ("objective", "value", "score"))
+    table = read_csv(reference / "paper_table1.csv", "objective", "value", "score")
     values = table["value"].astype(float)
     names = [
         kind if np.isnan(value) else f"{kind}_{value:g}"
@@ -76,7 +77,7 @@ def paper_table1(reference: Path) -> pd.DataFrame:
 
 def random_returns(reference: Path, kind: str) -> dict[str, float]:
     """Mean return of the random policy `kind` by environment id."""
-    table = _csv(reference, "random_policies.csv", ("env_id", "kind", "mean"))
+    table = read_csv(reference / "random_policies.csv", "env_id", "kind", "mean")
     chosen = table[table["kind"] == kind]
     if chosen.empty:
         raise AnalysisError(
@@ -88,7 +89,7 @@ def random_returns(reference: Path, kind: str) -> dict[str, float]:
 
 def paper_figure2(reference: Path) -> pd.DataFrame:
     """Figure 2 as digitized: the columns of `store.INTERPOLATION`."""
-    return _csv(reference, "paper_fig2.csv", tuple(store.INTERPOLATION)).astype(float)
+    return read_csv(reference / "paper_fig2.csv", *store.INTERPOLATION).astype(float)
 
 
 def paper_figure3(reference: Path, algorithm: str = "PPO(Clip)") -> dict[str, Curve]:
@@ -116,10 +117,9 @@ def _curves(
     """One algorithm's curves from a file of tasks, each with its algorithms."""
     path = reference / name
     try:
-        tasks = store.read_json(path)
-        return {task_name(task): curve(values[algorithm]) for task, values in tasks.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from error
+        return {task_name(t): curve(values[algorithm]) for t, values in read_json(path).items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(path, error) from error
 
 
 def ppo_elsewhere(reference: Path) -> pd.DataFrame:
@@ -129,23 +129,4 @@ def ppo_elsewhere(reference: Path) -> pd.DataFrame:
     `other`; tasks are without their versions.
     """
     columns = ("source", "kind", "version", "steps", "measure", "task", "return", "spread")
-    return _csv(reference, "ppo_mujoco.csv", columns)
-
-
-def _csv(reference: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    path = reference / name
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    lacking = [column for column in columns if column not in table]
-    if lacking:
-        raise AnalysisError(
-            f"{path} lacks the column {lacking[0]}: restore it, or change --reference."
-        )
-    return table[list(columns)]
-
-
-def _unreadable(path: Path, error: Exception) -> AnalysisError:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return AnalysisError(f"{path} cannot be read ({reason}): restore it, or change --reference.")
+    return read_csv(reference / "ppo_mujoco.csv", *columns)

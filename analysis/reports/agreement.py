@@ -3,192 +3,165 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analysis.cli import Command, Output, add_bootstrap_arguments, add_runs_arguments
-from analysis.drawing import text as render
+from analysis import cli
+from analysis.drawing import notes, tables
+from analysis.drawing.algorithms import entry, ordered
+from analysis.drawing.text import NOT_KNOWN, Line, estimate, of
 from analysis.errors import AnalysisError
-from analysis.reports.algorithms import entry, entry_key, ordered
-from analysis.reports.comparison import (
-    add_objective_argument,
-    cell,
-    check_entries,
-    compared_sweep,
-    entry_frame,
-)
-from analysis.reports.table1.text import holes, provenance
-from analysis.runs.load import Sweep
+from analysis.runs.comparison import check_entries, entry_key, with_objective
+from analysis.runs.load import frame
+from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
+from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.bootstrap import difference_interval, stream
+from analysis.statistics.cells import CELL, cells, strata
 
-_SIDE = ("return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
+_SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
+_NOTHING: Line = {name: float("nan") for name in CELL} | {"n_runs": 0, "n_expected": 0}
 COLUMNS = (
-    "task",
-    "step",
-    *(f"{name}_{side}" for side in ("first", "second") for name in ("algorithm", *_SIDE)),
-    "difference",
-    "difference_low",
-    "difference_high",
-    "intervals_overlap",
-    "difference_holds_zero",
+    *("task", "step", *(f"{name}_first" for name in _SIDE), *(f"{name}_second" for name in _SIDE)),
+    *("difference", "difference_low", "difference_high"),
+    *("intervals_overlap", "difference_holds_zero"),
 )
 
 
-def compare(
-    runs: pd.DataFrame, pair: tuple[str, str], step: int, replicates: int, seed: int
-) -> pd.DataFrame:
-    """`COLUMNS`, one row a task of either.
-
-    The two last are blank where an interval is unknown: a task with fewer than two finished runs of
-    either says nothing about agreement.
+def build(
+    sweep: Sweep, pair: tuple[str, str] = ("ppo", "sb3_ppo"), settings: Settings = DEFAULTS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two algorithms of `pair` task by task, and `load.frame` of their runs.
 
     Args:
-        runs: from `comparison.entry_frame`.
+        sweep: runs of PPO with one objective; see `comparison.with_objective`.
         pair: the two entries; `difference` is the first's mean minus the second's.
-        step: total environment steps of a run.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
-    """
-    lines = []
-    for task in sorted(set(runs["task"])):
-        first, second = (_side(runs, task, key, replicates, seed) for key in pair)
-        x, y = (_returns(runs, task, key) for key in pair)
-        low, high = difference_interval(x, y, replicates, stream(seed, task, *pair))
-        known = low == low
-        line = {"task": task, "step": step}
-        line |= {f"{name}_first": value for name, value in first.items()}
-        line |= {f"{name}_second": value for name, value in second.items()}
-        line |= {
-            "difference": first["return"] - second["return"],
-            "difference_low": low,
-            "difference_high": high,
-            "intervals_overlap": _overlap(first, second) if known else None,
-            "difference_holds_zero": low <= 0 <= high if known else None,
-        }
-        lines.append(line)
-    return pd.DataFrame(lines)[list(COLUMNS)]
+        settings: episodes and bootstrap.
 
-
-def _returns(runs: pd.DataFrame, task: str, key: str) -> Any:
-    there = (runs["task"] == task) & (runs["row"] == key) & (runs["hole"] == "")
-    return runs.loc[there, "return"].to_numpy(float)
-
-
-def _side(runs: pd.DataFrame, task: str, key: str, replicates: int, seed: int) -> dict[str, Any]:
-    there = (runs["task"] == task) & (runs["row"] == key) & (runs["hole"] == "")
-    seeds = " ".join(map(str, sorted(runs.loc[there, "seed"])))
-    return {"algorithm": key, **cell(runs, task, key, replicates, seed), "seeds": seeds}
-
-
-def _overlap(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    return bool(first["ci_low"] <= second["ci_high"] and second["ci_low"] <= first["ci_high"])
-
-
-def _pair_sweep(sweep: Sweep, pair: tuple[str, str]) -> Sweep:
-    """The runs of the two entries.
+    Returns:
+        `COLUMNS`, one row a task of either. The two last are None where an interval is unknown: a
+        task with fewer than two finished runs of either says nothing about agreement.
 
     Raises:
-        AnalysisError: for an entry without runs, found or expected.
+        AnalysisError: for an entry without runs, found or expected, and for runs that cannot be
+            compared.
     """
     keys = ordered(map(entry_key, sweep.runs))
     for key in pair:
         if key not in keys:
             raise AnalysisError(f"No run is of {key}: --pair takes two of {', '.join(keys)}.")
-    return Sweep(tuple(run for run in sweep.runs if entry_key(run) in pair), sweep.notes)
-
-
-def _run(options: argparse.Namespace) -> Output:
-    pair = (options.pair[0], options.pair[1])
     if pair[0] == pair[1]:
         raise AnalysisError(f"--pair {pair[0]} {pair[1]} names one algorithm twice.")
-    sweep = _pair_sweep(compared_sweep(options), pair)
-    check_entries(sweep.runs)
-    check_equal(sweep.runs, lambda run: None, lambda key: key == "recipe")
-    step = int(sweep.runs[0].info["total_timesteps"])
-    runs = entry_frame(sweep.runs, options.episodes)
-    table = compare(runs, pair, step, options.replicates, options.seed)
-    text = _markdown(table, runs, sweep, options)
-    files = {"agreement.csv": render.csv(table), "agreement.md": (text + "\n").encode()}
-    return Output(files, text)
+    chosen = [run for run in sweep.runs if entry_key(run) in pair]
+    check_entries(chosen)
+    check_equal(chosen, lambda run: None, lambda key: key == "recipe")
+    runs = frame(chosen, settings.episodes, entry_key)
+    return _compared(runs, pair, settings).assign(step=chosen[0].steps)[list(COLUMNS)], runs
 
 
-def _markdown(
-    table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, options: argparse.Namespace
-) -> str:
-    first, second = (entry(key).name for key in options.pair)
-    info = sweep.runs[0].info
-    rows = [_row(line) for line in table.to_dict("records")]
+def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> pd.DataFrame:
+    table = cells(runs, ["task", "row"], settings).to_dict("records")
+    known = {(line["task"], line["row"]): line for line in table}
+    x, y = (strata(runs, key) for key in pair)
+    lines = []
+    for task in sorted(set(runs["task"])):
+        sides = [_side(runs, key, task, known.get((task, key), _NOTHING)) for key in pair]
+        first, second = sides
+        left, right = x.get(task, np.empty(0)), y.get(task, np.empty(0))
+        rng = stream(settings.seed, task, *pair)
+        low, high = difference_interval(left, right, settings.replicates, rng)
+        overlap = first["ci_low"] <= second["ci_high"] and second["ci_low"] <= first["ci_high"]
+        line = {
+            f"{name}_{side}": one[name]
+            for side, one in zip(("first", "second"), sides, strict=True)
+            for name in _SIDE
+        }
+        lines.append(
+            line
+            | {
+                "task": task,
+                "difference": first["return"] - second["return"],
+                "difference_low": low,
+                "difference_high": high,
+                "intervals_overlap": None if np.isnan(low) else bool(overlap),
+                "difference_holds_zero": None if np.isnan(low) else low <= 0 <= high,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _side(runs: pd.DataFrame, key: str, task: str, line: Line) -> dict[str, Any]:
+    there = (runs["task"] == task) & (runs["row"] == key) & (runs["hole"] == "")
+    seeds = " ".join(map(str, sorted(runs.loc[there, "seed"])))
+    return {name: line[name] for name in CELL} | {"algorithm": key, "seeds": seeds}
+
+
+def _run(options: argparse.Namespace) -> cli.Output:
+    settings, (first, second) = cli.settings(options), options.pair
+    sweep = with_objective(cli.selected(options), options.objective)
+    table, runs = build(sweep, (first, second), settings)
+    text = _markdown(table, runs, sweep, settings)
+    files = {"agreement.csv": tables.csv(table), "agreement.md": f"{text}\n".encode()}
+    return cli.Output(files, text)
+
+
+def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:
+    first, second = (entry(table[f"algorithm_{side}"].iloc[0]).name for side in ("first", "second"))
+    compared = [run for run in sweep.runs if run.run_id in set(runs["run_id"])]
     header = ("Task", first, "Runs", second, "Runs", "Difference", "Intervals overlap")
+    rows = [_row(line) for line in table.to_dict("records")]
     overlap = table["intervals_overlap"].dropna()
-    notes = [
+    found = [
         f"Of {len(table)} tasks, {len(overlap)} have intervals on both sides. They overlap on "
         f"{int(overlap.sum())} of {len(overlap)}; the difference's "
         f"interval holds 0 on {int(table['difference_holds_zero'].dropna().sum())}, which asks "
         "for more.",
-        f"Recipe {info['recipe']}, {int(info['total_timesteps']):,} steps. Return: mean over "
-        f"seeds of the mean return of the last {options.episodes} training episodes, with 95 % "
-        f"bootstrap intervals ({options.replicates} replicates, seed {options.seed}); of the "
+        f"Recipe {compared[0].info['recipe']}, {compared[0].steps:,} steps. Return: mean over "
+        f"seeds of the mean return of the last {settings.episodes} training episodes, with 95 % "
+        f"bootstrap intervals ({notes.bootstrap(settings)}); of the "
         "difference, each side is resampled by itself. No interval for a single run.",
-        *_seeds(table),
+        _seeds(table),
         *sweep.notes,
-        *provenance(sweep.runs),
+        *notes.provenance(compared),
     ]
-    return (
-        f"# Agreement of {first} and {second}\n\n{render.markdown_table(header, rows, 'lrrrrrr')}\n"
-        + render.bullets("Notes", notes)
-        + render.bullets("Missing runs", holes(runs))
-    ).rstrip("\n")
+    title = f"Agreement of {first} and {second}"
+    return tables.report(title, tables.markdown(header, rows, "lr"), found, notes.holes(runs))
 
 
-def _row(line: Mapping[Hashable, Any]) -> tuple[str, ...]:
+def _row(line: Line) -> tuple[str, ...]:
     overlap = line["intervals_overlap"]
-    return (
-        str(line["task"]),
-        *_cells(line, "first"),
-        *_cells(line, "second"),
-        _estimate(line["difference"], line["difference_low"], line["difference_high"]),
-        render.NOT_KNOWN if overlap is None else ("yes" if overlap else "no"),
-    )
+    sides = [
+        text
+        for side in ("first", "second")
+        for text in (
+            estimate(line, f"return_{side}", bounds=(f"ci_low_{side}", f"ci_high_{side}")),
+            of(line[f"n_runs_{side}"], line[f"n_expected_{side}"]),
+        )
+    ]
+    difference = estimate(line, "difference", bounds=("difference_low", "difference_high"))
+    yes = NOT_KNOWN if overlap is None else ("yes" if overlap else "no")
+    return (str(line["task"]), *sides, difference, yes)
 
 
-def _cells(line: Mapping[Hashable, Any], side: str) -> tuple[str, str]:
-    estimate = _estimate(*(line[f"{name}_{side}"] for name in ("return", "ci_low", "ci_high")))
-    return estimate, render.of(line[f"n_runs_{side}"], line[f"n_expected_{side}"])
-
-
-def _estimate(value: float, low: float, high: float) -> str:
-    """`1,023 [978, 1,068]`, without the interval where there is none."""
-    between = "" if low != low else f" {render.amounts(low, high)}"
-    return render.amount(value) + between
-
-
-def _seeds(table: pd.DataFrame) -> list[str]:
+def _seeds(table: pd.DataFrame) -> str:
     """Which seeds, where it is the same ones everywhere; else the table as CSV says it."""
     seeds = set(table["seeds_first"]) | set(table["seeds_second"])
     if len(seeds) == 1:
-        return [f"Seeds of either: {seeds.pop()}."]
-    return ["The seeds differ by task or algorithm: agreement.csv has them."]
+        return f"Seeds of either: {seeds.pop()}."
+    return "The seeds differ by task or algorithm: agreement.csv has them."
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_runs_arguments(parser)
-    add_objective_argument(parser)
-    add_bootstrap_arguments(parser)
-    parser.add_argument(
-        "--pair",
-        nargs=2,
-        default=["ppo", "sb3_ppo"],
-        metavar="ALGORITHM",
-        help="the two to compare (default: ppo sb3_ppo; both under one recipe)",
-    )
-
-
-COMMAND = Command(
+_PAIR = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
+COMMAND = cli.Command(
     "agreement",
     "whether two algorithms agree: means, intervals and their difference by task",
-    _add_arguments,
     _run,
+    (
+        cli.RUNS,
+        cli.OBJECTIVE,
+        cli.BOOTSTRAP,
+        cli.option("--pair", _PAIR, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM"),
+    ),
 )

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from analysis.cli import (
-    Command,
-    Output,
-    add_bootstrap_arguments,
-    add_reference_argument,
-    add_runs_arguments,
-    integer_from,
-)
-from analysis.drawing import curves as curve_figure
-from analysis.drawing import text as render
+from analysis import cli
+from analysis.drawing import curves as drawing
+from analysis.drawing import notes, tables
+from analysis.drawing.style import objective_rows, png
+from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
-from analysis.published.paper import paper_figure3
-from analysis.reports.table1.text import provenance
-from analysis.runs.load import Run, Sweep, hole_in, hole_of, read_episodes
+from analysis.published.paper import paper_figure3, task_name
+from analysis.runs.curves import POINTS, label_of, learning_curves
+from analysis.runs.run import Run, Sweep
 from analysis.runs.selection import (
+    ENV,
     Absent,
     check_equal,
     check_one_per_seed,
     check_table,
     lookup,
-    selected_sweep,
-    show,
-    task_name,
     under,
 )
-from analysis.runs.until import add_until_argument, cut, schedules
-from analysis.statistics.bootstrap import FloatArray, curve_interval, stream
+from analysis.runs.until import cut, schedules
+from analysis.settings import DEFAULTS, Settings
 
-COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 BY_OBJECTIVE = "objective_label"
 # A choice that lines are told apart by brings others with it: a recipe also sets c1, say.
 _BRINGS: Mapping[str, tuple[str, ...]] = {
@@ -48,74 +38,25 @@ _BRINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def smoothed(steps: FloatArray, returns: FloatArray, grid: FloatArray, episodes: int) -> FloatArray:
-    """Mean return of the last `episodes` episodes that had ended by each grid step.
+def build(
+    sweep: Sweep, by: str = BY_OBJECTIVE, settings: Settings = DEFAULTS, points: int = POINTS
+) -> tuple[pd.DataFrame, list[str]]:
+    """Learning curves, and a sentence for each run that has none.
 
     Args:
-        steps: `[E]`, ascending: environment step at which each episode ended.
-        returns: `[E]`.
-        grid: `[G]` environment steps.
-        episodes: 100; fewer are averaged while there are fewer.
+        sweep: runs with a value of `by`; see `placed`.
+        by: a run.json field or a dotted key of the configuration; one line a value and task.
+        settings: `episodes` is the window of the smoothing.
+        points: of the grid of steps.
 
     Returns:
-        `[G]`, NaN before the first episode has ended.
+        `runs.curves.COLUMNS`, one row a line and grid step.
+
+    Raises:
+        AnalysisError: for lines that differ in more than `by`, task and seed.
     """
-    last = np.searchsorted(steps, grid, side="right")
-    first = np.maximum(last - episodes, 0)
-    sums = np.concatenate([[0.0], np.cumsum(returns)])
-    with np.errstate(invalid="ignore"):
-        return np.asarray((sums[last] - sums[first]) / (last - first))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One setting in one task. `curves` is `[n_runs, G]`, one smoothed curve a finished run."""
-
-    task: str
-    label: str
-    total: int
-    grid: FloatArray
-    curves: FloatArray
-    n_expected: int
-
-
-def line_table(line: Line, replicates: int, seed: int) -> pd.DataFrame:
-    """`COLUMNS` of one line, one row a grid step.
-
-    `n_runs` counts the runs that had ended an episode by then. While it is less than the finished
-    runs, mean and interval are blank: a mean over changing runs would draw a jump that no run made.
-    """
-    there = np.isfinite(line.curves).sum(axis=0)
-    full = (there == len(line.curves)) & (there > 0)
-    table = pd.DataFrame(
-        {
-            "task": line.task,
-            "label": line.label,
-            "step": line.grid.astype(np.int64),
-            "mean": np.nan,
-            "ci_low": np.nan,
-            "ci_high": np.nan,
-            "n_runs": there,
-            "n_expected": line.n_expected,
-        }
-    )
-    if full.any():
-        curves = line.curves[:, full]
-        low, high = curve_interval(curves, replicates, stream(seed, line.task, line.label))
-        table.loc[full, ["mean", "ci_low", "ci_high"]] = np.stack(
-            [curves.mean(axis=0), low, high], 1
-        )
-    return table
-
-
-def label_of(by: str) -> Callable[[Run], str]:
-    """The line that a run belongs to, by a run.json field or a dotted key of its configuration."""
-
-    def label(run: Run) -> str:
-        value = lookup(run, by)
-        return "" if isinstance(value, Absent) else show(value)
-
-    return label
+    check_lines(sweep.runs, by)
+    return learning_curves(sweep.runs, label_of(by), settings, points)
 
 
 def check_lines(runs: Sequence[Run], by: str) -> None:
@@ -147,146 +88,102 @@ def _check_objectives(runs: Sequence[Run], by: str, line: Callable[[Run], str]) 
 
 
 def _not_env(key: str) -> bool:
-    return not under(key, ("env", "env_id"))
+    return not under(key, ENV)
 
 
-def build(
-    runs: Sequence[Run], label: Callable[[Run], str], points: int, episodes: int
-) -> tuple[list[Line], list[str]]:
-    """All lines, by task and label, and a sentence for each run that is in none."""
-    cells: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        cells.setdefault((run.task, label(run)), []).append(run)
-    lines, holes = [], []
-    for (task, name), members in sorted(cells.items()):
-        total = int(members[0].info["total_timesteps"])
-        grid = np.unique(np.rint(np.linspace(0, total, points + 1)[1:]))
-        found = [_curve(run, grid, episodes) for run in members]
-        holes += [
-            f"{run.run_id}: {c}"
-            for run, c in zip(members, found, strict=True)
-            if isinstance(c, str)
-        ]
-        kept = [curve for curve in found if not isinstance(curve, str)]
-        stacked = np.stack(kept) if kept else np.empty((0, len(grid)))
-        lines.append(Line(task, name, total, grid, stacked, len(members)))
-    return lines, sorted(holes)
+def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
+    """Without the runs whose line is unknown, for they never started and left no configuration.
 
+    Args:
+        sweep: any.
+        by: as for `build`.
+        labels: only these lines; all if empty.
 
-def _curve(run: Run, grid: FloatArray, episodes: int) -> FloatArray | str:
-    """The run's curve on the grid, or the reason why it has none."""
-    if hole := hole_of(run):
-        return hole
-    steps, returns = read_episodes(run)
-    return hole_in(returns) or smoothed(steps, returns, grid, episodes)
-
-
-def _placed(sweep: Sweep, by: str) -> Sweep:
-    """Without the runs whose line is unknown: they never started and left no configuration."""
-    known = [(run, not isinstance(lookup(run, by), Absent)) for run in sweep.runs]
-    kept = tuple(run for run, placed in known if placed)
+    Raises:
+        AnalysisError: for a key or a label that no run has.
+    """
+    known = {run.run_id: not isinstance(lookup(run, by), Absent) for run in sweep.runs}
+    kept = [run for run in sweep.runs if known[run.run_id]]
     if not kept:
         raise AnalysisError(
             f"No run has a {by}: give --by a field of run.json or a key of config.yaml."
         )
-    lost = [run.run_id for run, placed in known if not placed]
-    if not lost:
-        return sweep
-    note = f"In no line, for they have no {by} or never started: {', '.join(lost)}."
-    return Sweep(kept, (*sweep.notes, note))
-
-
-def _chosen(sweep: Sweep, by: str, labels: str | None) -> Sweep:
-    """The runs of the lines in `labels`, which are separated by commas; all for None."""
-    if labels is None:
-        return sweep
+    lost = ", ".join(name for name, there in known.items() if not there)
+    sweep = sweep.narrowed(kept, f"In no line, for they have no {by} or never started: {lost}.")
     label = label_of(by)
-    wanted, there = labels.split(","), sorted({label(run) for run in sweep.runs})
-    unknown = [name for name in wanted if name not in there]
+    there = sorted({label(run) for run in kept})
+    unknown = [name for name in labels if name not in there]
     if unknown:
         raise AnalysisError(f"No line is named {unknown[0]}: there are {', '.join(there)}.")
-    return Sweep(tuple(run for run in sweep.runs if label(run) in wanted), sweep.notes)
+    return sweep.narrowed([run for run in kept if not labels or label(run) in labels])
 
 
-def _run(options: argparse.Namespace) -> Output:
-    sweep = _placed(cut(selected_sweep(options), options.until), options.by)
-    sweep = _chosen(sweep, options.by, options.labels)
-    check_lines(sweep.runs, options.by)
-    lines, holes = build(sweep.runs, label_of(options.by), options.points, options.episodes)
-    tables = [line_table(line, options.replicates, options.seed) for line in lines]
-    paper = paper_figure3(options.reference) if options.paper else {}
-    table = pd.concat(tables, ignore_index=True)[list(COLUMNS)]
-    kinds = {
-        label_of(options.by)(run): (str(run.info["objective"]), run.info["objective_value"])
-        for run in sweep.runs
-    }
-    styles = curve_figure.line_styles(kinds if options.by == BY_OBJECTIVE else {}, _labels(lines))
-    picture = curve_figure.figure(table, styles, options.by, paper, options.episodes)
-    text = _markdown(lines, table, sweep, holes, options)
+def styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
+    """Names and colors of the lines."""
+    if by != BY_OBJECTIVE:
+        return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
+    lines = [(run.row, *run.objective) for run in sweep.runs]
+    return drawing.objective_styles(
+        objective_rows(pd.DataFrame(lines, columns=["row", "objective", "value"]))
+    )
+
+
+def _run(options: argparse.Namespace) -> cli.Output:
+    by, settings = options.by, cli.settings(options)
+    labels = options.labels.split(",") if options.labels is not None else ()
+    sweep = placed(cut(cli.selected(options), options.until), by, labels)
+    table, holes = build(sweep, by, settings, options.points)
+    text = _markdown(table, sweep, holes, options)
+    paper = paper_figure3(settings.reference) if options.paper else {}
+    title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
+    lines = styles(sweep, by)
+    picture = png(lambda: drawing.figure(table, lines, title, paper, settings.episodes))
     files = {
         "curves.png": picture,
-        "curves.csv": render.csv(table),
-        "curves.md": (text + "\n").encode(),
+        "curves.csv": tables.csv(table),
+        "curves.md": f"{text}\n".encode(),
     }
-    return Output(files, text)
-
-
-def _labels(lines: Sequence[Line]) -> list[str]:
-    return sorted({line.label for line in lines})
+    return cli.Output(files, text)
 
 
 def _markdown(
-    lines: Sequence[Line],
-    table: pd.DataFrame,
-    sweep: Sweep,
-    holes: Sequence[str],
-    options: argparse.Namespace,
+    table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], options: argparse.Namespace
 ) -> str:
-    rows = []
-    for line in lines:
-        mine = table[(table["task"] == line.task) & (table["label"] == line.label)]
-        mean, low, high = (float(mine[name].iloc[-1]) for name in ("mean", "ci_low", "ci_high"))
-        rows.append(
-            (
-                line.task,
-                line.label,
-                render.amount(mean),
-                render.amounts(low, high),
-                render.of(len(line.curves), line.n_expected),
-            )
-        )
-    header = ("Task", options.by, "Return at the end", "95 % interval", "Runs")
-    notes = [
-        f"At each step the mean return of the last {options.episodes} training episodes that had "
+    settings = cli.settings(options)
+    ends = table.drop_duplicates(["task", "label"], keep="last")
+    columns: tables.Columns = {
+        "Task": "task",
+        options.by: "label",
+        "Return at the end": number("mean", amount),
+        "95 % interval": between(amount),
+        "Runs": runs_of,
+    }
+    found = [
+        f"At each step the mean return of the last {settings.episodes} training episodes that had "
         "ended by then; mean over seeds; the band is the 95 % bootstrap interval of that mean, "
-        f"pointwise ({options.replicates} replicates, seed {options.seed}), none for a single run.",
+        f"pointwise ({notes.bootstrap(settings)}), none for a single run.",
         *schedules(sweep.runs),
         *sweep.notes,
-        *provenance(sweep.runs),
+        *notes.provenance(sweep.runs),
     ]
     if options.paper:
-        notes.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")
-    return (
-        f"# Learning curves\n\n{render.markdown_table(header, rows, 'llrrr')}\n"
-        + render.bullets("Notes", notes)
-        + render.bullets("Missing runs", holes)
-    ).rstrip("\n")
+        found.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")
+    return tables.report("Learning curves", tables.of(ends, "llr", columns), found, holes)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_runs_arguments(parser)
-    add_bootstrap_arguments(parser)
-    add_reference_argument(parser)
-    parser.add_argument(
-        "--by",
-        default=BY_OBJECTIVE,
-        metavar="KEY",
-        help="one line a value of this field or config key",
-    )
-    add_until_argument(parser)
-    parser.add_argument("--labels", metavar="A,B", help="only these lines (default: all)")
-    parser.add_argument("--points", type=integer_from(2), default=100, help="steps on the grid")
-    parser.add_argument("--paper", action="store_true", help="add the paper's Figure 3 PPO curve")
-
-
-COMMAND = Command("curves", "learning curves with intervals over seeds", _add_arguments, _run)
+_BY = "one line a value of this field or config key"
+COMMAND = cli.Command(
+    "curves",
+    "learning curves with intervals over seeds",
+    _run,
+    (
+        cli.RUNS,
+        cli.BOOTSTRAP,
+        cli.REFERENCE,
+        cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
+        cli.UNTIL,
+        cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
+        cli.POINTS,
+        cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
+    ),
+)

@@ -7,10 +7,11 @@ import argparse
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.cli import Command, Output
-from analysis.drawing import text as render
-from analysis.drawing.style import INK, MUTED, new_figure, png, styled
+from analysis import cli
+from analysis.drawing.style import INK, MUTED, png
+from analysis.drawing.tables import csv
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import FloatArray
 
@@ -18,22 +19,19 @@ _RED = "#D7191C"
 
 
 def clip_term(ratio: FloatArray, advantage: float, epsilon: float) -> FloatArray:
-    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7.
-
-    Args:
-        ratio: r, any shape.
-        advantage: A.
-        epsilon: in (0, 1).
-
-    Returns:
-        As `ratio`.
-    """
+    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7, elementwise."""
     clipped = np.clip(ratio, 1 - epsilon, 1 + epsilon)
     return np.minimum(ratio * advantage, clipped * advantage)
 
 
-def curves(epsilon: float, points: int = 201) -> pd.DataFrame:
-    """`advantage, r, l_clip` for A = 1 and A = -1, r from 0 to 2."""
+def build(epsilon: float = 0.2, points: int = 201) -> pd.DataFrame:
+    """`advantage, r, l_clip` for A = 1 and A = -1, r from 0 to 2.
+
+    Raises:
+        AnalysisError: for an `epsilon` outside of (0, 1).
+    """
+    if not 0 < epsilon < 1:
+        raise AnalysisError(f"--epsilon {epsilon:g} must lie between 0 and 1.")
     ratio = np.linspace(0, 2, points)
     return pd.concat(
         [
@@ -44,15 +42,14 @@ def curves(epsilon: float, points: int = 201) -> pd.DataFrame:
     )
 
 
-def figure(table: pd.DataFrame, epsilon: float) -> bytes:
+def figure(table: pd.DataFrame, epsilon: float) -> Figure:
     """Two panels, A > 0 and A < 0."""
-    with styled():
-        drawing = new_figure(7.6, 3.3)
-        left, right = drawing.subplots(1, 2)
-        _panel(left, table[table["advantage"] > 0], 1 + epsilon, "1 + ε", "A > 0")
-        _panel(right, table[table["advantage"] < 0], 1 - epsilon, "1 - ε", "A < 0")
-        left.set_ylabel(r"$L^{\mathrm{CLIP}}$, one term, in units of $|A|$")
-        return png(drawing)
+    drawing = Figure(figsize=(7.6, 3.3))
+    left, right = drawing.subplots(1, 2)
+    _panel(left, table[table["advantage"] > 0], 1 + epsilon, "1 + ε", "A > 0")
+    _panel(right, table[table["advantage"] < 0], 1 - epsilon, "1 - ε", "A < 0")
+    left.set_ylabel(r"$L^{\mathrm{CLIP}}$, one term, in units of $|A|$")
+    return drawing
 
 
 def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) -> None:
@@ -69,21 +66,17 @@ def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) 
     axes.grid(visible=False)
 
 
-def _run(options: argparse.Namespace) -> Output:
-    if not 0 < options.epsilon < 1:
-        raise AnalysisError(f"--epsilon {options.epsilon:g} must lie between 0 and 1.")
-    table = curves(options.epsilon)
-    files = {"figure1.png": figure(table, options.epsilon), "figure1.csv": render.csv(table)}
-    text = (
-        f"Figure 1: min(r A, clip(r, 1 - ε, 1 + ε) A) at ε = {options.epsilon:g}, A = 1 and A = -1."
-    )
-    return Output(files, text)
+def _run(options: argparse.Namespace) -> cli.Output:
+    epsilon = options.epsilon
+    table = build(epsilon)
+    files = {"figure1.png": png(lambda: figure(table, epsilon)), "figure1.csv": csv(table)}
+    text = f"Figure 1: min(r A, clip(r, 1 - ε, 1 + ε) A) at ε = {epsilon:g}, A = 1 and A = -1."
+    return cli.Output(files, text)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epsilon", type=float, default=0.2, help="the paper's 0.2")
-
-
-COMMAND = Command(
-    "figure1", "the paper's Figure 1: one term of L_CLIP against r", _add_arguments, _run
+COMMAND = cli.Command(
+    "figure1",
+    "the paper's Figure 1: one term of L_CLIP against r",
+    _run,
+    (cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2),),
 )

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from analysis.cli import Command, Output, add_reference_argument, add_runs_arguments
-from analysis.drawing import text as render
-from analysis.drawing.style import INK, MUTED, PAPER, new_figure, png, styled
+from analysis import cli
+from analysis.drawing.style import INK, MUTED, PAPER, png
+from analysis.drawing.tables import csv
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure2
-from analysis.runs.load import Run, hole_of, read_columns
-from analysis.runs.selection import selected_sweep
+from analysis.runs.load import read_columns
+from analysis.runs.run import Run, Sweep, hole_of
 from repro.runs import store
 
 # column -> (label, color)
@@ -58,14 +59,16 @@ def checks(curves: pd.DataFrame) -> list[Check]:
     ]
 
 
-def read(runs: tuple[Run, ...]) -> tuple[Run, pd.DataFrame]:
+def build(sweep: Sweep) -> tuple[Run, pd.DataFrame]:
     """The one run that recorded an interpolation, and its curves.
 
     Raises:
         AnalysisError: without such a run, with several, or when its table is damaged.
     """
     found = [
-        run for run in runs if run.directory and (run.directory / "interpolation.parquet").is_file()
+        run
+        for run in sweep.runs
+        if run.directory and (run.directory / "interpolation.parquet").is_file()
     ]
     if not found:
         raise AnalysisError(
@@ -91,46 +94,39 @@ def _curves(run: Run) -> pd.DataFrame:
     return table.sort_values("x", ignore_index=True)
 
 
-def figure(curves: pd.DataFrame, paper: pd.DataFrame, title: str) -> bytes:
+def figure(curves: pd.DataFrame, paper: pd.DataFrame, title: str) -> Figure:
     """Four curves against x, the paper's points in the same colors but hollow."""
-    with styled():
-        drawing = new_figure(7.6, 4.6)
-        axes = drawing.add_subplot()
-        for column, (label, color) in _CURVES.items():
-            axes.plot(curves["x"], curves[column], color=color, linewidth=2, label=label)
-            axes.plot(
-                paper["x"], paper[column], **{**PAPER, "markeredgecolor": color, "markersize": 5}
-            )
-        for place in (0, 1):
-            axes.axvline(place, color=INK, linestyle=":", linewidth=1.2)
-        axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.plot([], [], **{**PAPER, "markersize": 5}, label="the paper, digitized")
-        axes.set_xlabel(
-            r"$x$, in $\theta = \theta_{\mathrm{old}} + x\,(\theta_{\mathrm{new}} - "
-            r"\theta_{\mathrm{old}})$"
-        )
-        axes.set_ylabel("objective, or nats (KL)")
-        axes.set_title(title)
-        drawing.legend(loc="outside lower center", ncols=2)
-        return png(drawing)
+    drawing = Figure(figsize=(7.6, 4.6))
+    axes = drawing.add_subplot()
+    for column, (label, color) in _CURVES.items():
+        axes.plot(curves["x"], curves[column], color=color, linewidth=2, label=label)
+        axes.plot(paper["x"], paper[column], **{**PAPER, "markeredgecolor": color, "markersize": 5})
+    for place in (0, 1):
+        axes.axvline(place, color=INK, linestyle=":", linewidth=1.2)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.plot([], [], **{**PAPER, "markersize": 5}, label="the paper, digitized")
+    axes.set_xlabel(
+        r"$x$, in $\theta = \theta_{\mathrm{old}} + x\,(\theta_{\mathrm{new}} - "
+        r"\theta_{\mathrm{old}})$"
+    )
+    axes.set_ylabel("objective, or nats (KL)")
+    axes.set_title(title)
+    drawing.legend(loc="outside lower center", ncols=2)
+    return drawing
 
 
-def _run(options: argparse.Namespace) -> Output:
-    run, curves = read(selected_sweep(options).runs)
+def _run(options: argparse.Namespace) -> cli.Output:
+    run, curves = build(cli.selected(options))
+    paper = paper_figure2(options.reference)
     title = f"Figure 2: surrogates along the first update, {run.task}, seed {run.info['seed']}"
-    picture = figure(curves, paper_figure2(options.reference), title)
     text = "\n".join([title, *(str(check) for check in checks(curves))])
-    return Output({"figure2.png": picture, "figure2.csv": render.csv(curves)}, text)
+    picture = png(lambda: figure(curves, paper, title))
+    return cli.Output({"figure2.png": picture, "figure2.csv": csv(curves)}, text)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_runs_arguments(parser)
-    add_reference_argument(parser)
-
-
-COMMAND = Command(
+COMMAND = cli.Command(
     "figure2",
     "the paper's Figure 2: surrogates between old and new parameters",
-    _add_arguments,
     _run,
+    (cli.RUNS, cli.REFERENCE),
 )

@@ -9,11 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.cli import DEFAULT_REFERENCE, Command, Output, add_runs_arguments
-from analysis.drawing import text as render
+import pandas as pd
+
+from analysis import cli
+from analysis.drawing import tables
+from analysis.drawing.text import NOT_KNOWN
 from analysis.reports import speed
-from analysis.runs.load import Run, hole_of, read_times
-from analysis.runs.selection import selected_sweep, show
+from analysis.runs.load import read_times
+from analysis.runs.run import Run, hole_of
+from analysis.runs.selection import show
+from analysis.settings import DEFAULT_REFERENCE
 
 BENCH = DEFAULT_REFERENCE.parent / "speed" / "tasks.json"
 # What all runs of a table should share, by its name in run.json.
@@ -21,16 +26,11 @@ _SHARED = ("git_revision", "git_dirty", "versions", "host", "cpu", "cores", "dev
 
 
 def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
-    """All of it as values.
-
-    Args:
-        runs: expected runs.
-        sb3_us: microseconds a step of Stable-Baselines3, by the name of the environment.
-    """
+    """All of it as values; `sb3_us` are microseconds a step of SB3 by environment."""
     found = [run for run in runs if run.directory is not None]
     starts, ends = (_times(found, key) for key in ("started_at", "finished_at"))
     elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
-    seconds = [read_times(run) for run in found]
+    seconds = pd.DataFrame([read_times(run) for run in found])
     done = [run for run in found if not hole_of(run)]
     return {
         "runs": dict(Counter(run.status for run in runs)),
@@ -38,11 +38,8 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
         "first_start": min(starts).isoformat() if starts else None,
         "last_finish": max(ends).isoformat() if ends else None,
         "elapsed_hours": elapsed,
-        "core_hours": sum(sum(one.values()) for one in seconds) / 3600,
-        "core_hours_by_phase": {
-            name: sum(one[name] for one in seconds) / 3600
-            for name in (seconds[0] if seconds else ())
-        },
+        "core_hours": float(seconds.to_numpy().sum()) / 3600,
+        "core_hours_by_phase": {name: total / 3600 for name, total in seconds.sum().items()},
         "sb3_core_hours": _sb3_hours(done, sb3_us),
         "interrupted_and_resumed": sum(bool(run.info.get("resumed")) for run in found),
         "resumed_approximately": sum(bool(run.info.get("approximate")) for run in found),
@@ -75,7 +72,7 @@ def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _steps(run: Run) -> int:
     """Steps that a finished run took."""
-    return int(run.info.get("steps") or run.info["total_timesteps"])
+    return int(run.info.get("steps") or run.steps)
 
 
 def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
@@ -97,11 +94,7 @@ def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None
 
 
 def sb3_speed(path: Path) -> dict[str, float]:
-    """Microseconds a step of Stable-Baselines3 by environment, from a file of the benchmark.
-
-    Raises:
-        AnalysisError: when it is missing or not the benchmark's.
-    """
+    """Microseconds a step of Stable-Baselines3 by environment, from a file of the benchmark."""
     table = speed.load([path])
     chosen = table[(table["contender"] == "sb3") & (table["overrides"] == "")]
     return dict(zip(chosen["env"].astype(str), chosen["total_us"].astype(float), strict=True))
@@ -109,46 +102,39 @@ def sb3_speed(path: Path) -> dict[str, float]:
 
 def markdown(values: Mapping[str, Any], bench: Path) -> str:
     """The values as a table."""
+    training = f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})"
+    sb3 = _hours(values["sb3_core_hours"])
     rows = [
         ("Runs", ", ".join(f"{count} {status}" for status, count in values["runs"].items())),
         ("Environment steps of the runs that are done", f"{values['steps']:,}"),
-        ("First start", str(values["first_start"] or render.NOT_KNOWN)),
-        ("Last finish", str(values["last_finish"] or render.NOT_KNOWN)),
+        ("First start", str(values["first_start"] or NOT_KNOWN)),
+        ("Last finish", str(values["last_finish"] or NOT_KNOWN)),
         ("From one to the other", _hours(values["elapsed_hours"])),
-        (
-            "Time of the training processes",
-            f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})",
-        ),
-        (
-            f"Stable-Baselines3 on one core, at the speed in {bench.name}",
-            _hours(values["sb3_core_hours"]),
-        ),
+        ("Time of the training processes", training),
+        (f"Stable-Baselines3 on one core, at the speed in {bench.name}", sb3),
         ("Runs interrupted and taken up again", str(values["interrupted_and_resumed"])),
         ("... with something changed", str(values["resumed_approximately"])),
         *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
     ]
-    text = "# Origin of the runs\n\n" + render.markdown_table(("What", "Value"), rows, "ll")
+    text = "# Origin of the runs\n\n" + tables.markdown(("What", "Value"), rows, "ll")
     return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
 
 
 def _each(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for line in lines:
-        times = (render.NOT_KNOWN, render.NOT_KNOWN, "")
-        if line["us_per_step"] is not None:
-            times = (
-                _hours(line["seconds"] / 3600),
-                f"{line['us_per_step']:,.0f}",
-                _phases(line["seconds_by_phase"]),
-            )
-        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", *times))
+        known = line["us_per_step"] is not None
+        time = _hours(line["seconds"] / 3600 if known else None)
+        speed = f"{line['us_per_step']:,.0f}" if known else NOT_KNOWN
+        phases = _phases(line["seconds_by_phase"]) if known else ""
+        rows.append((line["run_id"], line["status"], f"{line['steps']:,}", time, speed, phases))
     header = ("Run", "Status", "Steps", "Time of training", "us a step", "")
-    return render.markdown_table(header, rows, "llrrrl")
+    return tables.markdown(header, rows, "llrrrl")
 
 
 def _hours(hours: float | None) -> str:
     if hours is None:
-        return render.NOT_KNOWN
+        return NOT_KNOWN
     return f"{hours:.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
 
 
@@ -166,28 +152,24 @@ def _counts(values: Mapping[str, int]) -> str:
     return "; ".join(f"{value} ({count} runs)" for value, count in values.items())
 
 
-def _run(options: argparse.Namespace) -> Output:
-    runs = selected_sweep(options).runs
+def _run(options: argparse.Namespace) -> cli.Output:
+    runs = cli.selected(options).runs
     values = origin(runs, sb3_speed(options.bench))
     if options.each:
         values["each"] = each(runs)
     text = markdown(values, options.bench)
-    files = {"origin.md": (text + "\n").encode(), "origin.json": render.json(values)}
-    return Output(files, text)
+    files = {"origin.md": f"{text}\n".encode(), "origin.json": tables.as_json(values)}
+    return cli.Output(files, text)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_runs_arguments(parser)
-    parser.add_argument("--each", action="store_true", help="with the time of every run")
-    parser.add_argument(
-        "--bench",
-        type=Path,
-        default=BENCH,
-        metavar="FILE",
-        help="file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)",
-    )
-
-
-COMMAND = Command(
-    "origin", "what was run, with which code, on what and how long", _add_arguments, _run
+_BENCH = "file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)"
+COMMAND = cli.Command(
+    "origin",
+    "what was run, with which code, on what and how long",
+    _run,
+    (
+        cli.RUNS,
+        cli.option("--each", "with the time of every run", action="store_true"),
+        cli.option("--bench", _BENCH, type=Path, default=BENCH, metavar="FILE"),
+    ),
 )

@@ -10,28 +10,12 @@ from pathlib import Path
 
 import yaml
 
-from analysis.cli import DEFAULT_REFERENCE, Command, Output
+from analysis.cli import Command, Output, option
 from analysis.errors import AnalysisError
-from analysis.reports import agreement, curves, origin, updates
-from analysis.reports.atari import command as atari
-from analysis.reports.figure3 import command as figure3
-from analysis.reports.pilot import command as pilot
-from analysis.reports.reading import command as reading
-from analysis.reports.table1 import command as table1
 from analysis.runs.collected import is_collected
+from analysis.settings import DEFAULT_REFERENCE
 
 PLAN = "figures.yaml"
-COMMANDS: tuple[Command, ...] = (
-    table1.COMMAND,
-    curves.COMMAND,
-    pilot.COMMAND,
-    reading.COMMAND,
-    origin.COMMAND,
-    figure3.COMMAND,
-    agreement.COMMAND,
-    updates.COMMAND,
-    atari.COMMAND,
-)
 
 
 @dataclass(frozen=True)
@@ -69,47 +53,40 @@ def read_plan(results: Path) -> list[Step]:
         ) from error
 
 
-def remake(results: Path, steps: Sequence[Step]) -> dict[str, bytes]:
-    """What `steps` make, by path below `results`."""
+def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) -> dict[str, bytes]:
+    """What `steps` make with `commands`, by path below `results`."""
     files: dict[str, bytes] = {}
     for step in steps:
-        output = _run_step(results, step)
+        output = _run_step(results, step, commands)
         files |= {str(Path(step.into) / name): content for name, content in output.files.items()}
     return files
 
 
-def _run_step(results: Path, step: Step) -> Output:
+def _run_step(results: Path, step: Step, commands: Sequence[Command]) -> Output:
     name, *words = shlex.split(step.command.replace("{results}", str(results)))
-    command = next((command for command in COMMANDS if command.name == name), None)
+    command = next((command for command in commands if command.name == name), None)
     if command is None:
-        names = ", ".join(command.name for command in COMMANDS)
+        names = ", ".join(command.name for command in commands)
         raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
     parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
     command.add_arguments(parser)
     return command.run(parser.parse_args(["--runs", str(results / step.runs), *words]))
 
 
-def _run(options: argparse.Namespace) -> Output:
-    steps = read_plan(options.results)
-    there = [step for step in steps if is_collected(options.results / step.runs)]
-    absent = sorted({step.runs for step in steps if step not in there})
-    files = remake(options.results, there)
-    lines = [f"Made again: {', '.join(dict.fromkeys(step.into for step in there)) or 'nothing'}."]
-    if absent:
-        lines.append(f"Not there yet: {', '.join(absent)}.")
-    return Output(files, "\n".join(lines))
+def command(commands: Sequence[Command]) -> Command:
+    """The command `figures`, whose plan names some of `commands`."""
 
+    def run(options: argparse.Namespace) -> Output:
+        steps = read_plan(options.results)
+        there = [step for step in steps if is_collected(options.results / step.runs)]
+        absent = sorted({step.runs for step in steps if step not in there})
+        files = remake(options.results, there, commands)
+        made = ", ".join(dict.fromkeys(step.into for step in there)) or "nothing"
+        missing = f"\nNot there yet: {', '.join(absent)}." if absent else ""
+        return Output(files, f"Made again: {made}.{missing}")
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=DEFAULT_REFERENCE.parent,
-        metavar="DIR",
-        help=f"directory that holds {PLAN} and the folders it names (default: results)",
-    )
-
-
-COMMAND = Command(
-    "figures", "every committed table and figure again, from collected tables", _add_arguments, _run
-)
+    where = f"directory that holds {PLAN} and the folders it names (default: results)"
+    default = DEFAULT_REFERENCE.parent
+    results = option("--results", where, type=Path, default=default, metavar="DIR")
+    about = "every committed table and figure again, from collected tables"
+    return Command("figures", about, run, (results,))

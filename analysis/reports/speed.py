@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.cli import Command, Output
-from analysis.drawing import text as render
-from analysis.drawing.style import CYCLE, INK, MUTED, new_figure, png, styled
+from analysis import cli
+from analysis.drawing import tables
+from analysis.drawing.style import CYCLE, INK, MUTED, png
+from analysis.drawing.text import Line
 from analysis.errors import AnalysisError
 
 PPO = "ppo"  # what a row is of that does not say
@@ -68,14 +70,13 @@ def hours_of_table1(table: pd.DataFrame) -> float:
     return float((packs["total_us"] * TABLE1_STEPS).sum() / 1e6 / 3600)
 
 
-def figure(table: pd.DataFrame) -> bytes:
+def figure(table: pd.DataFrame) -> Figure:
     """Time by phase of each task's pack of 33, and throughput against the size of the pack."""
-    with styled():
-        drawing = new_figure(9.2, 3.6)
-        left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
-        _phases(left, tasks(table))
-        _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
-        return png(drawing)
+    drawing = Figure(figsize=(9.2, 3.6))
+    left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
+    _phases(left, tasks(table))
+    _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
+    return drawing
 
 
 def _phases(axes: Axes, table: pd.DataFrame) -> None:
@@ -124,32 +125,18 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
 
 def text(table: pd.DataFrame) -> str:
     """The table in Markdown, and Table 1's hours."""
-    header = [
-        "task",
-        "algorithm",
-        "with",
-        "contender",
-        "µs a step",
-        "range",
-        "x physics",
-        "x SB3",
-        "MiB",
-    ]
-    rows = [
-        [
-            str(row["env"]),
-            str(row["algorithm"]),
-            str(row["overrides"]),
-            _contender(row),
-            f"{row['total_us']:.1f}",
-            f"{row['low_us']:.1f} to {row['high_us']:.1f}",
-            _number(row["over_physics"], 2),
-            _number(row["over_sb3"], 1),
-            _number(row["memory_mib"], 0),
-        ]
-        for _, row in table.iterrows()
-    ]
-    lines = [render.markdown_table(header, rows, "llllrrrrr")]
+    columns: tables.Columns = {
+        "task": "env",
+        "algorithm": "algorithm",
+        "with": "overrides",
+        "contender": _contender,
+        "µs a step": lambda row: f"{row['total_us']:.1f}",
+        "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
+        "x physics": lambda row: _number(row["over_physics"], 2),
+        "x SB3": lambda row: _number(row["over_sb3"], 1),
+        "MiB": lambda row: _number(row["memory_mib"], 0),
+    }
+    lines = [tables.of(table, "llllr", columns)]
     lines += _against_sb3(table)
     packs = packs_of_33(table)
     if len(packs) > 1 and packs["over_physics"].notna().all():
@@ -182,7 +169,7 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _contender(row: pd.Series) -> str:
+def _contender(row: Line) -> str:
     return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
 
 
@@ -190,28 +177,21 @@ def _number(value: Any, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def _run(options: argparse.Namespace) -> Output:
+def _run(options: argparse.Namespace) -> cli.Output:
     table = load(options.bench)
     written = text(table)
     files = {
-        "speed.png": figure(table),
-        "speed.csv": render.csv(table),
-        "speed.md": (written + "\n").encode(),
+        "speed.png": png(lambda: figure(table)),
+        "speed.csv": tables.csv(table),
+        "speed.md": f"{written}\n".encode(),
     }
-    return Output(files, written)
+    return cli.Output(files, written)
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--bench",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="FILE",
-        help="files that python -m repro.bench.speed --out wrote",
-    )
-
-
-COMMAND = Command(
-    "speed", "time per step by phase, against physics alone and SB3", _add_arguments, _run
+_FILES = "files that python -m repro.bench.speed --out wrote"
+COMMAND = cli.Command(
+    "speed",
+    "time per step by phase, against physics alone and SB3",
+    _run,
+    (cli.option("--bench", _FILES, type=Path, required=True, nargs="+", metavar="FILE"),),
 )

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis.cli import Command, Output, add_runs_arguments
-from analysis.drawing import text as render
-from analysis.drawing.style import objective_name
-from analysis.reports.pilot.command import row_order
-from analysis.reports.table1.text import provenance
-from analysis.runs.load import Run, hole_of, read_progress
-from analysis.runs.selection import check_table, selected_sweep
+from analysis import cli
+from analysis.drawing import notes, tables
+from analysis.drawing.style import objective_names, objective_rows
+from analysis.drawing.text import NOT_KNOWN, Line, runs_of
+from analysis.runs.load import read_progress
+from analysis.runs.run import Run, Sweep, hole_of
+from analysis.runs.selection import check_table
 
 MEASURES = {
     "kl": "KL(old, new) after an update, in nats",
@@ -24,96 +23,77 @@ MEASURES = {
 _LINE = ("task", "row", "objective", "value", "n_runs", "n_expected")
 
 
-def table(runs: Sequence[Run]) -> pd.DataFrame:
+def build(sweep: Sweep) -> pd.DataFrame:
     """Medians over the second half of training, all seeds together.
 
     Args:
-        runs: expected runs; of a finished one the iterations that `collect` keeps count.
+        sweep: expected runs; of a finished one the iterations that `collect` keeps count.
 
     Returns:
         One line a task and row: `task, row, objective, value, n_runs, n_expected`, and the
         `MEASURES`, NaN where no run has them.
 
     Raises:
-        AnalysisError: for a damaged table.
+        AnalysisError: for runs that differ in more than objective, task and seed, or a damaged
+            table.
     """
+    check_table(sweep.runs)
     groups: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
+    for run in sweep.runs:
         groups.setdefault((run.task, run.row), []).append(run)
-    lines = [_line(group) for _, group in sorted(groups.items())]
+    lines = [(*key, *_line(group)) for key, group in sorted(groups.items())]
     return pd.DataFrame(lines, columns=[*_LINE, *MEASURES])
 
 
-def _line(group: Sequence[Run]) -> dict[str, Any]:
-    done = [run for run in group if not hole_of(run)]
-    halves = [_second_half(read_progress(run, list(MEASURES))) for run in done]
-    medians = {name: _median([half[name] for half in halves]) for name in MEASURES}
-    first, value = group[0], group[0].info["objective_value"]
-    return {
-        "task": first.task,
-        "row": first.row,
-        "objective": str(first.info["objective"]),
-        "value": float("nan") if value is None else float(value),
-        "n_runs": len(done),
-        "n_expected": len(group),
-        **medians,
-    }
+def _line(group: Sequence[Run]) -> tuple[object, ...]:
+    tables = [read_progress(run, list(MEASURES)) for run in group if not hole_of(run)]
+    halves = pd.concat(
+        [
+            pd.DataFrame(columns=list(MEASURES), dtype=float),
+            *(table.iloc[len(table) // 2 :] for table in tables),
+        ]
+    )
+    return (*group[0].objective, len(tables), len(group), *halves.median())
 
 
-def _second_half(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.iloc[len(rows) // 2 :]
-
-
-def _median(columns: Sequence[pd.Series]) -> float:
-    known = np.concatenate([column.to_numpy(float) for column in columns] or [np.array([])])
-    known = known[~np.isnan(known)]
-    return float(np.median(known)) if len(known) else float("nan")
-
-
-def markdown(medians: pd.DataFrame, runs: Sequence[Run]) -> str:
+def _markdown(medians: pd.DataFrame, sweep: Sweep) -> str:
     """A table a measure: rows of Table 1 by tasks."""
-    parts = ["# What an update does to the policy"]
-    for name, title in MEASURES.items():
-        if medians[name].notna().any():
-            parts += [f"\n## {title}\n", _by_task(medians, name)]
-    notes = [
+    parts = [
+        f"## {title}\n\n{_by_task(medians, name)}"
+        for name, title in MEASURES.items()
+        if medians[name].notna().any()
+    ]
+    found = [
         "Median over the second half of training, all seeds together, of the iterations that "
         "`collect` keeps of a run.",
-        *provenance(tuple(runs)),
+        *notes.provenance(sweep.runs),
     ]
-    return "\n".join(parts) + "\n" + render.bullets("Notes", notes).rstrip("\n")
+    return tables.report("What an update does to the policy", "\n\n".join(parts), found)
 
 
 def _by_task(medians: pd.DataFrame, name: str) -> str:
-    tasks = sorted(set(medians["task"]))
-    cells = {(line["row"], line["task"]): line for line in medians.to_dict("records")}
-    lines = []
-    for row in row_order(medians):
-        here = [cells.get((row, task)) for task in tasks]
-        known = next(cell for cell in here if cell is not None)
-        label = objective_name(str(known["objective"]), float(known["value"]))
-        lines.append((label, *(_cell(cell, name) for cell in here)))
-    return render.markdown_table(("Objective", *tasks), lines, "l" + "r" * len(tasks))
+    tasks, rows = sorted(set(medians["task"])), objective_names(objective_rows(medians))
+    by = ("row", "task")
+    return tables.pivot("Objective", rows, tasks, medians, by, lambda line: _cell(line, name))
 
 
-def _cell(line: Mapping[Any, Any] | None, name: str) -> str:
+def _cell(line: Line | None, name: str) -> str:
     if line is None or np.isnan(line[name]):
-        return render.NOT_KNOWN
-    text = f"{line[name]:.2g}"
-    if line["n_runs"] < line["n_expected"]:
-        text += f" ({render.of(line['n_runs'], line['n_expected'])})"
-    return text
+        return NOT_KNOWN
+    return f"{line[name]:.2g}" + (
+        f" ({runs_of(line)})" if line["n_runs"] < line["n_expected"] else ""
+    )
 
 
-def _run(options: argparse.Namespace) -> Output:
-    sweep = selected_sweep(options)
-    check_table(sweep.runs)
-    medians = table(sweep.runs)
-    text = markdown(medians, sweep.runs)
-    files = {"updates.csv": render.csv(medians), "updates.md": (text + "\n").encode()}
-    return Output(files, text)
+def _run(options: argparse.Namespace) -> cli.Output:
+    sweep = cli.selected(options)
+    medians = build(sweep)
+    text = _markdown(medians, sweep)
+    return cli.Output(
+        {"updates.csv": tables.csv(medians), "updates.md": f"{text}\n".encode()}, text
+    )
 
 
-COMMAND = Command(
-    "updates", "how far an update moves the policy, by objective and task", add_runs_arguments, _run
+COMMAND = cli.Command(
+    "updates", "how far an update moves the policy, by objective and task", _run, (cli.RUNS,)
 )

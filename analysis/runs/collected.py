@@ -16,51 +16,32 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.runs.run import Run
 from repro.runs import store
 
 SUMS = "SHA256SUMS"
 FILES = ("runs.parquet", "episodes.parquet", "progress.parquet", SUMS)
-# What is copied out of run.json for readers with a data frame: name -> type.
-_FIELDS = {
-    "run_id": "string",
-    "config_hash": "string",
-    "experiment": "string",
-    "budget": "string",
-    "algorithm": "string",
-    "env_id": "string",
-    "num_envs": "int64",
-    "objective": "string",
-    "objective_value": "float64",
-    "objective_label": "string",
-    "recipe": "string",
-    "seed": "int64",
-    "total_timesteps": "int64",
-    "steps": "int64",
-    "status": "string",
-    "error": "string",
-    "failed_iteration": "int64",
-    "time_wall_s": "float64",
-    "started_at": "string",
-    "finished_at": "string",
-    "git_revision": "string",
-    "git_dirty": "bool",
-    "host": "string",
-    "cpu": "string",
-    "cores": "int64",
-    "device": "string",
-    "engine": "string",
-    "threads": "int64",
-    "pack_size": "int64",
-    "approximate": "bool",
-    "digest": "string",
-}
+# What is copied out of run.json for readers with a data frame: text but for some.
+_NAMES = (
+    *("run_id", "config_hash", "experiment", "budget", "algorithm", "env_id", "num_envs"),
+    *("objective", "objective_value", "objective_label", "recipe", "seed", "total_timesteps"),
+    *("steps", "status", "error", "failed_iteration", "time_wall_s", "started_at", "finished_at"),
+    *("git_revision", "git_dirty", "host", "cpu", "cores", "device", "engine", "threads"),
+    *("pack_size", "approximate", "digest"),
+)
+_INTEGERS = (
+    *("num_envs", "seed", "total_timesteps", "steps", "failed_iteration", "cores", "threads"),
+    "pack_size",
+)
+_FIELDS = dict.fromkeys(_NAMES, "string") | dict.fromkeys(_INTEGERS, "int64")
+_FIELDS |= dict.fromkeys(("objective_value", "time_wall_s"), "float64")
+_FIELDS |= dict.fromkeys(("git_dirty", "approximate"), "bool")
 TIMES = ("time_env", "time_forward", "time_update", "time_other")
 RUNS: dict[str, tuple[str, str]] = {
     "run": ("int32", "number of the run in all three tables"),
@@ -76,79 +57,45 @@ RUNS: dict[str, tuple[str, str]] = {
 _NUMBER = {"run": RUNS["run"]}
 EPISODES = _NUMBER | {name: store.EPISODES[name] for name in ("step", "return", "length")}
 PROGRESS = _NUMBER | store.PROGRESS
-KEPT = 50  # iterations of a run, unless told otherwise
-_ENDED = (store.DONE, store.FAILED)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of runs.parquet, as `load.Run` has it."""
-
-    COLUMNS: ClassVar = ("run", "listed", "found", "run_json", "config_json")
-
-    number: int
-    listed: bool
-    found: bool
-    info: Mapping[str, Any]
-    config: Mapping[str, Any] | None
+KEPT = 50  # iterations of a run, by default
 
 
 class Collected:
-    """The tables of a directory; episodes are read when they are first asked for."""
+    """The tables of a directory; each is read when it is first used.
+
+    Every method raises a ValueError that names the file when one is damaged.
+    """
 
     def __init__(self, directory: Path) -> None:
-        """Name the directory; nothing is read yet."""
         self.directory = directory
+        self._tables: dict[str, pd.DataFrame] = {}
 
-    def entries(self) -> list[Entry]:
-        """All runs.
+    def runs(self) -> list[Run]:
+        """All runs, in the order of their numbers."""
+        return [self._run(line) for line in self._runs.itertuples(index=False)]
 
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        table = read(self.directory, "runs.parquet")
-        return [_entry(line) for line in table[list(Entry.COLUMNS)].itertuples(index=False)]
+    def _run(self, line: Any) -> Run:
+        config = None if pd.isna(line.config_json) else json.loads(line.config_json)
+        directory = self.directory if line.found else None
+        place = (self, int(line.run))
+        return Run(json.loads(line.run_json), config, directory, bool(line.listed), place)
 
-    def episodes(self, number: int) -> pd.DataFrame:
-        """The episodes of one run: `step, return, length`.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        table, numbers = self._episodes
-        first, last = np.searchsorted(numbers, [number, number + 1])
+    def rows(self, name: str, number: int) -> pd.DataFrame:
+        """The rows of one run in the table `name`: `episodes`, or the kept ones of `progress`."""
+        if name not in self._tables:
+            self._tables[name] = read(self.directory, f"{name}.parquet")
+        table = self._tables[name]
+        first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
         return table.iloc[first:last]
 
     def times(self, number: int) -> dict[str, float]:
-        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        line = self._times.iloc[number]
+        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
+        line = self._runs[list(TIMES)].fillna(0.0).iloc[number]
         return {name: float(line[name]) for name in TIMES}
 
-    def progress(self, number: int) -> pd.DataFrame:
-        """The iterations that were kept of one run, with the columns of `store.PROGRESS`.
-
-        Raises:
-            ValueError: naming the file, when it is damaged.
-        """
-        table = self._progress
-        return table[table["run"] == number]
-
     @functools.cached_property
-    def _progress(self) -> pd.DataFrame:
-        return read(self.directory, "progress.parquet")
-
-    @functools.cached_property
-    def _times(self) -> pd.DataFrame:
-        return read(self.directory, "runs.parquet")[list(TIMES)].fillna(0.0)
-
-    @functools.cached_property
-    def _episodes(self) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
-        table = read(self.directory, "episodes.parquet")
-        return table.drop(columns="run"), table["run"].to_numpy()
+    def _runs(self) -> pd.DataFrame:
+        return read(self.directory, "runs.parquet")
 
 
 def is_collected(directory: Path) -> bool:
@@ -159,12 +106,11 @@ def is_collected(directory: Path) -> bool:
 def read(directory: Path, name: str) -> pd.DataFrame:
     """A table of `directory`, verified against SHA256SUMS.
 
-    The checksums of the pages leave out the file's own index, where a flipped bit can change
+    The checksums of parquet's pages leave out the file's own index, where a flipped bit can change
     numbers, too.
 
     Raises:
         ValueError: naming the file, when it is damaged or of another collection.
-        OSError: when it cannot be read.
     """
     path, sums = directory / name, directory / SUMS
     if not sums.is_file():
@@ -175,18 +121,8 @@ def read(directory: Path, name: str) -> pd.DataFrame:
     return store.read_table(path)
 
 
-def _entry(line: Any) -> Entry:
-    config = None if pd.isna(line.config_json) else json.loads(line.config_json)
-    info = json.loads(line.run_json)
-    return Entry(int(line.run), bool(line.listed), bool(line.found), info, config)
-
-
 def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
-    """Which of a run's iterations progress.parquet keeps: first, last, the rest evenly spaced.
-
-    Args:
-        rows: how many there are.
-        kept: how many to keep; all where there are no more.
+    """Which `kept` of a run's `rows` iterations stay: the first, the last, the rest evenly spaced.
 
     Returns:
         `[min(rows, kept)]` row numbers, ascending.
@@ -196,51 +132,38 @@ def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
     return np.unique(np.rint(np.linspace(0, rows - 1, kept)).astype(np.int64))
 
 
-def has_tables(found: bool, info: Mapping[str, Any]) -> bool:
-    """Whether a run's tables are collected: an unfinished run's may change while they are read."""
-    return found and info.get("status") in _ENDED
-
-
 def encode(
-    entries: Sequence[Entry],
+    runs: Sequence[Run],
     episodes: Mapping[int, pd.DataFrame],
     progress: Mapping[int, pd.DataFrame],
     kept: int,
 ) -> dict[str, bytes]:
-    """The files by name.
-
-    Args:
-        entries: numbered 0, 1, ... in this order.
-        episodes: columns of `store.EPISODES` by the number of the run, for those that ended.
-        progress: columns of `store.PROGRESS`, likewise.
-        kept: rows of progress to keep for each run.
-    """
-    lines = [_line(e, episodes.get(e.number), progress.get(e.number)) for e in entries]
-    runs = {name: [line[name] for line in lines] for name in RUNS}
+    """The files of `runs` by name; their tables by place among them, of the runs that ended."""
+    lines = [_line(n, run, episodes.get(n), progress.get(n)) for n, run in enumerate(runs)]
     thin = {number: table.iloc[thinned(len(table), kept)] for number, table in progress.items()}
-    files = {
-        "runs.parquet": store.table_bytes(runs, RUNS, compact=True),
-        "episodes.parquet": store.table_bytes(_joined(episodes, EPISODES), EPISODES, compact=True),
-        "progress.parquet": store.table_bytes(_joined(thin, PROGRESS), PROGRESS, compact=True),
+    tables: dict[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, str]]]] = {
+        "runs.parquet": ({name: [line[name] for line in lines] for name in RUNS}, RUNS),
+        "episodes.parquet": (_joined(episodes, EPISODES), EPISODES),
+        "progress.parquet": (_joined(thin, PROGRESS), PROGRESS),
     }
+    files = {name: store.table_bytes(*table, compact=True) for name, table in tables.items()}
     sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
     return files | {SUMS: "".join(sums).encode()}
 
 
 def _line(
-    entry: Entry, episodes: pd.DataFrame | None, progress: pd.DataFrame | None
+    number: int, run: Run, episodes: pd.DataFrame | None, progress: pd.DataFrame | None
 ) -> dict[str, Any]:
-    config = None if entry.config is None else json.dumps(entry.config)
     return {
-        "run": entry.number,
-        "listed": entry.listed,
-        "found": entry.found,
-        **{name: entry.info.get(name) for name in _FIELDS},
+        "run": number,
+        "listed": run.listed,
+        "found": run.directory is not None,
+        **{name: run.info.get(name) for name in _FIELDS},
         "episodes": 0 if episodes is None else len(episodes),
         "iterations": 0 if progress is None else len(progress),
         **{name: None if progress is None else float(progress[name].sum()) for name in TIMES},
-        "run_json": json.dumps(entry.info),
-        "config_json": config,
+        "run_json": json.dumps(run.info),
+        "config_json": None if run.config is None else json.dumps(run.config),
     }
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
-from analysis.runs.load import Run, Sweep, load_sweep
+from analysis.published.paper import task_name
+from analysis.runs.load import load_sweep
+from analysis.runs.run import Run, Sweep
 from repro.runs import store
 
 _IDENTITY = ("total_timesteps", "algorithm", "recipe", "num_envs", "env_id")
 # The same facts under the names they have in config.yaml.
 _IDENTITY_IN_CONFIG = ("algorithm.name", "recipe.name", "env.num_envs", "env.id")
+ENV = ("env", "env_id")
 
 
 class Absent:
@@ -43,13 +45,31 @@ class Condition:
         return not isinstance(value, Absent) and _equals(value, self.text) == self.equal
 
 
-def selected_sweep(options: argparse.Namespace) -> Sweep:
-    """The sweep under `--runs`, narrowed by `--budget`, `--recipe` and `--where`."""
-    conditions = [parse_condition(text) for text in options.where]
-    for key in ("budget", "recipe"):
-        if (value := getattr(options, key)) is not None:
-            conditions.append(Condition(key, value))
-    return select(load_sweep(*options.runs), conditions)
+def selected(
+    directories: Sequence[Path],
+    where: Sequence[str] = (),
+    budget: str | None = None,
+    recipe: str | None = None,
+) -> Sweep:
+    """The sweep in `directories`, narrowed to the runs that meet every condition.
+
+    A run that never started may not say whether it meets one: it is left out, and named in a note.
+
+    Args:
+        directories: as for `load_sweep`.
+        where: `key=value` or `key!=value`, of a field of run.json or a dotted key of the config.
+        budget: the same as `budget=NAME` in `where`.
+        recipe: the same as `recipe=NAME`.
+
+    Raises:
+        AnalysisError: as `load_sweep`, for a key that no run has, or when no run is left.
+    """
+    sweep, named = load_sweep(*directories), {"budget": budget, "recipe": recipe}
+    conditions = [parse_condition(text) for text in where]
+    conditions += [Condition(key, value) for key, value in named.items() if value is not None]
+    for condition in conditions:
+        sweep = _narrow(sweep, condition)
+    return sweep
 
 
 def parse_condition(text: str) -> Condition:
@@ -64,45 +84,28 @@ def lookup(run: Run, key: str) -> Any:
     """A field of run.json, else a dotted key of the configuration, else `Absent`."""
     if key in run.info:
         return run.info[key]
-    if run.config is None:
-        return Absent(known=False)
     node: Any = run.config
     for part in key.split("."):
         if not isinstance(node, Mapping) or part not in node:
-            return Absent(known=True)
+            return Absent(known=run.config is not None)
         node = node[part]
     return node
 
 
-def select(sweep: Sweep, conditions: Sequence[Condition]) -> Sweep:
-    """The runs that meet every condition.
-
-    A run that never started may not say whether it meets one: it is left out, and named in a note.
-
-    Raises:
-        AnalysisError: for a key that no run has, or when no run is left.
-    """
-    for condition in conditions:
-        sweep = _narrow(sweep, condition)
-    return sweep
-
-
 def _narrow(sweep: Sweep, condition: Condition) -> Sweep:
     values = [(run, lookup(run, condition.key)) for run in sweep.runs]
-    if not any(not isinstance(value, Absent) for _, value in values):
+    there = sorted({show(value) for _, value in values if not isinstance(value, Absent)})
+    if not there:
         raise AnalysisError(f"No run has a {condition.key}{_near_key(sweep.runs, condition.key)}.")
-    kept = tuple(run for run, value in values if condition.holds(value))
+    kept = [run for run, value in values if condition.holds(value)]
     if not kept:
-        there = ", ".join(sorted({show(v) for _, v in values if not isinstance(v, Absent)}))
-        raise AnalysisError(f"No run has {condition}: the runs there have {there}.")
+        raise AnalysisError(f"No run has {condition}: the runs there have {', '.join(there)}.")
     lost = [run.run_id for run, v in values if isinstance(v, Absent) and not v.known]
-    if not lost:
-        return Sweep(kept, sweep.notes)
     note = (
         f"Not counted as expected: {len(lost)} runs never started and left no configuration, so "
         f"whether they have {condition} is unknown ({', '.join(lost)})."
     )
-    return Sweep(kept, (*sweep.notes, note))
+    return sweep.narrowed(kept, note if lost else "")
 
 
 def _equals(value: Any, text: str) -> bool:
@@ -149,7 +152,7 @@ def facts(run: Run) -> dict[str, str]:
 
 def schedule_end(run: Run) -> int:
     """The step at which what is annealed ends: that of the run, or of the longer it begins."""
-    return int((run.config or {}).get("schedule_timesteps") or run.info["total_timesteps"])
+    return int((run.config or {}).get("schedule_timesteps") or run.steps)
 
 
 def under(key: str, roots: Iterable[str]) -> bool:
@@ -174,7 +177,8 @@ def check_equal(
     for seen in groups.values():
         mixed = [key for key, values in seen.items() if len(values) > 1]
         if mixed:
-            raise AnalysisError(_mixed(min(mixed, key=_importance), seen))
+            key = min(mixed, key=_importance)
+            raise AnalysisError(_mixed(key, seen[key]))
 
 
 def check_one_per_seed(runs: Iterable[Run], cell: Callable[[Run], tuple[Hashable, ...]]) -> None:
@@ -191,25 +195,25 @@ def check_one_per_seed(runs: Iterable[Run], cell: Callable[[Run], tuple[Hashable
             )
 
 
-def task_name(task: str) -> str:
-    """The task without its version: `HalfCheetah-v4` -> `HalfCheetah`."""
-    return re.sub(r"-v\d+$", "", task)
-
-
 def check_table(runs: Sequence[Run]) -> None:
     """Refuse a table that would mix runs differing in more than objective, task and seed."""
-    check_equal(runs, lambda run: None, lambda key: not under(key, ("env", "env_id", "objective")))
-    check_equal(runs, lambda run: task_name(run.task), lambda key: under(key, ("env", "env_id")))
-    check_equal(runs, lambda run: run.row, lambda key: under(key, ("objective",)))
+    check_equal(runs, lambda run: None, lambda key: not under(key, (*ENV, "objective")))
+    check_rows(runs)
     check_one_per_seed(runs, lambda run: (run.task, run.row))
+
+
+def check_rows(runs: Sequence[Run]) -> None:
+    """Refuse two versions of a task, and two settings of an objective under one name."""
+    check_equal(runs, lambda run: task_name(run.task), lambda key: under(key, ENV))
+    check_equal(runs, lambda run: run.row, lambda key: under(key, ("objective",)))
 
 
 def _importance(key: str) -> tuple[int, str]:
     return (_IDENTITY.index(key) if key in _IDENTITY else len(_IDENTITY), key)
 
 
-def _mixed(key: str, seen: Mapping[str, Counter[str]]) -> str:
-    values = sorted(seen[key].items())
+def _mixed(key: str, seen: Counter[str]) -> str:
+    values = sorted(seen.items())
     counts = ", ".join(f"{value} in {count} runs" for value, count in values)
     option = "--recipe " if key == "recipe" else f"--where {key}="
     budget = ", or with --budget," if key == "total_timesteps" else ""

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.cli import integer_from
 from analysis.errors import AnalysisError
-from analysis.runs.load import Run, Sweep
+from analysis.runs.run import Run, Sweep
 from analysis.runs.selection import schedule_end
-
-
-def add_until_argument(parser: argparse.ArgumentParser) -> None:
-    """`--until`."""
-    parser.add_argument(
-        "--until",
-        type=integer_from(1),
-        metavar="STEP",
-        help="runs as they were at this step; those with equal schedules are equal until there",
-    )
 
 
 def cut(sweep: Sweep, step: int | None) -> Sweep:
@@ -36,15 +24,14 @@ def cut(sweep: Sweep, step: int | None) -> Sweep:
 
 def schedules(runs: Sequence[Run]) -> list[str]:
     """A note on runs whose schedules go on beyond their end."""
-    length = int(runs[0].info["total_timesteps"])
     ends = {schedule_end(run) for run in runs}
-    if ends == {length}:
+    if ends == {runs[0].steps}:
         return []
     return [f"What is annealed ends at {max(ends):,} steps: these are the beginnings of such runs."]
 
 
 def _cut(run: Run, step: int) -> Run:
-    total = int(run.info["total_timesteps"])
+    total = run.steps
     if total < step:
         raise AnalysisError(
             f"{run.run_id} has {total} steps, fewer than --until {step}: give {total} or less, or "

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.errors import AnalysisError
-from analysis.runs.load import Run
+from analysis.runs.run import Run
 from analysis.runs.selection import (
-    Condition,
+    ENV,
     check_equal,
     check_one_per_seed,
+    check_rows,
     facts,
     lookup,
-    task_name,
+    parse_condition,
     under,
 )
 
@@ -47,14 +48,14 @@ class Variant:
     changed: Switches
 
 
-def variants(runs: Sequence[Run], base: Sequence[Condition] = ()) -> dict[str, Variant]:
+def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant]:
     """The variant of each run, by its id; the base is the first variant in the order.
 
     The base has the most frequent value of every switch, as one factor at a time makes it.
 
     Args:
         runs: with configurations.
-        base: conditions that choose the base where the frequencies do not.
+        base: `KEY=VALUE` conditions that choose the base where the frequencies do not.
 
     Raises:
         AnalysisError: where nothing differs, or the base is not determined.
@@ -71,85 +72,66 @@ def variants(runs: Sequence[Run], base: Sequence[Condition] = ()) -> dict[str, V
         keys = ", ".join(key for key, _ in every[0])
         raise AnalysisError(
             f"No variant has the most frequent value of each switch ({keys}): name the base with "
-            f"--base KEY=VALUE, such as --base {_shown(every[0])}."
+            f"--base KEY=VALUE, such as --base {'='.join(every[0][0])}."
         )
     base_recipe = next(str(r.info[NAME]) for r in runs if switches[r.run_id] == first)
     named = {variant: _variant(variant, every, first) for variant in every}
     named[first] = replace(named[first], name=f"{NAME}={base_recipe}")
-    order = [first, *(variant for variant in every if variant != first)]
-    by_run = {run.run_id: named[switches[run.run_id]] for run in runs}
-    return dict(sorted(by_run.items(), key=lambda item: order.index(item[1].switches)))
+    order = sorted(runs, key=lambda run: (switches[run.run_id] != first, switches[run.run_id]))
+    return {run.run_id: named[switches[run.run_id]] for run in order}
 
 
 def check_variants(runs: Sequence[Run], by_run: Mapping[str, Variant]) -> None:
-    """Refuse runs that differ in more than task, seed, objective and the recipe's switches.
-
-    Raises:
-        AnalysisError: naming the key.
-    """
+    """Refuse runs that differ in more than task, seed, objective and the recipe's switches."""
     names = {run.info[NAME] for run in runs}
-    free = (NAME, "env", "env_id", "objective", *(["algorithm"] if len(names) > 1 else []))
+    free = (NAME, *ENV, "objective", *(["algorithm"] if len(names) > 1 else []))
     check_equal(runs, lambda run: None, lambda key: not under(key, free))
     check_equal(runs, lambda run: run.info[NAME], lambda key: under(key, ("algorithm",)))
-    check_equal(runs, lambda run: task_name(run.task), lambda key: under(key, ("env", "env_id")))
-    check_equal(runs, lambda run: run.row, lambda key: under(key, ("objective",)))
+    check_rows(runs)
     check_one_per_seed(runs, lambda run: (by_run[run.run_id].name, run.task, run.row))
 
 
 def _switches(runs: Sequence[Run]) -> dict[str, Switches]:
-    """By run, the recipe's keys that not all runs share, with their values."""
-    every = {
-        run.run_id: {key: value for key, value in facts(run).items() if under(key, (NAME,))}
-        for run in runs
-    }
-    values: dict[str, set[str]] = {}
-    for known in every.values():
-        for key in {key for other in every.values() for key in other}:
-            values.setdefault(key, set()).add(known.get(key, ""))
-    differing = sorted(key for key, found in values.items() if len(found) > 1)
+    """By run, the recipe's keys that not all runs share, with their values; "" for none."""
+    every = {run.run_id: facts(run) for run in runs}
+    keys = sorted({key for known in every.values() for key in known if under(key, (NAME,))})
+    differing = [key for key in keys if len({known.get(key, "") for known in every.values()}) > 1]
     return {
         name: tuple((key, known.get(key, "")) for key in differing) for name, known in every.items()
     }
 
 
-def _chosen(
-    runs: Sequence[Run], switches: Mapping[str, Switches], base: Sequence[Condition]
-) -> Switches:
-    met = [run for run in runs if all(c.holds(lookup(run, c.key)) for c in base)]
+def _chosen(runs: Sequence[Run], switches: Mapping[str, Switches], base: Sequence[str]) -> Switches:
+    conditions = [parse_condition(text) for text in base]
+    met = [run for run in runs if all(c.holds(lookup(run, c.key)) for c in conditions)]
     found = {switches[run.run_id] for run in met}
     if len(found) == 1:
         return found.pop()
-    shown = " ".join(f"--base {condition}" for condition in base)
+    shown = " ".join(f"--base {condition}" for condition in conditions)
     count = "no variant" if not found else f"{len(found)} variants"
     raise AnalysisError(f"{shown} is met by {count}: give conditions that one variant meets.")
 
 
-def _most_frequent(every: Iterable[Switches]) -> Switches | None:
+def _most_frequent(every: Sequence[Switches]) -> Switches | None:
     """The variant that has the most frequent value of each key, where there is one."""
-    listed = list(every)
     best = []
-    for place, (key, _) in enumerate(listed[0]):
-        counts = Counter(variant[place][1] for variant in listed).most_common(2)
+    for values in zip(*every, strict=True):
+        counts = Counter(values).most_common(2)
         if len(counts) > 1 and counts[0][1] == counts[1][1]:
             return None
-        best.append((key, counts[0][0]))
-    return tuple(best) if tuple(best) in listed else None
+        best.append(counts[0][0])
+    return tuple(best) if tuple(best) in every else None
 
 
 def _variant(variant: Switches, every: Sequence[Switches], base: Switches) -> Variant:
     recipe = dict(variant).get(NAME)
     siblings = [other for other in every if dict(other).get(NAME) == recipe]
-    reference = base if base in siblings else _most_frequent(siblings)
-    usual = dict(reference or ())
+    usual = dict((base if base in siblings else _most_frequent(siblings)) or ())
     changed = tuple((key, value) for key, value in variant if usual.get(key) != value)
+    prefix = [] if recipe is None else [f"{NAME}={recipe}"]
     own = [_word(key, value) for key, value in changed if key != NAME]
-    prefix = [f"{NAME}={recipe}"] if recipe is not None else []
     return Variant(", ".join([*prefix, *own]), variant, changed)
 
 
 def _word(key: str, value: str) -> str:
     return _WORDS.get((key, value), f"{key.removeprefix('recipe.')} = {value}")
-
-
-def _shown(switches: Switches) -> str:
-    return "=".join(switches[0])

@@ -1,1 +1,1 @@
-"""Estimates and intervals as pure functions of arrays; no files, no figures."""
+"""Estimates and intervals as pure functions of arrays and frames: no files, no figures, no runs."""

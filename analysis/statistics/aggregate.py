@@ -3,7 +3,7 @@
 The interquartile mean of normalized scores, and the probability that one algorithm does better
 than another, with bootstrap intervals that resample runs within each stratum (a task, or a task and
 an algorithm). Of the n runs of a stratum, n - 1 are drawn: the rescaling bootstrap of Rao and Wu
-(1988), of which `stats` uses the other form. Drawing n, as Agarwal et al. do for 3 to 10 runs,
+(1988), of which `bootstrap` uses the other form. Drawing n, as Agarwal et al. do for 3 to 10 runs,
 reproduces (n - 1) / n of a mean's variance, at 3 runs two thirds. For normal data in 7 tasks of 3
 runs, a nominal 95 % interval of the interquartile mean covers the truth about 91 % of the time,
 drawing n about 85 %; of the probability 90 to 97 %, drawing n 88 to 92 %.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import trim_mean
 
-from analysis.statistics.bootstrap import LEVEL, UNKNOWN, FloatArray, Interval, bounds
+from analysis.statistics.bootstrap import LEVEL, UNKNOWN, FloatArray, Interval, interval_of
 
 Pairs = Sequence[tuple[FloatArray, FloatArray]]
 
@@ -34,14 +34,14 @@ def interquartile_interval(
     Args:
         strata: one array `[n_h]` of scores a task.
         replicates: B.
-        rng: from `stats.stream`.
+        rng: from `bootstrap.stream`.
         level: nominal coverage.
     """
     if not strata or any(len(values) < 2 for values in strata):
         return UNKNOWN
     drawn = [resampled(values, replicates, rng) for values in strata]
     means = np.asarray(trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1))
-    return _interval(means, level)
+    return interval_of(means, level)
 
 
 def resampled(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
@@ -51,14 +51,9 @@ def resampled(values: FloatArray, replicates: int, rng: np.random.Generator) -> 
 
 
 def improvement(pairs: Pairs) -> float:
-    """P(X > Y), averaged over tasks: the share of pairs of runs in which X is above, ties a half.
+    """P(X > Y): the share of pairs of runs in which X is above, ties a half, averaged over tasks.
 
-    Args:
-        pairs: runs `[n]` of X and `[m]` of Y in each task; returns will do, for only their order
-            within a task counts.
-
-    Returns:
-        The mean over tasks of Mann and Whitney's U / (n m); NaN without tasks.
+    Of returns `[n]` of X and `[m]` of Y a task: Mann and Whitney's U / (n m); NaN without tasks.
     """
     return float(np.mean([_wins(x, y) for x, y in pairs])) if pairs else float("nan")
 
@@ -74,21 +69,16 @@ def improvement_interval(
     Args:
         pairs: as `improvement` takes them.
         replicates: B.
-        rng: from `stats.stream`.
+        rng: from `bootstrap.stream`.
         level: nominal coverage.
     """
     if not pairs or any(min(len(x), len(y)) < 2 for x, y in pairs):
         return UNKNOWN
     wins = [_wins(resampled(x, replicates, rng), resampled(y, replicates, rng)) for x, y in pairs]
-    return _interval(np.mean(wins, axis=0), level)
+    return interval_of(np.mean(wins, axis=0), level)
 
 
 def _wins(x: FloatArray, y: FloatArray) -> FloatArray:
     """Share of pairs with x above y: `[..., n]`, `[..., m]` -> `[...]`."""
     signs = np.sign(x[..., :, None] - y[..., None, :])
     return np.asarray((signs.mean(axis=(-2, -1)) + 1) / 2)
-
-
-def _interval(replicates: FloatArray, level: float) -> Interval:
-    low, high = bounds(replicates, level)
-    return Interval(float(low), float(high))

@@ -60,6 +60,16 @@ def replicate_means(
     return np.asarray(mean + deviations * (np.sqrt(n / (n - 1)) if widen else 1.0))
 
 
+def estimate(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
+    """A mean and its replicates, `[1 + B]`; NaN where a single run gives no spread.
+
+    Differences and means of independent estimates are those of the arrays, shifts and scales too.
+    """
+    alone = len(values) < 2
+    draws = np.full(replicates, np.nan) if alone else replicate_means(values, replicates, rng)
+    return np.append(values.mean(), draws)
+
+
 def stratified_replicates(
     strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, widen: bool = True
 ) -> FloatArray:
@@ -84,7 +94,14 @@ def stratified_interval(
     """
     if not strata or any(len(values) < 2 for values in strata):
         return UNKNOWN
-    low, high = bounds(stratified_replicates(strata, replicates, rng), level)
+    return interval_of(stratified_replicates(strata, replicates, rng), level)
+
+
+def interval_of(replicates: FloatArray, level: float = LEVEL) -> Interval:
+    """The central `level` of replicates `[B]`; unknown where they are."""
+    if np.isnan(replicates).any():
+        return UNKNOWN
+    low, high = bounds(replicates, level)
     return Interval(float(low), float(high))
 
 
@@ -108,5 +125,4 @@ def difference_interval(
     if min(len(x), len(y)) < 2:
         return UNKNOWN
     apart = replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng)
-    low, high = bounds(apart, level)
-    return Interval(float(low), float(high))
+    return interval_of(apart, level)

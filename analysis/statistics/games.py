@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
-from analysis.statistics.bootstrap import UNKNOWN, FloatArray, Interval, bounds, replicate_means
+from analysis.statistics.bootstrap import FloatArray
 
 TIE = "tie"
+Scores = Mapping[str, Mapping[str, float]]  # game -> algorithm -> mean score
 
 
-def wins(scores: Mapping[str, Mapping[str, float]], algorithms: Sequence[str]) -> dict[str, int]:
+def wins(scores: Scores, algorithms: Sequence[str]) -> dict[str, int]:
     """Table 2: in how many games each algorithm has the highest score; equal ones tie.
 
-    Args:
-        scores: game -> algorithm -> mean score; games that lack one of the algorithms are left out.
-        algorithms: who competes.
+    Games that lack one of the `algorithms` are left out.
 
     Returns:
         Algorithm or `TIE` -> games.
     """
     counts = dict.fromkeys([*algorithms, TIE], 0)
     for values in scores.values():
-        if any(name not in values or np.isnan(values[name]) for name in algorithms):
+        if any(np.isnan(values.get(name, np.nan)) for name in algorithms):
             continue
         best = max(values[name] for name in algorithms)
         winners = [name for name in algorithms if values[name] == best]
@@ -34,37 +31,15 @@ def wins(scores: Mapping[str, Mapping[str, float]], algorithms: Sequence[str]) -
     return counts
 
 
-class Agreement(NamedTuple):
-    """Whether the same algorithm leads in ours and in the paper's: games that agree, of those."""
-
-    same: int
-    games: int
-
-
-def order_agreement(
-    ours: Mapping[str, Mapping[str, float]],
-    paper: Mapping[str, Mapping[str, float]],
-    pair: tuple[str, str],
-) -> Agreement:
-    """In how many games `pair` is in the paper's order; games where either is tied do not count."""
-    same = games = 0
+def order_agreement(ours: Scores, paper: Scores, pair: tuple[str, str]) -> tuple[int, int]:
+    """In how many games `pair` is in the paper's order, and of how many; ties do not count."""
+    orders = []
     for game, values in ours.items():
-        if game not in paper or any(name not in values for name in pair):
-            continue
-        own = np.sign(values[pair[0]] - values[pair[1]])
-        told = np.sign(paper[game][pair[0]] - paper[game][pair[1]])
-        if own == 0 or told == 0 or np.isnan(own):
-            continue
-        games += 1
-        same += int(own == told)
-    return Agreement(same, games)
-
-
-def rank_correlation(ours: Sequence[float], paper: Sequence[float]) -> float:
-    """Spearman's rho over games; NaN for fewer than three, or where one side has no ranks."""
-    if len(ours) < 3 or len(set(ours)) == 1 or len(set(paper)) == 1:
-        return float("nan")
-    return float(scipy.stats.spearmanr(ours, paper).statistic)
+        if game in paper and all(name in values for name in pair):
+            own, theirs = (np.sign(one[pair[0]] - one[pair[1]]) for one in (values, paper[game]))
+            if own * theirs != 0 and not np.isnan(own):
+                orders.append(own == theirs)
+    return sum(map(bool, orders)), len(orders)
 
 
 def human_normalized(scores: FloatArray, random: float, human: float) -> FloatArray:
@@ -72,42 +47,10 @@ def human_normalized(scores: FloatArray, random: float, human: float) -> FloatAr
     return (scores - random) / (human - random)
 
 
-def iqm(values: FloatArray) -> float:
-    """Interquartile mean (Agarwal et al. 2021): of the middle half of all values."""
-    return float(scipy.stats.trim_mean(values, 0.25, axis=None))
-
-
-def iqm_interval(
-    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator
-) -> Interval:
-    """95 % interval of the interquartile mean over all runs; seeds are resampled within each game.
-
-    Args:
-        strata: one array a game, `[seeds]`; a single run in one of them leaves no interval.
-        replicates: B.
-        rng: drawn from game by game.
-    """
-    if not strata or any(len(values) < 2 for values in strata):
-        return UNKNOWN
-    columns = [values[rng.integers(0, len(values), (replicates, len(values)))] for values in strata]
-    means = scipy.stats.trim_mean(np.concatenate(columns, axis=1), 0.25, axis=1)
-    low, high = bounds(np.asarray(means))
-    return Interval(float(low), float(high))
-
-
-def mean_interval(values: FloatArray, replicates: int, rng: np.random.Generator) -> Interval:
-    """95 % interval of the mean over seeds; none for a single run."""
-    if len(values) < 2:
-        return UNKNOWN
-    low, high = bounds(replicate_means(values, replicates, rng))
-    return Interval(float(low), float(high))
-
-
 def by_game(table: pd.DataFrame, column: str) -> dict[str, dict[str, float]]:
-    """Game -> algorithm -> mean of `column` over the runs that have one."""
-    kept = table.dropna(subset=column)
-    means: pd.DataFrame = kept.groupby(["game", "algorithm"])[[column]].mean().reset_index()
+    """Game (`task`) -> algorithm (`row`) -> mean of `column` over the runs that have one."""
     scores: dict[str, dict[str, float]] = {}
-    for line in means.to_dict("records"):
-        scores.setdefault(str(line["game"]), {})[str(line["algorithm"])] = float(line[column])
+    kept = table.dropna(subset=column)
+    for (game, algorithm), values in kept.groupby(["task", "row"])[column]:
+        scores.setdefault(str(game), {})[str(algorithm)] = float(values.mean())
     return scores

@@ -28,12 +28,7 @@ def ranks(values: pd.Series[float]) -> pd.Series[float]:
 
 
 def agreement(ours: FloatArray, theirs: FloatArray) -> Agreement:
-    """Spearman's rho and Kendall's tau-b over the algorithms for which both have a value.
-
-    Args:
-        ours: `[A]`, one value an algorithm; NaN where there is none.
-        theirs: `[A]`.
-    """
+    """Spearman's rho and Kendall's tau-b of values `[A]`, over the algorithms that both have."""
     both = np.isfinite(ours) & np.isfinite(theirs)
     x, y = ours[both], theirs[both]
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -42,10 +37,5 @@ def agreement(ours: FloatArray, theirs: FloatArray) -> Agreement:
 
 
 def overall(ours: FloatArray, theirs: FloatArray) -> Agreement:
-    """Agreement of mean ranks over tasks.
-
-    Args:
-        ours: `[T, A]` values by task and algorithm, without gaps.
-        theirs: `[T, A]`.
-    """
+    """Agreement of mean ranks over tasks, of values `[T, A]` without gaps."""
     return agreement(-rankdata(-ours, axis=1).mean(axis=0), -rankdata(-theirs, axis=1).mean(axis=0))

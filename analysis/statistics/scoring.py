@@ -10,8 +10,6 @@ import pandas as pd
 
 from analysis.statistics.bootstrap import FloatArray
 
-BEST = ("run", "mean")
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -29,14 +27,9 @@ class Scores:
 
 
 def run_return(returns: FloatArray, episodes: int = 100) -> float:
-    """Section 6.1's score of one run: the mean return of its last `episodes` training episodes.
+    """Section 6.1's score of one run: the mean of its last `episodes` training returns `[E]`.
 
-    Args:
-        returns: `[E]` in the order in which the episodes ended; all count if E < `episodes`.
-        episodes: 100 in the paper.
-
-    Returns:
-        The mean, NaN for a run without episodes.
+    All count if there are fewer; NaN for a run without episodes.
     """
     return float(np.mean(returns[-episodes:])) if len(returns) else float("nan")
 

@@ -11,7 +11,7 @@ import pytest
 from repro.config.schema import Config
 from repro.errors import ConfigError
 from repro.runs import checkpoint, store
-from repro.training import pack as session
+from repro.training.pack import run_pack
 from tests.helpers import cli as process
 from tests.helpers.atari_oracles import gymnasium_game, scores, settings
 from tests.helpers.bits import assert_equal_bits
@@ -46,7 +46,7 @@ def small(runs_dir: Path, *overrides: str) -> Config:
 def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> None:
     pack = [small(tmp_path / "pieces", *overrides, f"seed={seed}") for seed in (3, 4)]
     outcomes = train(pack, 1, 4)
-    (alone,) = session.run_pack([small(tmp_path / "whole", *overrides, "seed=4")])
+    (alone,) = run_pack([small(tmp_path / "whole", *overrides, "seed=4")])
     assert_equal_bits(result(outcomes[1].directory), result(alone.directory))
     run = store.read_run(outcomes[1].directory)
     assert run["resumable"] == "exact" and all(each["exact"] for each in run["resumed"])
@@ -64,7 +64,7 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> 
     assert checkpoint.iterations(directory(config))[0] < config.updates
     again = process.finish(process.start(tmp_path, *line, "runs_dir=runs"))
     assert again.code == 0, again.err
-    (whole,) = session.run_pack([compose(*line, f"runs_dir={tmp_path / 'whole'}")])
+    (whole,) = run_pack([compose(*line, f"runs_dir={tmp_path / 'whole'}")])
     assert_equal_bits(result(directory(config)), result(whole.directory))
 
 
@@ -82,7 +82,7 @@ def test_ends_that_are_counted_in_episodes_count_lives(tmp_path: Path) -> None:
     games = ppo.collector.envs.num_envs
     assert lives > 4 * games and finished > 0
     (outcome,) = train([small(tmp_path, *line, "recipe.epsilon_schedule=linear")], 2, 3)
-    (whole,) = session.run_pack([small(tmp_path / "w", *line, "recipe.epsilon_schedule=linear")])
+    (whole,) = run_pack([small(tmp_path / "w", *line, "recipe.epsilon_schedule=linear")])
     assert_equal_bits(result(outcome.directory), result(whole.directory))
 
 
@@ -153,7 +153,10 @@ def test_a_sweep_over_games_and_algorithms(cli: Cli) -> None:
         ("env=hopper policy=cnn_nature", "policy=cnn_nature takes frames"),
         ("env=atari env.game=pong env.atari.screen_size=9", "raise env.atari.screen_size"),
         ("env=atari env.game=pong policy.convolutions=[[16,8]]", "[channels, kernel, stride]"),
-        ("env=atari env.game=pong recipe.observation_normalization=step", "for frames say none"),
+        (
+            "env=atari env.game=pong recipe.observation_normalization=step",
+            "for Atari say recipe.observation_normalization=none",
+        ),
         ("env=hopper tuned/budget=atari/quick", "tuned/budget is not a key"),
     ],
 )

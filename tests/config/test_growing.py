@@ -48,7 +48,7 @@ def test_a_new_objective_is_one_function_and_one_yaml(copy: Path) -> None:
         source.write("\n\n" + block("python", "def spo("))
     (copy / "conf" / "objective" / "spo.yaml").write_text(block("yaml", "kind: spo"))
     sweep = ("env=reacher", "objective=spo,clip", "seed=0,1", "budget=smoke", "runs_dir=sweep")
-    done = run(copy, "repro", "-m", *sweep)
+    done = run(copy, "repro", "-m", *sweep, "hydra.launcher.workers=1")
     assert done.returncode == 0, done.stderr
     wrong = run(copy, "repro", "env=reacher", "objective=spo", "objective.epsilonn=0.1")
     assert wrong.returncode == 2 and "objective.epsilon" in wrong.stderr

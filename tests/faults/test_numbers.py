@@ -14,7 +14,8 @@ from repro.algorithms.iteration import Iteration
 from repro.algorithms.ppo import PPO
 from repro.config.schema import Config
 from repro.runs import archive, checkpoint, store
-from repro.training import pack as session
+from repro.training.outcome import PackProgress
+from repro.training.pack import run_pack
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, Cli, finish, start
 from tests.helpers.faults import files
@@ -52,7 +53,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> list[Config]:
     """The same runs, each alone, with nothing spoiled."""
     configs = pack(tmp_path_factory.mktemp("golden"), "Walk")
     for config in configs:
-        session.run_pack([config])
+        run_pack([config])
     return configs
 
 
@@ -73,7 +74,7 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(PPO, "iterate", spoiled)
-        outcomes = session.run_pack(configs)
+        outcomes = run_pack(configs)
     assert [outcome.status for outcome in outcomes] == [store.DONE, store.FAILED, store.DONE]
     run = directory(configs[1])
     assert store.read_run(run)["failed_iteration"] == 3
@@ -82,7 +83,7 @@ def test_f10_numbers_that_end_stop_their_learner_alone(
     assert log[0] == f"{outcomes[1].error}." and "failed in iteration 3" in log[0]
     assert "goes on from the checkpoint of iteration 2" in log[1]
     assert log[2] == f"  python -m repro.again {run}"
-    session.run_pack(configs)  # from the last checkpoint, and without the fault
+    run_pack(configs)  # from the last checkpoint, and without the fault
     for ours, theirs in zip(configs, golden, strict=True):
         assert_equal_bits(result(directory(ours)), result(directory(theirs)))
 
@@ -91,7 +92,7 @@ def test_f10_a_failure_can_be_seen_again_in_a_copy(tmp_path: Path, cli: Cli) -> 
     """From the iteration before it, however rarely checkpoints are due."""
     line = "recipe=ppo2 checkpoint.every_seconds=1000"
     config = tiny(tmp_path, f"env=gymnasium env.id=tests.helpers.tasks:NaNReward-v0 {line}")
-    (outcome,) = session.run_pack([config])
+    (outcome,) = run_pack([config])
     assert outcome.status == store.FAILED
     assert store.read_run(directory(config))["failed_iteration"] == 3
     before = files(directory(config))
@@ -126,10 +127,10 @@ def test_f10_a_state_that_is_not_finite_is_told_and_not_saved(
     configs = pack(tmp_path, "Walk")
     seen: list[list[int]] = []
 
-    def watch(progress: session.PackProgress) -> None:
+    def watch(progress: PackProgress) -> None:
         seen.append(checkpoint.iterations(directory(configs[1])))
 
-    session.run_pack(configs, watch)
+    run_pack(configs, watch)
     assert seen[1:4] == [[2, 1], [2, 1], [4, 2]]
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "iteration 3 could not be saved" in told

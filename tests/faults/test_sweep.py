@@ -17,7 +17,7 @@ from repro import status
 from repro.config import keys
 from repro.config.schema import Config
 from repro.runs import locks, store
-from repro.training import pack as session
+from repro.training.pack import run_pack
 from tests.helpers.cli import finish, start
 from tests.helpers.configs import compose
 from tests.helpers.faults import report
@@ -44,7 +44,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs_dir = tmp_path_factory.mktemp("golden")
     runs = configs(runs_dir)
     for pack in (runs[: len(SEEDS)], runs[len(SEEDS) :]):
-        assert {outcome.status for outcome in session.run_pack(pack)} == {store.DONE}
+        assert {outcome.status for outcome in run_pack(pack)} == {store.DONE}
     return runs_dir
 
 

@@ -1,4 +1,4 @@
-"""Fake run directories and reference files for tests of `analysis`, made by `runs.store`."""
+"""Fake run directories and reference files for tests of `analysis`, made by `runs.writer`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from repro.runs import store
+from repro.runs.writer import RunWriter
 
 TASKS = (
     "HalfCheetah-v4",
@@ -165,7 +166,7 @@ def write_run(
     config = make_config(
         info["env_id"], info["objective"], info["objective_value"], info["seed"], changes
     )
-    writer = store.RunWriter(runs_dir / info["run_id"], config, info)
+    writer = RunWriter(runs_dir / info["run_id"], config, info)
     total = int(info["total_timesteps"])
     ends = np.linspace(0, total, len(returns) + 1)[1:].astype(int) if steps is None else steps
     episodes = {

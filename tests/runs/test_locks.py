@@ -148,7 +148,7 @@ def test_the_second_command_says_who_has_the_run(cli: Cli, monkeypatch: pytest.M
     try:
         while not list(Path("runs").glob("*/run.json")):
             assert first.poll() is None
-        (directory,) = Path("runs").glob("*")
+        (directory,) = store.run_directories(Path("runs"))
         owner = locks.owner(directory)
         assert owner is not None and owner.pid == first.pid
         second = cli(*line)

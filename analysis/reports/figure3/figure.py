@@ -6,54 +6,47 @@ from collections.abc import Iterable
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.drawing.curves import LineStyle, handles, panel
-from analysis.drawing.style import ALARM, MUTED, new_figure, png, styled
-from analysis.published.paper import PAPER_TASKS, Curve
-from analysis.reports.algorithms import entry, ordered
+from analysis.drawing import panels
+from analysis.drawing.algorithms import entry, ordered
+from analysis.drawing.curves import LineStyle, keys, labelled, panel
+from analysis.drawing.style import ALARM, MUTED
+from analysis.published.paper import PAPER_TASKS, Curve, task_name
 from analysis.reports.figure3.numbers import Curves
-from analysis.runs.selection import task_name
 
 _COLUMNS = 4
 
 
-def figure(table: pd.DataFrame, paper: Curves, episodes: int) -> bytes:
+def figure(table: pd.DataFrame, paper: Curves, episodes: int) -> Figure:
     """One panel a task of the paper's, with or without runs, and one for each further task.
 
-    Args:
-        table: `curves.COLUMNS`; the labels are entries.
-        paper: Figure 3's curves, by algorithm of the paper and task without version.
-        episodes: window of the smoothing.
+    `table` is `runs.curves.COLUMNS`, the labels are entries.
     """
-    there = sorted(set(table["task"]))
-    tasks = sorted({task_name(task) for task in there} | set(PAPER_TASKS))
+    tasks = sorted({task_name(task) for task in table["task"]} | set(PAPER_TASKS))
     styles = {
         key: LineStyle(entry(key).name, entry(key).color, entry(key).line)
         for key in ordered(table["label"])
     }
-    with styled():
-        height = -(-(len(tasks) + 1) // _COLUMNS)  # a place is left for the legend
-        drawing = new_figure(1.0 + 3.6 * _COLUMNS, 0.6 + 3.1 * height)
-        grid = drawing.subplots(height, _COLUMNS, squeeze=False).ravel().tolist()
-        for place, (axes, task) in enumerate(zip(grid, tasks, strict=False)):
-            mine = table[table["task"].map(task_name) == task]
-            if mine.empty:
-                _empty_panel(axes, task)
-            else:
-                panel(axes, mine, styles, _dashed(styles, paper, task))
-            if place + _COLUMNS < len(tasks):
-                axes.set_xlabel("")
-        for axes in grid[len(tasks) :]:
-            axes.set_axis_off()
-        drawing.supylabel(f"return, mean of the last {episodes} training episodes", fontsize=9.5)
-        grid[len(tasks)].legend(
-            handles=handles(table, styles, "the paper, in the same color" if paper else ""),
-            loc="center left",
-            title="algorithm (finished of expected runs)",
-            alignment="left",
-            fontsize=8.5,
-        )
-        return png(drawing)
+    places = len(tasks) + 1  # one is left for the legend
+    drawing, grid, _ = panels.grid(places, _COLUMNS, (3.6, 3.1), (1.0, 0.6))
+    for axes, task in zip(grid, tasks, strict=False):
+        mine = table[table["task"].map(task_name) == task]
+        if mine.empty:
+            _empty_panel(axes, task)
+        else:
+            panel(axes, mine, styles, _dashed(styles, paper, task))
+    panels.only_below(grid[:-1], _COLUMNS)
+    labelled(drawing, episodes, unit="training episodes")
+    grid[-1].set_axis_off()
+    grid[-1].legend(
+        handles=keys(table, styles, "the paper, in the same color" if paper else ""),
+        loc="center left",
+        title="algorithm (finished of expected runs)",
+        alignment="left",
+        fontsize=8.5,
+    )
+    return drawing
 
 
 def _dashed(keys: Iterable[str], paper: Curves, task: str) -> list[tuple[str, Curve]]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis.published.paper import Curve, baselines_curves, paper_figure3, random_returns
-from analysis.reports.algorithms import LINEUPS, entry, lineup_of, ordered
-from analysis.reports.comparison import cell
-from analysis.runs.selection import task_name
+from analysis.drawing.algorithms import LINEUPS, entry, lineup_of, ordered
+from analysis.published.paper import (
+    Curve,
+    baselines_curves,
+    paper_figure3,
+    random_returns,
+    task_name,
+)
+from analysis.runs.comparison import check_entries, entry_key
+from analysis.runs.load import frame
+from analysis.runs.run import Sweep
+from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.aggregate import (
     improvement,
     improvement_interval,
@@ -21,39 +27,22 @@ from analysis.statistics.aggregate import (
     interquartile_mean,
 )
 from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics.cells import CELL, cells, strata
 from analysis.statistics.ranks import Agreement, agreement, overall, ranks
 from analysis.statistics.scoring import Scores, paper_score
 
-COLUMNS = (
-    "task",
-    "algorithm",
-    "n_runs",
-    "n_expected",
-    "return",
-    "ci_low",
-    "ci_high",
-    "step",
-    "paper",
-    "baselines",
-    "rank",
-    "paper_rank",
-    "ranked",
-    "lineup",
+_PUBLISHED = ("step", "paper", "baselines", "rank", "paper_rank", "ranked", "lineup")
+COLUMNS = ("task", "algorithm", *CELL, *_PUBLISHED)
+AGGREGATES = (
+    *("algorithm", "n_runs", "n_expected", "n_tasks", "iqm", "iqm_low", "iqm_high", "mean"),
+    *("ppo_better", "ppo_better_low", "ppo_better_high", "ppo_better_tasks"),
 )
+ORDERS = ("lineup", "task", "ranked", "spearman", "kendall")
 BETTER = "ppo"  # whose probability of improvement over each other entry is asked
 MEAN_OVER_TASKS = "mean over tasks"
 OF_MEAN_RANKS = "of mean ranks"
 
-Curves = Mapping[str, Mapping[str, Curve]]
-
-
-@dataclass(frozen=True)
-class References:
-    """What others published: learning curves by algorithm and task, and the random policies'."""
-
-    paper: Curves
-    baselines: Curves
-    random: Mapping[str, float]
+Curves = Mapping[str, Mapping[str, Curve]]  # by algorithm, then by task without version
 
 
 @dataclass(frozen=True)
@@ -64,12 +53,13 @@ class Figure3:
         tasks: `COLUMNS`, one row a task and entry that was expected. `step` is that at which
             `paper` and `baselines` are read; `rank` and `paper_rank` are among the `ranked`
             members of the `lineup` that finished.
-        aggregates: one row an entry: interquartile mean and mean of the normalized scores, and the
-            probability that PPO improves on it, over the tasks in which both have runs.
-        orders: `lineup, task, ranked, spearman, kendall`; `task` may be `MEAN_OVER_TASKS` or
-            `OF_MEAN_RANKS`.
+        aggregates: `AGGREGATES`, one row an entry: interquartile mean and mean of the normalized
+            scores, and the probability that PPO improves on it, over the tasks in which both have
+            runs.
+        orders: `ORDERS`; `task` may be `MEAN_OVER_TASKS` or `OF_MEAN_RANKS`.
         scores: what `paper_score` made of the finished runs.
-        runs: `comparison.entry_frame` of the runs expected.
+        runs: `load.frame` of the runs expected, with the entry as its `row`.
+        paper: the paper's curves of the entries.
     """
 
     tasks: pd.DataFrame
@@ -77,59 +67,51 @@ class Figure3:
     orders: pd.DataFrame
     scores: Scores
     runs: pd.DataFrame
+    paper: Curves
 
 
-def read_references(directory: Path, keys: list[str], random: str) -> References:
-    """The published curves of the entries `keys`.
-
-    Raises:
-        AnalysisError: for a reference file that lacks one.
-    """
-    entries = [entry(key) for key in keys]
-    return References(
-        {e.paper: paper_figure3(directory, e.paper) for e in entries if e.paper},
-        {e.baselines: baselines_curves(directory, e.baselines) for e in entries if e.baselines},
-        random_returns(directory, random),
-    )
-
-
-def build(
-    runs: pd.DataFrame, step: int, references: References, options: argparse.Namespace
-) -> Figure3:
-    """Every table.
+def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:
+    """Every table of the comparison.
 
     Args:
-        runs: from `comparison.entry_frame`.
-        step: total environment steps of a run.
-        references: of the entries in `runs`.
-        options: `best`, `replicates` and `seed` count.
+        sweep: runs of PPO with one objective; see `comparison.with_objective`.
+        settings: what scores 0 and 1, and the bootstrap.
+
+    Raises:
+        AnalysisError: for runs that cannot be compared, or a reference file that lacks a curve.
     """
+    check_entries(sweep.runs)
+    runs, reference = frame(sweep.runs, settings.episodes, entry_key), settings.reference
+    entries = [entry(key) for key in ordered(runs["row"])]
+    paper = {e.paper: paper_figure3(reference, e.paper) for e in entries if e.paper}
+    others = {e.baselines: baselines_curves(reference, e.baselines) for e in entries if e.baselines}
     finished = runs.loc[runs["hole"] == "", ["task", "row", "seed", "return"]]
-    scores = paper_score(finished, references.random, options.best)
-    tasks = _tasks(runs, step, references, options.replicates, options.seed)
-    aggregates = _aggregates(runs, scores, options.replicates, options.seed)
-    return Figure3(tasks, aggregates, _orders(tasks), scores, runs)
+    random = random_returns(reference, settings.random)
+    scores = paper_score(finished, random, settings.best)
+    tasks = _tasks(runs, sweep.runs[0].steps, (paper, others), settings)
+    aggregates = _aggregates(runs, scores, settings)
+    return Figure3(tasks, aggregates, _orders(tasks), scores, runs, paper)
 
 
 def _tasks(
-    runs: pd.DataFrame, step: int, references: References, replicates: int, seed: int
+    runs: pd.DataFrame, step: int, published: tuple[Curves, Curves], settings: Settings
 ) -> pd.DataFrame:
-    lines = []
-    for task in sorted(set(runs["task"])):
-        for key in ordered(runs.loc[runs["task"] == task, "row"]):
-            shown = entry(key)
-            lines.append(
-                cell(runs, task, key, replicates, seed)
-                | {
-                    "task": task,
-                    "algorithm": key,
-                    "step": step,
-                    "paper": _at(references.paper, shown.paper, task, step),
-                    "baselines": _at(references.baselines, shown.baselines, task, step),
-                    "lineup": lineup_of(key),
-                }
-            )
-    table = pd.DataFrame(lines).assign(rank=np.nan, paper_rank=np.nan, ranked=0)
+    table = cells(runs, ["task", "row"], settings)
+    places = {key: place for place, key in enumerate(ordered(table["row"]))}
+    table = table.sort_values(
+        ["task", "row"], key=lambda c: c.map(places) if c.name == "row" else c
+    )
+    table = table.rename(columns={"row": "algorithm"}).reset_index(drop=True)
+    keys = list(zip(table["algorithm"], table["task"], strict=True))
+    table = table.assign(
+        step=step,
+        paper=[_at(published[0], entry(key).paper, task, step) for key, task in keys],
+        baselines=[_at(published[1], entry(key).baselines, task, step) for key, task in keys],
+        lineup=table["algorithm"].map(lineup_of),
+        rank=np.nan,
+        paper_rank=np.nan,
+        ranked=0,
+    )
     for task in set(table["task"]):
         for lineup in LINEUPS:
             _rank(table, task, lineup)
@@ -156,46 +138,29 @@ def _rank(table: pd.DataFrame, task: str, lineup: str) -> None:
     table.loc[own, "ranked"] = len(members)
 
 
-def _aggregates(runs: pd.DataFrame, scores: Scores, replicates: int, seed: int) -> pd.DataFrame:
-    scored = scores.runs.dropna(subset="score")
-    expected = runs["row"].value_counts()
+def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
     means = scores.rows.set_index("row")["score"]
+    ppo = strata(scores.runs, BETTER)
     lines = []
     for key in ordered(runs["row"]):
-        mine = _strata(scored, key, "score")
-        pairs = [] if key == BETTER else _pairs(scores.runs, key)
-        strata = list(mine.values())
-        iqm = interquartile_interval(strata, replicates, stream(seed, "iqm", key))
-        better = improvement_interval(pairs, replicates, stream(seed, "improvement", key))
-        lines.append(
-            {
-                "algorithm": key,
-                "n_runs": sum(map(len, strata)),
-                "n_expected": int(expected[key]),
-                "n_tasks": len(strata),
-                "iqm": interquartile_mean(strata),
-                "iqm_low": iqm.low,
-                "iqm_high": iqm.high,
-                "mean": means.get(key, float("nan")),
-                "ppo_better": improvement(pairs),
-                "ppo_better_low": better.low,
-                "ppo_better_high": better.high,
-                "ppo_better_tasks": len(pairs),
-            }
+        mine = list(strata(scores.runs, key, "score").values())
+        theirs = {} if key == BETTER else strata(scores.runs, key)
+        pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
+        iqm_stream, pairs_stream = (
+            stream(settings.seed, name, key) for name in ("iqm", "improvement")
         )
-    return pd.DataFrame(lines)
-
-
-def _strata(runs: pd.DataFrame, key: str, column: str) -> dict[str, FloatArray]:
-    """An entry's values by task."""
-    mine = runs[runs["row"] == key]
-    return {str(task): group.to_numpy(float) for task, group in mine.groupby("task")[column]}
-
-
-def _pairs(runs: pd.DataFrame, key: str) -> list[tuple[FloatArray, FloatArray]]:
-    """Returns of PPO and of an entry, in each task where both finished."""
-    ours, theirs = _strata(runs, BETTER, "return"), _strata(runs, key, "return")
-    return [(ours[task], theirs[task]) for task in ours if task in theirs]
+        lines.append(
+            (
+                *(key, sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine)),
+                interquartile_mean(mine),
+                *interquartile_interval(mine, settings.replicates, iqm_stream),
+                means.get(key, float("nan")),
+                improvement(pairs),
+                *improvement_interval(pairs, settings.replicates, pairs_stream),
+                len(pairs),
+            )
+        )
+    return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 
 def _orders(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -204,40 +169,26 @@ def _orders(tasks: pd.DataFrame) -> pd.DataFrame:
     for lineup in LINEUPS:
         if not ((tasks["lineup"] == lineup) & tasks["return"].notna()).any():
             continue
-        found = {
-            task: _members(tasks, task, lineup) for task in dict.fromkeys(tasks["task"].tolist())
-        }
-        lines += [
-            _order(lineup, task, agreement(rows["return"].to_numpy(), rows["paper"].to_numpy()))
-            for task, rows in found.items()
-        ]
-        mean = pd.DataFrame(lines).query("lineup == @lineup")[["spearman", "kendall"]].mean()
-        count = max(len(rows) for rows in found.values())
-        lines.append(
-            _order(lineup, MEAN_OVER_TASKS, Agreement(mean["spearman"], mean["kendall"], count))
-        )
-        lines.append(_order(lineup, OF_MEAN_RANKS, _overall(list(found.values()))))
-    columns = ["lineup", "task", "ranked", "spearman", "kendall"]
-    return pd.DataFrame(lines, columns=columns)
+        names = dict.fromkeys(tasks["task"].tolist())
+        found = {task: _members(tasks, task, lineup) for task in names}
+        each = [agreement(*_values(rows)) for rows in found.values()]
+        mean = pd.DataFrame(each).mean()
+        over_tasks = Agreement(mean["spearman"], mean["kendall"], max(one.ranked for one in each))
+        agreements = [*each, over_tasks, _overall(list(found.values()))]
+        for task, one in zip([*names, MEAN_OVER_TASKS, OF_MEAN_RANKS], agreements, strict=True):
+            lines.append((lineup, task, one.ranked, one.spearman, one.kendall))
+    return pd.DataFrame(lines, columns=list(ORDERS))
 
 
-def _order(lineup: str, task: str, found: Agreement) -> dict[str, object]:
-    return {
-        "lineup": lineup,
-        "task": task,
-        "ranked": found.ranked,
-        "spearman": found.spearman,
-        "kendall": found.kendall,
-    }
+def _values(rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    return rows["return"].to_numpy(float), rows["paper"].to_numpy(float)
 
 
-def _overall(tasks: list[pd.DataFrame]) -> Agreement:
+def _overall(tasks: Sequence[pd.DataFrame]) -> Agreement:
     """Agreement of mean ranks, over the tasks in which every algorithm finished that did in any."""
-    everyone = set().union(*(rows["algorithm"] for rows in tasks))
-    whole = [rows for rows in tasks if len(rows) == len(everyone) and rows["paper"].notna().all()]
+    most = len(set().union(*(rows["algorithm"] for rows in tasks)))
+    whole = [rows for rows in tasks if len(rows) == most and rows["paper"].notna().all()]
     if not whole:
         return Agreement(float("nan"), float("nan"), 0)
-    return overall(
-        np.stack([rows["return"].to_numpy() for rows in whole]),
-        np.stack([rows["paper"].to_numpy() for rows in whole]),
-    )
+    ours, theirs = zip(*map(_values, whole), strict=True)
+    return overall(np.stack(ours), np.stack(theirs))

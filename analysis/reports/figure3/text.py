@@ -2,124 +2,85 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
-from analysis.drawing import text
-from analysis.published.paper import PAPER_TASKS, RANDOM_POLICIES
-from analysis.reports.algorithms import LINEUPS, entry, is_sb3, ordered
+from analysis.drawing import notes, tables
+from analysis.drawing.algorithms import LINEUPS, entry, ordered
+from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
-from analysis.reports.table1.text import holes, provenance
-from analysis.runs.load import Sweep
-from analysis.runs.selection import task_name
-
-Row = Mapping[Hashable, Any]
+from analysis.runs.comparison import is_sb3
+from analysis.runs.run import Sweep
+from analysis.settings import RANDOM_POLICIES, Settings
 
 
-def markdown(found: Figure3, sweep: Sweep, options: argparse.Namespace) -> str:
+def markdown(found: Figure3, sweep: Sweep, settings: Settings) -> str:
     """The whole report."""
-    step = f"{int(sweep.runs[0].info['total_timesteps']):,}"
-    return (
-        f"# Figure 3: PPO and the algorithms it is compared with, {step} steps\n\n"
-        f"{_task_table(found, step)}\n\n"
-        f"## Over all tasks\n\n{_aggregate_table(found)}\n\n"
-        f"## The paper's order\n\n{_order_table(found)}\n"
-        + text.bullets("Notes", [*_notes(found, sweep, options, step)])
-        + text.bullets("Missing runs", holes(found.runs))
-    ).rstrip("\n")
+    step = notes.steps(sweep)
+    title = f"Figure 3: PPO and the algorithms it is compared with, {step} steps"
+    body = (
+        f"{_task_table(found, step)}\n\n## Over all tasks\n\n{_aggregate_table(found)}\n\n"
+        f"## The paper's order\n\n{_order_table(found)}"
+    )
+    known = _notes(found, sweep, settings, step)
+    return tables.report(title, body, known, notes.holes(found.runs))
 
 
 def _task_table(found: Figure3, step: str) -> str:
-    rows = [
-        (
-            str(line["task"]),
-            entry(line["algorithm"]).name,
-            text.amount(line["return"]),
-            text.amounts(line["ci_low"], line["ci_high"]),
-            text.of(line["n_runs"], line["n_expected"]),
-            _known(line["paper"]),
-            _known(line["baselines"]),
-            _rank(line, "rank"),
-            _rank(line, "paper_rank"),
-        )
-        for line in found.tasks.to_dict("records")
-    ]
-    header = (
-        "Task",
-        "Algorithm",
-        "Return",
-        "95 % interval",
-        "Runs",
-        f"Paper at {step}",
-        f"Baselines at {step}",
-        "Rank",
-        "Paper's rank",
+    return tables.of(
+        found.tasks,
+        "llr",
+        {
+            "Task": "task",
+            "Algorithm": _name,
+            "Return": number("return", amount),
+            "95 % interval": between(amount),
+            "Runs": runs_of,
+            f"Paper at {step}": number("paper", _published),
+            f"Baselines at {step}": number("baselines", _published),
+            "Rank": lambda line: _rank(line, "rank"),
+            "Paper's rank": lambda line: _rank(line, "paper_rank"),
+        },
     )
-    return text.markdown_table(header, rows, "llrrrrrrr")
 
 
-def _known(value: float) -> str:
-    """A published value; blank where there is none to compare with."""
-    return "" if value != value else text.amount(value)
+def _name(line: Line) -> str:
+    return entry(line["algorithm"]).name
 
 
-def _rank(line: Row, column: str) -> str:
+def _published(value: float) -> str:
+    """Blank where there is none to compare with."""
+    return "" if value != value else amount(value)
+
+
+def _rank(line: Line, column: str) -> str:
     return "" if line[column] != line[column] else f"{line[column]:g} of {line['ranked']}"
 
 
 def _aggregate_table(found: Figure3) -> str:
+    header = ("Algorithm", "IQM", "95 % interval", "Mean", "Runs", "Tasks", "P(PPO is better)")
+    columns = (_name, number("iqm"), between(name="iqm"), number("mean"), runs_of)
     rows = []
     for line in found.aggregates.to_dict("records"):
-        ppo = line["algorithm"] == BETTER
-        rows.append(
-            (
-                entry(line["algorithm"]).name,
-                text.score(line["iqm"]),
-                text.interval(line["iqm_low"], line["iqm_high"]),
-                text.score(line["mean"]),
-                text.of(line["n_runs"], line["n_expected"]),
-                str(line["n_tasks"]),
-                "" if ppo else text.score(line["ppo_better"]),
-                "" if ppo else text.interval(line["ppo_better_low"], line["ppo_better_high"]),
-            )
-        )
-    header = (
-        "Algorithm",
-        "IQM",
-        "95 % interval",
-        "Mean",
-        "Runs",
-        "Tasks",
-        "P(PPO is better)",
-        "95 % interval",
-    )
-    return text.markdown_table(header, rows, "lrrrrrrr")
+        better = (score(line["ppo_better"]), between(name="ppo_better")(line))
+        compared = ("", "") if line["algorithm"] == BETTER else better
+        rows.append((*(how(line) for how in columns), str(line["n_tasks"]), *compared))
+    return tables.markdown((*header, "95 % interval"), rows, "lr")
 
 
 def _order_table(found: Figure3) -> str:
     if found.orders.empty:
         return "No algorithm of the paper's has a finished run."
-    rows = [
-        (
-            str(line["lineup"]),
-            str(line["task"]),
-            str(line["ranked"]),
-            text.score(line["spearman"]),
-            text.score(line["kendall"]),
-        )
-        for line in found.orders.to_dict("records")
-    ]
-    header = ("Algorithms", "Task", "Ranked", "Spearman", "Kendall")
-    return text.markdown_table(header, rows, "llrrr")
+    columns: tables.Columns = {
+        **{"Algorithms": "lineup", "Task": "task", "Ranked": "ranked"},
+        **{"Spearman": number("spearman"), "Kendall": number("kendall")},
+    }
+    return tables.of(found.orders, "llr", columns)
 
 
-def _notes(found: Figure3, sweep: Sweep, options: argparse.Namespace, step: str) -> list[str]:
+def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[str]:
     return [
-        f"Return: mean over seeds of the mean return of the last {options.episodes} training "
+        f"Return: mean over seeds of the mean return of the last {settings.episodes} training "
         "episodes (CEM: of its candidates' episodes), with the 95 % bootstrap interval of that "
-        f"mean ({options.replicates} replicates, seed {options.seed}; at 3 seeds it covers about "
-        "80 %), none for a single run.",
+        f"mean ({notes.bootstrap(settings)}; at 3 seeds it covers about 80 %), none for a single "
+        "run.",
         f"The paper's value is that of its Figure 3 at step {step}, read from the digitized curve "
         "(points at 0, 100k, ... 1M, a line between them; smoothed, -v1 tasks, 3 seeds). "
         f"Baselines: ppo2 and trpo_mpi at ea68f3b, also at step {step} (-v2 tasks, mean of 6 "
@@ -127,33 +88,33 @@ def _notes(found: Figure3, sweep: Sweep, options: argparse.Namespace, step: str)
         *_trpo(found),
         *_protocol(sweep),
         _ranks(found),
-        _scores(options),
+        _scores(settings),
         *_improvement(found),
         *_absent(found),
-        *_incomplete(found, options.episodes),
+        *_incomplete(found, settings.episodes),
         *sweep.notes,
-        *provenance(sweep.runs),
+        *notes.provenance(sweep.runs),
     ]
 
 
 def _trpo(found: Figure3) -> list[str]:
-    if not {"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]):
-        return []
-    return [
+    note = (
         "The paper's TRPO was likely one whose standard deviation stayed at 1, as Baselines' did "
         "until ebb8aff (2018-01-25): TRPO with algorithm.freeze_log_std=true is what to compare "
         "with it, and trpo_mpi what to compare TRPO with."
-    ]
+    )
+    return [note] * bool({"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]))
 
 
 def _protocol(sweep: Sweep) -> list[str]:
-    lines = []
-    for theirs in (False, True):
-        runs = [run for run in sweep.runs if is_sb3(str(run.info["algorithm"])) == theirs]
-        if runs:
-            names = ", ".join(ordered({str(run.info["algorithm"]) for run in runs}))
-            lines.append(f"Recipe {runs[0].info['recipe']}: {names}.")
-    return lines
+    recipes: dict[bool, dict[str, str]] = {False: {}, True: {}}
+    for run in sweep.runs:
+        recipes[is_sb3(run.algorithm)][run.algorithm] = str(run.info["recipe"])
+    return [
+        f"Recipe {next(iter(used.values()))}: {', '.join(ordered(used))}."
+        for used in recipes.values()
+        if used
+    ]
 
 
 def _ranks(found: Figure3) -> str:
@@ -166,12 +127,12 @@ def _ranks(found: Figure3) -> str:
     )
 
 
-def _scores(options: argparse.Namespace) -> str:
+def _scores(settings: Settings) -> str:
     best = {"run": "the best single run", "mean": "the best algorithm's mean over its seeds"}
     return (
         f"IQM: mean of the middle half of all runs' scores, 0 the random policy "
-        f"({RANDOM_POLICIES[options.random]}) and 1 {best[options.best]} here in each task, so it "
-        "depends on which algorithms are here; the mean weights tasks equally. Its interval "
+        f"({RANDOM_POLICIES[settings.random]}) and 1 {best[settings.best]} here in each task, so "
+        "it depends on which algorithms are here; the mean weights tasks equally. Its interval "
         "resamples runs within each task and holds the scale fixed (at 3 seeds in 7 tasks it "
         "covers about 91 %; of few runs far apart it may leave the IQM itself out)."
     )
@@ -195,20 +156,14 @@ def _improvement(found: Figure3) -> list[str]:
 
 
 def _absent(found: Figure3) -> list[str]:
-    there = {task_name(task) for task in found.runs["task"]}
-    tasks = [task for task in PAPER_TASKS if task not in there]
+    tasks = notes.absent_tasks(found.runs)
     algorithms = [entry(key).name for key in LINEUPS["ours"] if key not in set(found.runs["row"])]
     lines = []
     if tasks:
         lines.append(f"Not in these runs, of the paper's 7 tasks: {', '.join(tasks)}.")
     if algorithms:
         lines.append(f"Not in these runs, of the paper's 6 algorithms: {', '.join(algorithms)}.")
-    lines += [
-        f"{line['task']} is excluded from every score: {line['excluded']}."
-        for line in found.scores.tasks.to_dict("records")
-        if line["excluded"]
-    ]
-    return lines
+    return lines + notes.excluded(found.scores.tasks)
 
 
 def _incomplete(found: Figure3, episodes: int) -> list[str]:
@@ -220,13 +175,11 @@ def _incomplete(found: Figure3, episodes: int) -> list[str]:
             "often the bad ones, so such a row may be flattered."
         )
     table = found.aggregates
-    most = int(table["n_tasks"].max())
-    fewer: Sequence[str] = [
-        entry(key).name for key in table.loc[table["n_tasks"] < most, "algorithm"]
-    ]
-    if fewer:
-        lines.append(f"Over fewer tasks than the others, so not comparable: {', '.join(fewer)}.")
-    short = found.runs[(found.runs["hole"] == "") & (found.runs["episodes"] < episodes)]
+    fewer = table.loc[table["n_tasks"] < table["n_tasks"].max(), "algorithm"]
+    if not fewer.empty:
+        names = ", ".join(entry(key).name for key in fewer)
+        lines.append(f"Over fewer tasks than the others, so not comparable: {names}.")
+    short = notes.short_runs(found.runs, episodes)
     if not short.empty:
         tasks = ", ".join(sorted(set(short["task"])))
         lines.append(

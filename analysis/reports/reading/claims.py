@@ -7,16 +7,17 @@ other seeds would have answered, on the scale of this table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import scipy.stats
 
-from analysis.reports.table1.command import Table1
-from analysis.statistics.bootstrap import FloatArray, bounds, replicate_means, stream
+from analysis.reports.table1.numbers import Table1
+from analysis.settings import Settings
+from analysis.statistics.bootstrap import FloatArray, estimate, interval_of, stream
+from analysis.statistics.cells import strata
 
 PAPERS_BEST = "clip_0.2"
 SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between is noise
@@ -24,46 +25,43 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Scores of the rows that have an interval, and their replicates.
+    """Estimates (see `bootstrap.estimate`) of the rows that have an interval.
 
     Attributes:
         rows: names, in the table's order.
         kinds: kind of objective of each.
-        scores: `[R]`.
-        draws: `[R, B]`.
-        by_task: per row, task -> `[B]`; the mean over tasks is `draws`, and its mean `scores`.
-        means: per row, task -> score.
+        estimates: `[R, 1 + B]`: scores and their replicates.
+        by_task: per row, task -> `[1 + B]`; their mean over tasks is the row's estimate.
     """
 
     rows: tuple[str, ...]
     kinds: tuple[str, ...]
-    scores: FloatArray
-    draws: FloatArray
+    estimates: FloatArray
     by_task: Mapping[str, Mapping[str, FloatArray]]
-    means: Mapping[str, Mapping[str, float]]
+
+    @property
+    def scores(self) -> FloatArray:
+        """`[R]`."""
+        return self.estimates[:, 0]
+
+    @property
+    def draws(self) -> FloatArray:
+        """`[R, B]`."""
+        return self.estimates[:, 1:]
 
 
-def replicates_of(table: Table1, count: int, seed: int) -> Replicates:
-    """The replicates behind the intervals of `table`, which was built with `count` and `seed`."""
+def replicates_of(table: Table1, settings: Settings) -> Replicates:
+    """The replicates behind the intervals of `table`, which was built with these settings."""
     known = table.rows[table.rows["ci_low"].notna()]
     by_task: dict[str, dict[str, FloatArray]] = {}
-    means: dict[str, dict[str, float]] = {}
-    scored = table.scores.runs.dropna(subset="score")
     for row in known["row"].astype(str):
-        rng = stream(seed, "row", row)  # the same draws, in the same order, as in `table1`
-        cells = scored[scored["row"] == row].groupby("task")["score"]
-        values = {str(task): group.to_numpy(float) for task, group in cells}
-        by_task[row] = {t: replicate_means(v, count, rng) for t, v in values.items()}
-        means[row] = {task: float(v.mean()) for task, v in values.items()}
-    draws = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
-    return Replicates(
-        tuple(by_task),
-        tuple(known["objective"].astype(str)),
-        known["score"].to_numpy(float),
-        np.array(draws) if draws else np.empty((0, count)),
-        by_task,
-        means,
-    )
+        rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
+        values = strata(table.scores.runs, row, "score")
+        by_task[row] = {task: estimate(v, settings.replicates, rng) for task, v in values.items()}
+    means = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
+    estimates = np.reshape(means, (-1, 1 + settings.replicates))
+    estimates[:, 0] = known["score"]  # the table's own, to the last bit
+    return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)
 
 
 def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str, Any]:
@@ -80,14 +78,9 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    low, high = bounds(_correlations(found.draws[places], theirs))
-    return {
-        "rho": float(result.statistic),
-        "low": float(low),
-        "high": float(high),
-        "p": float(result.pvalue),
-        "rows": len(places),
-    }
+    low, high = interval_of(_correlations(found.draws[places], theirs))
+    rho, p = float(result.statistic), float(result.pvalue)
+    return {"rho": rho, "low": low, "high": high, "p": p, "rows": len(places)}
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
@@ -119,35 +112,29 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
         table; `mean`: the mean over the clipping rows against that over the KL rows. Each with
         `difference` in the table, interval `low`, `high` and `probability` that it is above 0.
     """
-    clip = _places(found, ("clip",))
-    kl = _places(found, ("kl_adaptive", "kl_fixed"))
+    rows, kinds = found.rows, found.kinds
+    clip = [i for i, kind in enumerate(kinds) if kind == "clip"]
+    kl = [i for i, kind in enumerate(kinds) if kind in ("kl_adaptive", "kl_fixed")]
     if not clip or not kl:
         return {}
-    draws, scores = found.draws, found.scores
-    first, second = (max(places, key=lambda i: scores[i]) for places in (clip, kl))
-    difference = float(scores[first] - scores[second])
+    first, second = (max(places, key=lambda i: found.scores[i]) for places in (clip, kl))
+    ours, theirs = found.estimates[clip], found.estimates[kl]
+    named = _above(found.estimates[first] - found.estimates[second])
     return {
-        "best": _above(difference, draws[clip].max(axis=0) - draws[kl].max(axis=0)),
-        "named": _above(difference, draws[first] - draws[second])
-        | {"rows": [found.rows[first], found.rows[second]]},
-        "mean": _above(
-            float(scores[clip].mean() - scores[kl].mean()),
-            draws[clip].mean(axis=0) - draws[kl].mean(axis=0),
-        ),
+        "best": _above(ours.max(axis=0) - theirs.max(axis=0)),
+        "named": named | {"rows": [rows[first], rows[second]]},
+        "mean": _above(ours.mean(axis=0) - theirs.mean(axis=0)),
     }
 
 
-def _places(found: Replicates, kinds: Sequence[str]) -> list[int]:
-    return [i for i, kind in enumerate(found.kinds) if kind in kinds]
-
-
-def _above(difference: float, draws: FloatArray) -> dict[str, Any]:
-    low, high = bounds(draws)
+def _above(difference: FloatArray) -> dict[str, Any]:
+    low, high = interval_of(difference[1:])
+    probability = float((difference[1:] > 0).mean())
     return {
-        "difference": difference,
-        "low": float(low),
-        "high": float(high),
-        "probability": float((draws > 0).mean()),
+        "difference": float(difference[0]),
+        "low": low,
+        "high": high,
+        "probability": probability,
     }
 
 
@@ -161,35 +148,20 @@ def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
     """
     if row not in found.by_task:
         return {}
-    draws, means = found.by_task[row], found.means[row]
-    whole = _negative(list(means.values()), list(draws.values()))
-    without = {
-        task: _negative(
-            [value for other, value in means.items() if other != task],
-            [value for other, value in draws.items() if other != task],
-        )
-        | {"of_task": means[task], "its_doing": _its_doing(draws, task)}
-        for task in means
-        if len(means) > 1
-    }
-    return whole | {"without": without}
+    tasks, without = found.by_task[row], {}
+    whole = np.mean(list(tasks.values()), axis=0)
+    for task in tasks if len(tasks) > 1 else ():
+        rest = np.mean([values for other, values in tasks.items() if other != task], axis=0)
+        its_doing = float(((whole < 0) & (rest >= 0))[1:].mean())
+        without[task] = _negative(rest)
+        without[task] |= {"of_task": float(tasks[task][0]), "its_doing": its_doing}
+    return _negative(whole) | {"without": without}
 
 
-def _its_doing(draws: Mapping[str, FloatArray], task: str) -> float:
-    rest = np.mean([values for other, values in draws.items() if other != task], axis=0)
-    whole = np.mean(list(draws.values()), axis=0)
-    return float(((whole < 0) & (rest >= 0)).mean())
-
-
-def _negative(means: Sequence[float], draws: Sequence[FloatArray]) -> dict[str, Any]:
-    mean = np.mean(draws, axis=0)
-    low, high = bounds(mean)
-    return {
-        "score": float(np.mean(means)),
-        "low": float(low),
-        "high": float(high),
-        "negative": float((mean < 0).mean()),
-    }
+def _negative(score: FloatArray) -> dict[str, Any]:
+    low, high = interval_of(score[1:])
+    negative = float((score[1:] < 0).mean())
+    return {"score": float(score[0]), "low": low, "high": high, "negative": negative}
 
 
 def verdict(probability: float) -> str:
@@ -201,22 +173,19 @@ def verdict(probability: float) -> str:
     return "fails" if probability <= 1 - SURE else "within noise"
 
 
-def claims(table: Table1, count: int, seed: int) -> dict[str, Any]:
+def claims(table: Table1, settings: Settings) -> dict[str, Any]:
     """All of it for one table: plain values, NaN where the runs do not say."""
-    found = replicates_of(table, count, seed)
-    paper = table.rows.dropna(subset="paper_score")
-    column = dict(zip(paper["row"].astype(str), paper["paper_score"].astype(float), strict=True))
-    constrained = {row: score for row, score in column.items() if row != "none"}
-    scores = dict(
-        zip(table.rows["row"].astype(str), table.rows["score"].astype(float), strict=True)
-    )
-    known = {row: score for row, score in scores.items() if not pd.isna(score)}
+    found = replicates_of(table, settings)
+    rows = table.rows.set_index("row")
+    paper = {str(row): float(one) for row, one in rows["paper_score"].dropna().items()}
+    constrained = {row: score for row, score in paper.items() if row != "none"}
+    scores = rows["score"].astype(float)
     return {
-        "best_row": max(known, key=lambda row: known[row]) if known else None,
+        "best_row": None if scores.isna().all() else scores.idxmax(),
         "probability_best": best_row(found),
-        "rank_correlation": rank_correlation(found, column),
+        "rank_correlation": rank_correlation(found, paper),
         "rank_correlation_without_none": rank_correlation(found, constrained),
         "clip_over_kl": clip_over_kl(found),
         "none": unconstrained(found),
-        "scores": scores,
+        "scores": scores.to_dict(),
     }

@@ -3,202 +3,110 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib.lines
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.drawing.style import (
-    ALARM,
-    INK,
-    MUTED,
-    PAPER,
-    new_figure,
-    objective_colors,
-    objective_name,
-    panel_title,
-    png,
-    styled,
-)
-from analysis.drawing.text import amount, of
-from analysis.drawing.text import score as format_score
+from analysis.drawing import panels
+from analysis.drawing.style import ALARM, INK, MUTED, PAPER, objective_colors, objective_names
+from analysis.drawing.text import amount, runs_of, score
+from analysis.reports.table1.numbers import Table1
 from analysis.statistics.scoring import Scores
 
 # Runs that collapse have no lower bound; below this the other rows would merge into one point.
 _LOWEST_SCORE = -1.5
 
 
-def score_figure(rows: pd.DataFrame, subtitle: str) -> bytes:
-    """Our scores with intervals, the paper's as hollow diamonds, n of N at the right.
-
-    Args:
-        rows: `table1.Table1.rows`.
-        subtitle: what was run.
-    """
-    with styled():
-        figure = new_figure(7.6, 1.5 + 0.36 * len(rows))
-        axes = figure.add_subplot()
-        colors = _colors(rows)
-        for place, line in enumerate(rows.to_dict("records")):
-            _point(axes, line, "score", place - 0.1, colors[line["row"]])
-            _below(
-                axes, line["score"], _LOWEST_SCORE, place - 0.1, colors[line["row"]], format_score
-            )
-            axes.plot(line["paper_score"], place + 0.2, **PAPER)
-            axes.text(
-                1.02,
-                place,
-                of(line["n_runs"], line["n_expected"]),
-                va="center",
-                fontsize=8.5,
-                color=INK if line["n_runs"] == line["n_expected"] else ALARM,
-                transform=axes.get_yaxis_transform(),
-            )
-        axes.text(
-            1.02,
-            -0.9,
-            "runs",
-            va="center",
-            fontsize=8.5,
-            color=MUTED,
-            transform=axes.get_yaxis_transform(),
-        )
-        _name_rows(axes, rows)
-        axes.axvline(0, color=MUTED, linewidth=0.9)
-        if rows["score"].min() < _LOWEST_SCORE:
-            axes.set_xlim(left=_LOWEST_SCORE)
-        axes.set_xlabel("average normalized score (0: random policy, 1: best result of each task)")
-        axes.set_title("Table 1: surrogate objectives", pad=24)
-        axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=MUTED, fontsize=9)
-        _score_legend(figure)
-        return png(figure)
-
-
-def _score_legend(figure: Figure) -> None:
-    ours = matplotlib.lines.Line2D(
-        [],
-        [],
-        marker="o",
-        markersize=6.5,
-        color=INK,
-        linewidth=1.6,
-        label="these runs, 95 % interval",
-    )
-    paper = matplotlib.lines.Line2D([], [], **PAPER, label="the paper (no spread given)")
-    figure.legend(handles=[ours, paper], loc="outside lower center", ncols=2)
-
-
-def _point(
-    axes: Axes, line: Mapping[Hashable, Any], key: str, place: float, color: str, size: float = 6.5
-) -> None:
-    value, low, high = (float(line[name]) for name in (key, "ci_low", "ci_high"))
-    if not math.isnan(low):
-        axes.plot([low, high], [place, place], color=color, linewidth=2.2, solid_capstyle="butt")
-    axes.plot(value, place, marker="o", markersize=size, color=color, linestyle="none")
-
-
-def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
-    axes.set_yticks(range(len(rows)), _names(rows))
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    kinds = rows["objective"].tolist()
-    for place in range(1, len(kinds)):
-        if kinds[place] != kinds[place - 1]:
-            axes.axhline(place - 0.5, color="#CFCFCF", linewidth=0.8)
-
-
-def _names(rows: pd.DataFrame) -> list[str]:
-    return [
-        objective_name(str(line["objective"]), float(line["value"]), math=True)
-        for line in rows.to_dict("records")
+def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
+    """`Table1.rows` with intervals, the paper's scores as hollow diamonds, n of N at the right."""
+    figure = Figure(figsize=(7.6, 1.5 + 0.36 * len(rows)))
+    axes = figure.add_subplot()
+    colors = objective_colors(rows)
+    for place, line in enumerate(rows.to_dict("records")):
+        color = colors[line["row"]]
+        panels.point(axes, line, "score", place - 0.1, color)
+        _below(axes, line["score"], _LOWEST_SCORE, place - 0.1, color, score)
+        axes.plot(line["paper_score"], place + 0.2, **PAPER)
+        whole = line["n_runs"] == line["n_expected"]
+        _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
+    _beside(axes, 1.02, -0.9, "runs", MUTED, 8.5)
+    _name_rows(axes, rows)
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    if rows["score"].min() < _LOWEST_SCORE:
+        axes.set_xlim(left=_LOWEST_SCORE)
+    axes.set_xlabel("average normalized score (0: random policy, 1: best result of each task)")
+    axes.set_title("Table 1: surrogate objectives", pad=24)
+    axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=MUTED, fontsize=9)
+    ours = {"marker": "o", "markersize": 6.5, "color": INK, "linewidth": 1.6}
+    handles = [
+        panels.key("these runs, 95 % interval", **ours),
+        panels.key("the paper (no spread given)", **PAPER),
     ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
 
 
-def _colors(rows: pd.DataFrame) -> dict[str, str]:
-    return objective_colors(
-        [
-            (str(line["row"]), str(line["objective"]), float(line["value"]))
-            for line in rows.to_dict("records")
-        ]
-    )
-
-
-def task_figure(tasks: pd.DataFrame, scores: Scores, episodes: int) -> bytes:
-    """One panel a task: mean return and interval a row, single runs as small dots.
-
-    Args:
-        tasks: `table1.Table1.tasks`.
-        scores: single runs, and the scale of each task.
-        episodes: how many last episodes a run's return averages.
-    """
+def task_figure(table: Table1, episodes: int) -> Figure:
+    """One panel a task: mean return and interval a row, single runs as small dots."""
+    tasks = table.tasks
     names = sorted(set(tasks["task"]))
     rows = tasks.drop_duplicates("row")[["row", "objective", "value"]]
-    with styled():
-        columns = min(4, len(names))
-        height = math.ceil(len(names) / columns)
-        figure = new_figure(2.2 + 3.0 * columns, 1.4 + (0.8 + 0.26 * len(rows)) * height)
-        grid = figure.subplots(height, columns, sharey=True, squeeze=False).ravel().tolist()
-        for axes, task in zip(grid, names, strict=False):
-            _task_panel(axes, rows, tasks[tasks["task"] == task], scores, task)
-        for place, axes in enumerate(grid[: len(names)]):
-            if place + columns >= len(names):
-                axes.set_xlabel("return")
-        for axes in grid[len(names) :]:
-            axes.set_axis_off()
-        _task_legend(figure, grid[len(names) :], episodes)
-        return png(figure)
+    columns = min(4, len(names))
+    size = (3.0, 0.8 + 0.26 * len(rows))
+    figure, grid, spare = panels.grid(len(names), columns, size, (2.2, 1.4), sharey=True)
+    for axes, task in zip(grid, names, strict=True):
+        _task_panel(axes, rows, tasks[tasks["task"] == task], table.scores, task)
+        axes.set_xlabel("return")
+    panels.only_below(grid, columns)
+    _task_legend(figure, spare, episodes)
+    return figure
 
 
 def _task_panel(
     axes: Axes, rows: pd.DataFrame, cells: pd.DataFrame, scores: Scores, task: str
 ) -> None:
-    colors = _colors(rows)
+    colors = objective_colors(rows)
     lines = {line["row"]: line for line in cells.to_dict("records")}
     runs = scores.runs[scores.runs["task"] == task]
-    low_edge = _low_edge(runs, scores, task)
+    scale = scores.tasks[scores.tasks["task"] == task]
+    low_edge = _low_edge(runs, scale)
+    dots: dict[str, Any] = {"marker": "o", "markersize": 2.6, "alpha": 0.65, "linestyle": "none"}
     for place, row in enumerate(rows["row"]):
         values = runs.loc[runs["row"] == row, "return"].to_numpy(float)
-        axes.plot(
-            values,
-            np.full(len(values), place + 0.25),
-            marker="o",
-            markersize=2.6,
-            color=colors[row],
-            alpha=0.65,
-            linestyle="none",
-        )
+        axes.plot(values, np.full(len(values), place + 0.25), color=colors[row], **dots)
         if row in lines:
-            _point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
+            panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
             _below(axes, float(lines[row]["return"]), low_edge, place, colors[row])
     _name_rows(axes, rows)
-    excluded = scores.tasks.loc[scores.tasks["task"] == task, "excluded"]
-    remark = "not scored" if (excluded != "").any() else ""
-    panel_title(axes, task, int(cells["n_runs"].sum()), int(cells["n_expected"].sum()), remark)
+    remark = "not scored" if (scale["excluded"] != "").any() else ""
+    total = cells[["n_runs", "n_expected"]].sum().astype(int)
+    panels.panel_title(axes, task, total["n_runs"], total["n_expected"], remark)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    for line in scores.tasks[scores.tasks["task"] == task].to_dict("records"):
+    for line in scale.to_dict("records"):
         axes.axvline(line["random"], color=MUTED, linewidth=1, linestyle=":")
         axes.axvline(line["best"], color=MUTED, linewidth=1, linestyle="--")
     if not math.isnan(low_edge):
-        right = max(scores.tasks.loc[scores.tasks["task"] == task, "best"].max(), _top(cells))
+        top = float(np.nanmax(cells[["return", "ci_high"]].to_numpy(float)))
+        right = max(scale["best"].max(), top)
         axes.set_xlim(low_edge, right + 0.04 * (right - low_edge))
 
 
-def _top(cells: pd.DataFrame) -> float:
-    return float(np.nanmax(cells[["return", "ci_high"]].to_numpy(float)))
+def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
+    axes.set_yticks(range(len(rows)), list(objective_names(rows, math=True).values()))
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    panels.separate(axes, rows["objective"].tolist())
 
 
-def _low_edge(runs: pd.DataFrame, scores: Scores, task: str) -> float:
+def _low_edge(runs: pd.DataFrame, scale: pd.DataFrame) -> float:
     """Where the axis begins when single runs collapse so far that they would flatten the rest.
 
     NaN where all fits.
     """
-    scale = scores.tasks[scores.tasks["task"] == task]
     if scale.empty or scale["excluded"].iloc[0]:
         return float("nan")
     random, best = float(scale["random"].iloc[0]), float(scale["best"].iloc[0])
@@ -216,24 +124,22 @@ def _below(
 ) -> None:
     """Say in the panel what lies left of its axis: cut off, but never silently."""
     if not math.isnan(edge) and value < edge:
-        axes.text(
-            0.02,
-            place,
-            f"◀ {number(value)}",
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=8,
-            color=color,
-        )
+        _beside(axes, 0.02, place, f"◀ {number(value)}", color, 8)
+
+
+def _beside(axes: Axes, x: float, place: float, text: str, color: str, size: float) -> None:
+    """Text in a row, `x` of the panel's width from its left."""
+    where = axes.get_yaxis_transform()
+    axes.text(x, place, text, transform=where, va="center", fontsize=size, color=color)
 
 
 def _task_legend(figure: Figure, spare: Sequence[Axes], episodes: int) -> None:
-    line = matplotlib.lines.Line2D
+    dot, line = {"marker": "o", "color": INK}, {"color": MUTED, "linewidth": 1}
     handles = [
-        line([], [], marker="o", markersize=5, color=INK, label="mean over seeds, 95 % interval"),
-        line([], [], marker="o", markersize=2.6, color=INK, linestyle="none", label="single run"),
-        line([], [], color=MUTED, linewidth=1, linestyle=":", label="random policy (score 0)"),
-        line([], [], color=MUTED, linewidth=1, linestyle="--", label="best result (score 1)"),
+        panels.key("mean over seeds, 95 % interval", markersize=5, **dot),
+        panels.key("single run", markersize=2.6, linestyle="none", **dot),
+        panels.key("random policy (score 0)", linestyle=":", **line),
+        panels.key("best result (score 1)", linestyle="--", **line),
     ]
     title = f"return: mean of the last {episodes} training episodes"
     if spare:

@@ -1,40 +1,72 @@
-"""What a reader of Table 1 has to know: its convention, and everything that is not as expected."""
+"""Table 1 as Markdown and LaTeX, and what its reader has to know."""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from analysis.published.paper import PAPER_TASKS, RANDOM_POLICIES
-from analysis.runs.load import Run, Sweep
-from analysis.runs.selection import show, task_name
-
-if TYPE_CHECKING:
-    from analysis.reports.table1.command import Table1
-
-
-def notes(table: Table1, sweep: Sweep, options: argparse.Namespace) -> list[str]:
-    """One sentence or two each: first how the numbers were made, then what is wrong with them."""
-    return [
-        convention(options),
-        _interval(options),
-        protocol(sweep),
-        *sweep.notes,
-        *provenance(sweep.runs),
-        *_tasks(table),
-        *_incomplete_rows(table),
-        *_no_interval(table),
-        *_short_runs(table.runs, options.episodes),
-        *_outside_best(table),
-    ]
+from analysis.drawing import notes, tables
+from analysis.drawing.style import objective_name, objective_names
+from analysis.drawing.text import Line, amount, between, count, estimate, number, runs_of, score
+from analysis.published.paper import PAPER_TASKS, task_name
+from analysis.reports.table1.numbers import Table1
+from analysis.runs.run import Sweep
+from analysis.settings import Settings
 
 
-def holes(runs: pd.DataFrame) -> list[str]:
-    """One line a run that enters no score, with the reason."""
-    lines = runs[runs["hole"] != ""].sort_values("run_id")
-    return [f"{line['run_id']}: {line['hole']}" for line in lines.to_dict("records")]
+def markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
+    """Table 1 with its notes."""
+    title = "Table 1: surrogate objectives, average normalized score"
+    names = objective_names(table.rows)
+    shown = tables.of(table.rows, "lr", {"Objective": lambda line: names[line["row"]], **_NUMBERS})
+    return tables.report(title, shown, *_tail(table, sweep, settings))
+
+
+def task_markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
+    """Returns, one column a task, and the scale of each task; with the same notes."""
+    tasks, rows = sorted(set(table.runs["task"])), objective_names(table.rows)
+    returns = tables.pivot("Objective", rows, tasks, table.tasks, ("row", "task"), _return)
+    columns: tables.Columns = {
+        "Task": "task",
+        "Random = 0": number("random", amount),
+        "Best = 1": number("best", amount),
+        "Best is of": "best_row",
+        "Note": lambda line: line["excluded"] and f"not scored: {line['excluded']}",
+    }
+    body = (
+        "Mean over seeds, 95 % interval, finished/expected runs.\n\n"
+        f"{returns}\n\n## Scale\n\n{tables.of(table.scores.tasks, 'lrrll', columns)}"
+    )
+    title = f"Table 1 by task: mean return of the last {settings.episodes} training episodes"
+    return tables.report(title, body, *_tail(table, sweep, settings))
+
+
+_NUMBERS: dict[str, Callable[[Line], str]] = {
+    "Score": number("score"),
+    "95 % interval": between(),
+    "Runs": runs_of,
+    "Paper": lambda line: "" if pd.isna(line["paper_score"]) else score(line["paper_score"]),
+}
+
+
+def latex(table: Table1) -> str:
+    """Table 1 as a booktabs tabular."""
+    rows = []
+    for line in table.rows.to_dict("records"):
+        name = objective_name(str(line["objective"]), float(line["value"]), math=True)
+        numbers = [how(line) for how in _NUMBERS.values()]
+        numbers = [f"${text}$" if "-" in text else text for text in numbers]
+        rows.append((name if "$" in name else tables.latex_text(name), *numbers))
+    header = ("Objective", "Score", "95\\,\\% interval", "Runs", "Paper")
+    return tables.latex(header, rows, "lrrrr")
+
+
+def _return(line: Line | None) -> str:
+    if line is None:
+        return "not run"
+    shown: str = "" if pd.isna(line["return"]) else f"{estimate(line)} "
+    return f"{shown}{line['n_runs']}/{line['n_expected']}"
 
 
 def subtitle(table: Table1, sweep: Sweep) -> str:
@@ -43,110 +75,73 @@ def subtitle(table: Table1, sweep: Sweep) -> str:
     scored = int(table.rows["n_runs"].sum())
     return (
         f"{count(tasks, 'task')}, {count(seeds, 'seed')}, "
-        f"{steps(sweep)} steps; {scored} of {len(table.runs)} runs scored"
+        f"{notes.steps(sweep)} steps; {scored} of {len(table.runs)} runs scored"
     )
 
 
-def count(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def _tail(table: Table1, sweep: Sweep, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    return what_to_know(table, sweep, settings), notes.holes(table.runs)
 
 
-def steps(sweep: Sweep) -> str:
-    """How long each run is: `1,000,000`."""
-    return f"{int(sweep.runs[0].info['total_timesteps']):,}"
-
-
-def convention(options: argparse.Namespace) -> str:
-    """What a score is."""
-    best = {"run": "the best single run", "mean": "the best setting's mean over its seeds"}
-    return (
-        f"Score of a run: mean return of its last {options.episodes} training episodes; per task, "
-        f"0 is the random policy ({RANDOM_POLICIES[options.random]}) and 1 is "
-        f"{best[options.best]} in this table; a row is the mean over tasks of the mean over seeds."
-    )
-
-
-def _interval(options: argparse.Namespace) -> str:
-    return (
-        f"Interval: 95 %, bootstrap with {options.replicates} replicates (seed {options.seed}); "
+def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
+    """One sentence or two each: first how the numbers were made, then what is wrong with them."""
+    return [
+        notes.convention(settings),
+        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
         "seeds are resampled within each task and setting, deviations widened by sqrt(n/(n-1)), "
         "and the scale (0 and 1 of each task) is held fixed. At 3 seeds a task it covers about "
-        "93 % for a row over 7 tasks, and about 80 % for one task alone. The paper gives no spread."
-    )
-
-
-def protocol(sweep: Sweep) -> str:
-    """What was run."""
-    info = sweep.runs[0].info
-    return (
-        f"Runs: {info['algorithm']}, recipe {info['recipe']}, {steps(sweep)} steps, "
-        f"{count(int(info['num_envs']), 'environment')} a run."
-    )
-
-
-def provenance(runs: tuple[Run, ...]) -> list[str]:
-    """A note for each circumstance, harmless to the configuration, that the runs do not share."""
-    found = []
-    for key in ("git_revision", "versions", "device", "engine"):
-        values = sorted({show(run.info[key]) for run in runs if key in run.info})
-        if len(values) > 1:
-            found.append(f"The runs differ in {key}: {'; '.join(values)}.")
-    return found
+        "93 % for a row over 7 tasks, and about 80 % for one task alone. The paper gives no "
+        "spread.",
+        notes.protocol(sweep),
+        *sweep.notes,
+        *notes.provenance(sweep.runs),
+        *_tasks(table),
+        *_incomplete(table),
+        *_short_runs(table, settings.episodes),
+        *_outside_best(table),
+    ]
 
 
 def _tasks(table: Table1) -> list[str]:
     found = []
-    there = {task_name(task) for task in table.runs["task"]}
-    absent = [task for task in PAPER_TASKS if task not in there]
-    if absent:
+    if absent := notes.absent_tasks(table.runs):
         found.append(
             f"The paper averages 7 tasks; not in these runs: {', '.join(absent)}. Scores are "
             "averages over the others, so they do not compare with the paper's."
         )
-    extra = sorted(there - set(PAPER_TASKS))
+    extra = sorted({task_name(task) for task in table.runs["task"]} - set(PAPER_TASKS))
     if extra:
         found.append(f"Not among the paper's 7 tasks, but averaged here: {', '.join(extra)}.")
-    for line in table.scores.tasks.to_dict("records"):
-        if line["excluded"]:
-            found.append(
-                f"{line['task']} is excluded from every score: {line['excluded']}, so nothing "
-                "can be set to 1. Its returns are in the table by task."
-            )
-    return found
+    more = ", so nothing can be set to 1. Its returns are in the table by task"
+    return found + notes.excluded(table.scores.tasks, more)
 
 
-def _incomplete_rows(table: Table1) -> list[str]:
-    scored = table.scores.runs.dropna(subset="score")
-    tasks = set(scored["task"])
-    found = []
-    for line in table.rows[table.rows["n_runs"] > 0].to_dict("records"):
-        lacking = sorted(tasks - set(scored.loc[scored["row"] == line["row"], "task"]))
-        if lacking:
-            found.append(
-                f"{line['row']} has no scored run of {', '.join(lacking)}: its score averages the "
-                "other tasks, so it does not compare with the rows that have them."
-            )
+def _incomplete(table: Table1) -> list[str]:
+    """Rows that average fewer runs or tasks than others, or have no interval."""
+    tasks_of = table.scores.runs.dropna(subset="score").groupby("row")["task"].agg(set)
+    every = set().union(*tasks_of)
+    found = [
+        f"{row} has no scored run of {', '.join(sorted(every - tasks_of[row]))}: its score "
+        "averages the other tasks, so it does not compare with the rows that have them."
+        for row in table.rows["row"]
+        if row in tasks_of and every - tasks_of[row]
+    ]
     if (table.runs["hole"] != "").any():
         found.append(
             "Rows with fewer runs than expected average the runs there are. Runs that fail are "
             "often the bad ones, so such a score may flatter its row."
         )
+    alone = table.rows.loc[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna(), "row"]
+    if not alone.empty:
+        found.append(
+            f"No interval for {', '.join(alone)}: at least one task has a single scored run, which "
+            "says nothing about spread."
+        )
     return found
 
 
-def _no_interval(table: Table1) -> list[str]:
-    rows = table.rows[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna()]["row"]
-    if rows.empty:
-        return []
-    return [
-        f"No interval for {', '.join(rows)}: at least one task has a single scored run, which "
-        "says nothing about spread."
-    ]
-
-
-def _short_runs(runs: pd.DataFrame, episodes: int) -> list[str]:
-    short = runs[(runs["hole"] == "") & (runs["episodes"] < episodes)]
+def _short_runs(table: Table1, episodes: int) -> list[str]:
+    short = notes.short_runs(table.runs, episodes)
     if short.empty:
         return []
     tasks = ", ".join(sorted(set(short["task"])))

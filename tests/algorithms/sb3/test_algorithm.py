@@ -24,7 +24,7 @@ from repro.algorithms.sb3 import algorithm
 from repro.algorithms.sb3 import mapping as sb3_mapping
 from repro.runs import store
 from repro.sweeps import packs
-from repro.training import pack as session
+from repro.training.pack import run_pack
 from tests.helpers.cli import ROOT, Cli, environment
 from tests.helpers.configs import compose
 from tests.helpers.sb3_runs import CARTPOLE, FILTER, NAMES, POLE, SMALL, small
@@ -97,7 +97,7 @@ def test_schedules_are_those_of_ours(name: str, tmp_path: Path) -> None:
         linear = "recipe.learning_rate_schedule=linear recipe.epsilon_schedule=linear"
     line = f"{POLE} recipe=sb3 {linear} total_timesteps=300 runs_dir={tmp_path}"
     theirs, ours = (
-        tables(session.run_pack([config])[0].directory)[1]
+        tables(run_pack([config])[0].directory)[1]
         for config in (
             small(name, line),
             compose(*f"algorithm={name[4:]} {SMALL[name]} {line}".split()),
@@ -153,7 +153,7 @@ def test_episodes_are_those_that_the_tasks_had(
     make = sb3_mapping.make_env
     monkeypatch.setattr(sb3_mapping, "make_env", lambda name: Monitor(Log(make(name).env)))
     config = small(name, f"{POLE} env.num_envs=3 runs_dir={tmp_path}", filtered)
-    (outcome,) = session.run_pack([config])
+    (outcome,) = run_pack([config])
     assert outcome.status == store.DONE
     episodes, progress = tables(outcome.directory)
     assert list(episodes) == list(store.EPISODES) and list(progress) == list(store.PROGRESS)

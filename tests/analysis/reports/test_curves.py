@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.reports.curves import smoothed
+from analysis.runs.curves import smoothed
 from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_reference, write_run
 
@@ -77,6 +77,7 @@ def test_curves_csv(runs_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "_s3_" in printed.split("## Missing runs")[1] and ": failed" in printed
 
 
+@pytest.mark.usefixtures("painted")
 def test_two_invocations_write_equal_bytes(runs_dir: Path, tmp_path: Path) -> None:
     reference = write_reference(tmp_path / "reference")
     for name in ("a", "b"):

@@ -49,6 +49,14 @@ def _grid(
     return infos
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid without holes; tests only read it."""
+    directory = tmp_path_factory.mktemp("whole")
+    _grid(directory)
+    return directory
+
+
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
     return write_reference(tmp_path / "reference")
@@ -86,9 +94,8 @@ def test_what_the_cells_hold(tmp_path: Path, reference: Path) -> None:
     assert "Not in these runs, of the paper's 7 tasks: InvertedDoublePendulum" in text
 
 
-def test_aggregates_and_orders(tmp_path: Path, reference: Path) -> None:
-    _grid(tmp_path / "runs")
-    assert _main(tmp_path / "out", reference, "--runs", tmp_path / "runs") == 0
+def test_aggregates_and_orders(tmp_path: Path, whole: Path, reference: Path) -> None:
+    assert _main(tmp_path / "out", reference, "--runs", whole) == 0
     rows = _table(tmp_path / "out", "figure3_aggregates").set_index("algorithm")
     # The best run, PPO's third seed, returned 91; the random policy of the reference 0.
     assert rows.loc["a2c", "iqm"] == rows.loc["a2c", "mean"] == pytest.approx(60 / 91)
@@ -106,7 +113,7 @@ def test_holes_are_shown_and_enter_nothing(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs_dir = tmp_path / "runs"
-    infos = _grid(runs_dir)
+    infos = _grid(runs_dir, {"ppo": 90.0, "cem": 40.0})
     never = of_algorithm("cem", HOPPER, seed=3)
     alone = [of_algorithm("vpg", "Swimmer-v4", seed) for seed in range(3)]
     store.write_sweep(runs_dir, [*infos, never, *alone])
@@ -126,11 +133,12 @@ def test_holes_are_shown_and_enter_nothing(
     assert "| 2 of 3 |" in text and "| 0 of 3 |" in text and "may be flattered" in text
 
 
-def test_frozen_trpo_and_sb3_are_entries_of_their_own(tmp_path: Path, reference: Path) -> None:
-    _grid(tmp_path / "ours")
+def test_frozen_trpo_and_sb3_are_entries_of_their_own(
+    tmp_path: Path, whole: Path, reference: Path
+) -> None:
     _grid(tmp_path / "frozen", {"trpo": 30.0}, (CHEETAH,), **FROZEN)
     _grid(tmp_path / "sb3", {"sb3_ppo": 95.0, "sb3_trpo": 70.0, "sb3_a2c": 50.0}, recipe="sb3")
-    directories = [tmp_path / name for name in ("ours", "frozen", "sb3")]
+    directories = (whole, tmp_path / "frozen", tmp_path / "sb3")
     assert _main(tmp_path / "out", reference, "--runs", *directories) == 0
     cells = _cells(tmp_path / "out", CHEETAH)
     assert cells.loc["trpo_frozen", "return"] == 30 and cells.loc["trpo", "return"] == 10
@@ -187,15 +195,15 @@ def test_ppo_of_table_1_stands_in(tmp_path: Path, reference: Path) -> None:
     assert _cells(tmp_path / "b", HOPPER)["return"].to_dict() == {"ppo": 29.5, "cem": 3}
 
 
-def test_equal_bytes(tmp_path: Path, reference: Path) -> None:
-    _grid(tmp_path / "runs")
+@pytest.mark.usefixtures("painted")
+def test_equal_bytes(tmp_path: Path, whole: Path, reference: Path) -> None:
     for name in ("a", "b"):
-        assert _main(tmp_path / name, reference, "--runs", tmp_path / "runs") == 0
+        assert _main(tmp_path / name, reference, "--runs", whole) == 0
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert len(names) == 6
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert _main(tmp_path / "c", reference, "--runs", tmp_path / "runs", "--seed", 1) == 0
+    assert _main(tmp_path / "c", reference, "--runs", whole, "--seed", 1) == 0
     first, other = (_table(tmp_path / name) for name in "ac")
     bounds = ["ci_low", "ci_high"]
     assert first.drop(columns=bounds).equals(other.drop(columns=bounds))

@@ -168,6 +168,7 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(
     assert part in error and error.count("\n") == 1
 
 
+@pytest.mark.usefixtures("painted")
 def test_two_invocations_and_collected_tables_give_equal_bytes(
     runs_dir: Path, tmp_path: Path
 ) -> None:

@@ -13,12 +13,11 @@ import pytest
 import scipy.stats
 
 from analysis.__main__ import main
-from analysis.published.paper import paper_figure3, paper_table1, ppo_elsewhere, random_returns
-from analysis.reports.reading import claims
-from analysis.reports.reading import command as reading
-from analysis.reports.reading.text import beside
-from analysis.reports.table1 import command as table1
-from analysis.runs.load import frame, load_sweep
+from analysis.published.paper import paper_figure3, paper_table1, ppo_elsewhere
+from analysis.reports.reading import claims, numbers
+from analysis.reports.table1.numbers import Table1, build, score
+from analysis.runs.load import load_sweep
+from analysis.settings import Settings
 from tests.helpers.synthetic_runs import ROWS, TASKS, identity, row_name, write_reference, write_run
 
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
@@ -49,9 +48,13 @@ def _runs(levels: dict[str, float], spread: float, tasks: tuple[str, ...] = TASK
 
 
 def _claims(levels: dict[str, float], spread: float, tasks: tuple[str, ...] = TASKS) -> Any:
-    runs = _runs(levels, spread, tasks)
-    table = table1.build(runs, paper_table1(REFERENCE), dict.fromkeys(tasks, 0.0), "run", COUNT, 0)
-    return claims.claims(table, COUNT, 0)
+    settings = Settings(replicates=COUNT)
+    return claims.claims(_table(_runs(levels, spread, tasks), settings), settings)
+
+
+def _table(runs: pd.DataFrame, settings: Settings) -> Table1:
+    """Table 1 on a scale where random is 0."""
+    return score(runs, settings, dict.fromkeys(runs["task"], 0.0))
 
 
 def test_the_papers_own_column_holds_in_every_statement() -> None:
@@ -89,8 +92,8 @@ def test_the_exact_distribution_of_one_task_is_met() -> None:
     """27 draws of 3 seeds can be counted: how often is a mean of -1, 0, 5 below 0.4, say."""
     runs = _runs(dict(PAPER * 100), 0.0, TASKS[:1])
     runs.loc[runs["row"] == "none", "return"] = [-1.0, 0.0, 5.0]
-    table = table1.build(runs, paper_table1(REFERENCE), {TASKS[0]: 0.0}, "run", 20_000, 0)
-    found = claims.claims(table, 20_000, 0)["none"]
+    settings = Settings(replicates=20_000)
+    found = claims.claims(_table(runs, settings), settings)["none"]
     mean, widening = 4 / 3, np.sqrt(3 / 2)
     means = [np.mean(draw) for draw in itertools.product([-1.0, 0.0, 5.0], repeat=3)]
     exact = np.mean([mean + widening * (value - mean) < 0 for value in means])
@@ -100,8 +103,9 @@ def test_the_exact_distribution_of_one_task_is_met() -> None:
 
 def test_intervals_are_those_of_table1() -> None:
     runs = _runs(dict(PAPER * 100), 7.0)
-    table = table1.build(runs, paper_table1(REFERENCE), dict.fromkeys(TASKS, 0.0), "run", COUNT, 3)
-    found = claims.replicates_of(table, COUNT, 3)
+    settings = Settings(replicates=COUNT, seed=3)
+    table = _table(runs, settings)
+    found = claims.replicates_of(table, settings)
     low, high = np.quantile(found.draws, [0.025, 0.975], axis=1)
     assert low.tolist() == table.rows["ci_low"].tolist()
     assert high.tolist() == table.rows["ci_high"].tolist()
@@ -110,8 +114,8 @@ def test_intervals_are_those_of_table1() -> None:
 
 def test_rank_correlation_is_scipys_for_every_replicate() -> None:
     runs = _runs(dict(PAPER * 100), 30.0)
-    table = table1.build(runs, paper_table1(REFERENCE), dict.fromkeys(TASKS, 0.0), "run", 200, 0)
-    found = claims.replicates_of(table, 200, 0)
+    settings = Settings(replicates=200)
+    found = claims.replicates_of(_table(runs, settings), settings)
     theirs = PAPER[list(found.rows)].to_numpy()
     each = [scipy.stats.spearmanr(draw, theirs).statistic for draw in found.draws.T]
     answer = claims.rank_correlation(found, dict(PAPER))
@@ -164,10 +168,9 @@ def test_every_number_of_the_text_has_a_file_and_every_convention_is_there(
     answers = _reading(whole, reference, tmp_path / "out")
     keys = [(one["best"], one["random"]) for one in answers["conventions"]]
     assert keys[0] == ("run", "gaussian") and len(set(keys)) == 6
-    runs = frame(load_sweep(whole).runs, 100)
     for one in answers["conventions"]:
-        random = random_returns(reference, one["random"])
-        table = table1.build(runs, paper_table1(reference), random, one["best"])
+        convention = {name: one[name] for name in ("best", "random")}
+        table = build(load_sweep(whole), Settings(reference=reference, **convention))
         assert list(one["scores"].values()) == pytest.approx(table.rows["score"].tolist())
     text = (tmp_path / "out" / "reading.md").read_text()
     row = next(line for line in answers["rows"] if line["row"] == "clip_0.2")
@@ -231,13 +234,16 @@ def test_inside_means_that_interval_and_range_meet() -> None:
             "ci_high": [12.0, np.nan, np.nan, np.nan],
         }
     )
-    assert beside(table, "A")["inside"] is False
+    assert numbers.beside(table, "A")["inside"] is False
     table.loc[0, "ci_high"] = 13.0
-    assert beside(table, "A")["inside"] is True
-    assert (beside(table, "A")["lowest"], beside(table, "A")["highest"]) == (13.0, 15.0)
+    assert numbers.beside(table, "A")["inside"] is True
+    assert (numbers.beside(table, "A")["lowest"], numbers.beside(table, "A")["highest"]) == (
+        13.0,
+        15.0,
+    )
 
 
 def test_the_main_convention_comes_first() -> None:
     runs = _runs(dict(PAPER * 100), 1.0, TASKS[:1])
-    found = reading.build(runs, REFERENCE, ("mean", "uniform"), 100, 0)
+    found = numbers.score(runs, Settings(replicates=100, best="mean", random="uniform"))
     assert next(iter(found.tables)) == ("mean", "uniform") and len(found.tables) == 6

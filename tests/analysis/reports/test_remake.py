@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.__main__ import main
-from analysis.cli import DEFAULT_REFERENCE
+from analysis.__main__ import REPORTS, main
 from analysis.reports import remake
 from analysis.runs import collected
+from analysis.settings import DEFAULT_REFERENCE
 from repro.runs import store
 from tests.helpers.synthetic_runs import TASKS, identity, write_reference, write_run
 
@@ -35,7 +35,7 @@ def check_folder(results: Path, folder: str) -> None:
     """Assert that the files committed in `folder` are those that the plan makes of its tables."""
     steps = [step for step in remake.read_plan(results) if step.runs == folder]
     assert steps, f"{remake.PLAN} makes nothing of {folder}"
-    made = remake.remake(results, steps)
+    made = remake.remake(results, steps, REPORTS)
     kept = ("README.md", *collected.FILES)
     paths = [path for path in (results / folder).rglob("*") if path.is_file()]
     committed = {
@@ -63,6 +63,7 @@ def _size(png: bytes) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.usefixtures("painted")
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_committed_tables_are_made_of_the_committed_runs(folder: str) -> None:
     check_folder(RESULTS, folder)
@@ -87,7 +88,7 @@ def test_the_plan_names_every_folder_there_is() -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def made(tmp_path: Path, painted: None) -> Path:
     """A results directory of its own: two rows of one task, and what the plan makes of them."""
     results = tmp_path / "results"
     reference = write_reference(results / "reference")
@@ -121,7 +122,7 @@ def test_the_plan_is_carried_out(made: Path, capsys: pytest.CaptureFixture[str])
     assert "Not there yet: later." in capsys.readouterr().out
 
 
-def test_a_changed_number_a_lost_and_a_foreign_file_are_noticed(made: Path) -> None:
+def test_a_changed_a_lost_and_an_added_file_are_noticed(made: Path) -> None:
     table = made / "table1" / "table1.csv"
     good = table.read_text()
     table.write_text(good.replace("clip,0.2,2", "clip,0.2,3"))

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from analysis.published.paper import paper_table1, random_returns
-from analysis.reports.table1 import command
-from analysis.runs.load import frame, load_sweep
+from analysis.published.paper import paper_table1
+from analysis.reports.table1 import numbers
+from analysis.reports.table1.text import markdown
+from analysis.runs.load import load_sweep
+from analysis.settings import Settings
 from repro.runs import store
 from tests.helpers.synthetic_runs import ROWS, TASKS, identity, row_name, write_reference, write_run
 
@@ -47,13 +49,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _build(runs_dir: Path, reference: Path, **options: Any) -> command.Table1:
-    return command.build(
-        frame(load_sweep(runs_dir).runs, 100),
-        paper_table1(reference),
-        random_returns(reference, "gaussian"),
-        **options,
-    )
+def _build(runs_dir: Path, reference: Path, **settings: Any) -> numbers.Table1:
+    return numbers.build(load_sweep(runs_dir), Settings(reference=reference, **settings))
 
 
 def _main(runs_dir: Path, reference: Path, out: Path, *more: str) -> int:
@@ -126,6 +123,7 @@ def test_files_columns_and_order(whole: Path, tmp_path: Path, reference: Path) -
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("painted")
 def test_two_invocations_write_equal_bytes(
     holes: tuple[Path, Path, list[str]], tmp_path: Path
 ) -> None:
@@ -193,11 +191,12 @@ def test_a_task_that_cannot_be_scored_is_excluded_in_sight(whole: Path, tmp_path
 
 def test_a_single_seed_has_a_score_but_no_interval(tmp_path: Path, reference: Path) -> None:
     _grid(tmp_path / "runs", seeds=1)
-    table = _build(tmp_path / "runs", reference)
+    sweep, settings = load_sweep(tmp_path / "runs"), Settings(reference=reference)
+    table = numbers.build(sweep, settings)
     assert table.rows["score"].notna().all()
     assert table.rows[["ci_low", "ci_high"]].isna().to_numpy().all()
     assert table.tasks[["ci_low", "ci_high"]].isna().to_numpy().all()
-    assert "n/a" in command.markdown(table)
+    assert "n/a" in markdown(table, sweep, settings)
 
 
 @pytest.mark.parametrize(("options", "expected"), [((), 99.5), (("--episodes", "10"), 144.5)])

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.runs.load import Sweep, frame, load_sweep
-from analysis.runs.selection import check_table, parse_condition, select
+from analysis.runs.load import frame, load_sweep
+from analysis.runs.run import Sweep
+from analysis.runs.selection import check_table, selected
 from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_run
 
@@ -20,7 +21,7 @@ def _write(runs_dir: Path, *infos: dict[str, Any]) -> None:
 
 
 def _chosen(runs_dir: Path, *conditions: str) -> Sweep:
-    return select(load_sweep(runs_dir), [parse_condition(text) for text in conditions])
+    return selected([runs_dir], conditions)
 
 
 def test_every_hole_is_kept_with_its_reason(tmp_path: Path) -> None:

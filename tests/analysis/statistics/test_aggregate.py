@@ -47,6 +47,19 @@ def test_interquartile_interval_against_all_resamples() -> None:
     assert found == pytest.approx(tuple(exact), abs=0.02 * (exact[1] - exact[0]))
 
 
+def test_interquartile_interval_of_many_runs_agrees_with_scipy() -> None:
+    runs = np.random.default_rng(0).normal(1, 0.2, 40)
+    theirs = scipy_stats.bootstrap(
+        (runs,),
+        lambda x, axis: scipy_stats.trim_mean(x, 0.25, axis=axis),
+        n_resamples=4000,
+        method="percentile",
+        rng=2,
+    ).confidence_interval
+    ours = aggregate.interquartile_interval([runs], 4000, bootstrap.stream(0, "x"))
+    np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
 def test_resampling_has_the_variance_of_a_mean() -> None:
     values = np.array([1.0, 4.0, 9.0, 2.0])
     means = aggregate.resampled(values, 200_000, bootstrap.stream(0, "x")).mean(axis=1)

@@ -1,9 +1,8 @@
 """The algorithms of Figure 3: names, colors, and whose numbers each is put beside.
 
-An *entry* is a line of the figure and a row of its tables: an algorithm, with TRPO under a frozen
-standard deviation as one of its own. Baselines' TRPO left the standard deviation out of its step
-until ebb8aff (2018-01-25), which would explain the paper's TRPO, so both have the paper's curve
-beside them, and only the one that trains it has Baselines' trpo_mpi at ea68f3b.
+Baselines' TRPO left the standard deviation out of its step until ebb8aff (2018-01-25), which would
+explain the paper's TRPO. So TRPO with and without a frozen standard deviation both have the paper's
+curve beside them, and only the one that trains it has Baselines' trpo_mpi at ea68f3b.
 """
 
 from __future__ import annotations
@@ -11,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.drawing.style import CYCLE, Line
-from analysis.runs.load import Run
-from analysis.runs.selection import lookup
+from analysis.drawing.style import CYCLE, Stroke
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How an entry is shown.
+    """How an entry (see `runs.comparison`) is shown.
 
     Attributes:
         name: in legends and tables.
@@ -32,7 +29,7 @@ class Entry:
     color: str
     paper: str = ""
     baselines: str = ""
-    line: Line = "-"
+    line: Stroke = "-"
 
 
 # In the order of legends and tables. Those of Stable-Baselines3 have the hue of ours, lighter.
@@ -58,13 +55,6 @@ LINEUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def entry_key(run: Run) -> str:
-    """The entry that a run belongs to: its algorithm, or `trpo_frozen`."""
-    name = str(run.info["algorithm"])
-    frozen = name == "trpo" and lookup(run, "algorithm.freeze_log_std") is True
-    return "trpo_frozen" if frozen else name
-
-
 def entry(key: str) -> Entry:
     """How `key` is shown; one that the paper does not have by its own name."""
     return ENTRIES.get(key, Entry(key, CYCLE[sum(key.encode()) % len(CYCLE)], line="-."))
@@ -74,11 +64,6 @@ def ordered(keys: Iterable[str]) -> list[str]:
     """Each key once, the known ones in the order of `ENTRIES`, then the others by name."""
     known = list(ENTRIES)
     return sorted(set(keys), key=lambda key: (known.index(key) if key in known else 99, key))
-
-
-def is_sb3(key: str) -> bool:
-    """Whether an entry is one of Stable-Baselines3's."""
-    return key.startswith("sb3_")
 
 
 def lineup_of(key: str) -> str:

@@ -1,0 +1,83 @@
+"""Grids of panels, values with intervals, and the entries of legends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.drawing.style import ALARM, MUTED
+from analysis.drawing.text import of
+
+SEPARATOR = "#CFCFCF"
+
+
+def grid(
+    count: int, columns: int, size: tuple[float, float], margin: tuple[float, float], **share: Any
+) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Panels row by row: the figure, `[count]` panels, and the blank places of the last row.
+
+    `size` of a panel and `margin` beside and above all of them are in inches.
+    """
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(margin[0] + size[0] * columns, margin[1] + size[1] * rows))
+    axes = figure.subplots(rows, columns, squeeze=False, **share).ravel().tolist()
+    for blank in axes[count:]:
+        blank.set_axis_off()
+    return figure, axes[:count], axes[count:]
+
+
+def only_below(axes: Sequence[Axes], columns: int) -> None:
+    """Keep the horizontal axis' label of the lowest panel of each column."""
+    for above in axes[: max(len(axes) - columns, 0)]:
+        above.set_xlabel("")
+
+
+def key(label: str, **how: Any) -> Line2D:
+    """An entry of a legend."""
+    return Line2D([], [], label=label, **how)
+
+
+def point(
+    axes: Axes,
+    line: Mapping[Any, Any],
+    value: str,
+    place: float,
+    color: str,
+    size: float = 6.5,
+    width: float = 2.2,
+) -> None:
+    """A value of `line` as a dot at height `place`, its interval as a bar where there is one."""
+    low, high = float(line["ci_low"]), float(line["ci_high"])
+    if not math.isnan(low):
+        axes.plot([low, high], [place, place], color=color, linewidth=width, solid_capstyle="butt")
+    axes.plot(float(line[value]), place, marker="o", markersize=size, color=color, linestyle="none")
+
+
+def separate(axes: Axes, groups: Sequence[object]) -> None:
+    """A line between rows of two groups; a row is a whole number of the vertical axis."""
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    for place in range(1, len(groups)):
+        if groups[place] != groups[place - 1]:
+            axes.axhline(place - 0.5, color=SEPARATOR, linewidth=0.8)
+
+
+def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str = "") -> None:
+    """A bold title, and below it n of N runs, in red when some are missing."""
+    axes.set_title(title, pad=17)
+    text = f"{of(count, expected)} runs" + (f", {remark}" if remark else "")
+    alarm = count != expected or bool(remark)
+    axes.annotate(
+        text,
+        (0, 1),
+        (0, 5),
+        xycoords="axes fraction",
+        textcoords="offset points",  # whatever the panel's height
+        fontsize=8.5,
+        color=ALARM if alarm else MUTED,
+    )

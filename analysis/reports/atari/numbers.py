@@ -1,0 +1,125 @@
+"""Section 6.4 in numbers: Table 6, games won, and human-normalized scores, beside the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.published.atari import PAPER_ALGORITHMS, human_and_random, table6
+from analysis.runs.comparison import is_sb3
+from analysis.runs.load import frame
+from analysis.runs.run import Run, Sweep
+from analysis.runs.selection import check_equal, check_one_per_seed, under
+from analysis.settings import DEFAULTS, Settings
+from analysis.statistics.aggregate import interquartile_interval, interquartile_mean
+from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics.cells import cells, strata
+from analysis.statistics.games import human_normalized
+
+NAMES = {"a2c": "A2C", "ppo": "PPO"}  # ours -> the paper's, in Table 6's order
+OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
+SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
+_PUBLISHED = [f"paper_{name}" for name in PAPER_ALGORITHMS]
+COLUMNS = ("game", "algorithm", "mean", "ci_low", "ci_high", "n_runs", "n_expected", *_PUBLISHED)
+HUMAN = ("algorithm", "iqm", "ci_low", "ci_high", "paper", "n_runs", "n_games")
+
+
+@dataclass(frozen=True)
+class Atari:
+    """All numbers of the games.
+
+    Attributes:
+        scores: `COLUMNS`, one line a game and algorithm: the mean score of the last episodes.
+        human: `HUMAN`, one line an algorithm: interquartile mean of the human-normalized scores,
+            and that of the paper's mean scores of the same games.
+        runs: `load.frame` of the runs expected: `task` is the game, `row` the algorithm.
+        paper: Table 6: game -> algorithm -> score.
+    """
+
+    scores: pd.DataFrame
+    human: pd.DataFrame
+    runs: pd.DataFrame
+    paper: Mapping[str, Mapping[str, float]]
+
+
+def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:
+    """Every table of section 6.4.
+
+    Raises:
+        AnalysisError: for runs that are not of a game or cannot share a table.
+    """
+    check(sweep.runs)
+    runs = frame(sweep.runs, settings.episodes, lambda run: name_of(run.algorithm))
+    paper = table6(settings.reference)
+    return Atari(_scores(runs, paper, settings), _human(runs, paper, settings), runs, paper)
+
+
+def name_of(algorithm: str) -> str:
+    """How an algorithm is named in tables."""
+    return (NAMES | OTHERS).get(algorithm, algorithm)
+
+
+def of_sb3(run: Run) -> bool:
+    """Whether a run is one of Stable-Baselines3's."""
+    return is_sb3(run.algorithm)
+
+
+def check(runs: Sequence[Run]) -> None:
+    """Refuse runs that differ in more than game, algorithm and seed.
+
+    All share the budget, the network and what makes a game; ours share the recipe and how stacks
+    begin, and so do Stable-Baselines3's.
+    """
+    for run in runs:
+        if run.info["env_name"] != "atari":
+            raise AnalysisError(
+                f"{run.run_id} is no run of an Atari game: leave it out with --where "
+                "env_name=atari, or see the other commands for its task."
+            )
+    own = ("env_id", "env.id", "env.game")
+    check_equal(runs, lambda run: run.algorithm, lambda key: not under(key, own))
+    of_recipe = ("recipe", "env.atari.stack_padding")
+    check_equal(runs, of_sb3, lambda key: key in of_recipe)
+    lengths = ("total_timesteps", "schedule_timesteps")
+    check_equal(runs, lambda run: None, lambda key: key in lengths)
+    shared = ("env.atari", "policy")
+    check_equal(runs, lambda run: None, lambda key: under(key, shared) and key not in of_recipe)
+    check_one_per_seed(runs, lambda run: (run.task, run.algorithm))
+
+
+def _scores(
+    runs: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], settings: Settings
+) -> pd.DataFrame:
+    table = cells(runs, ["task", "row"], settings)
+    table = table.rename(columns={"task": "game", "row": "algorithm", "return": "mean"})
+    published = pd.DataFrame(paper).T.add_prefix("paper_")
+    return table.join(published, on="game")[list(COLUMNS)]
+
+
+def _human(
+    runs: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], settings: Settings
+) -> pd.DataFrame:
+    scale = human_and_random(settings.reference)
+    lines = []
+    for algorithm in sorted(set(runs["row"])):
+        games = {g: v for g, v in strata(runs, algorithm).items() if g in scale.index}
+        scores = [_scaled(values, scale, game) for game, values in games.items()]
+        if not scores:
+            continue
+        name = algorithm.removesuffix(SB3)
+        printed = {game: paper[game][name] for game in games if name in paper.get(game, {})}
+        theirs = [_scaled(np.array([value]), scale, game) for game, value in printed.items()]
+        rng = stream(settings.seed, "iqm", algorithm)
+        interval = interquartile_interval(scores, settings.replicates, rng)
+        iqm, count = interquartile_mean(scores), sum(map(len, scores))
+        lines.append((algorithm, iqm, *interval, interquartile_mean(theirs), count, len(games)))
+    return pd.DataFrame(lines, columns=list(HUMAN))
+
+
+def _scaled(scores: FloatArray, scale: pd.DataFrame, game: str) -> FloatArray:
+    random, human = (float(x) for x in scale.loc[game, ["random", "human"]].to_numpy())
+    return human_normalized(scores, random, human)

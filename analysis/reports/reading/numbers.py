@@ -1,0 +1,116 @@
+"""The reading in numbers: Table 1 under every convention, what each says, and PPO elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.published.paper import ppo_elsewhere, task_name
+from analysis.reports.pilot.numbers import Pilot
+from analysis.reports.reading.claims import claims
+from analysis.reports.table1 import numbers as table1
+from analysis.reports.table1.numbers import Table1
+from analysis.runs.load import frame
+from analysis.runs.run import Sweep
+from analysis.runs.selection import check_table
+from analysis.settings import BEST, DEFAULTS, RANDOM_POLICIES, Settings
+
+PPO = "clip_0.2"  # what the paper and others call PPO
+OURS = "here"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All numbers of the reading.
+
+    Attributes:
+        tables: Table 1 by convention (best, random), the main one first.
+        claims: what `claims.claims` says of each.
+        ppo: one line a task and source: `task, source, kind, version, steps, measure, return,
+            spread, ci_low, ci_high`; the last two for our own runs alone.
+        pilot: scores under other switches, or None.
+    """
+
+    tables: Mapping[tuple[str, str], Table1]
+    claims: Mapping[tuple[str, str], Mapping[str, Any]]
+    ppo: pd.DataFrame
+    pilot: Pilot | None = None
+
+
+def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = None) -> Reading:
+    """Score the runs of `sweep` under every convention, and ask each table the same.
+
+    Args:
+        sweep: the runs of a Table 1.
+        settings: of the main table, which comes first.
+        pilot: runs under other switches of the recipe.
+
+    Raises:
+        AnalysisError: for runs that differ in more than objective, task and seed.
+    """
+    check_table(sweep.runs)
+    return score(frame(sweep.runs, settings.episodes), settings, pilot)
+
+
+def score(runs: pd.DataFrame, settings: Settings, pilot: Pilot | None = None) -> Reading:
+    """The reading of `runs` (see `load.frame`)."""
+    conventions = [(best, random) for random, best in itertools.product(RANDOM_POLICIES, BEST)]
+    main = (settings.best, settings.random)
+    conventions.sort(key=lambda convention: convention != main)
+    each = {(b, r): replace(settings, best=b, random=r) for b, r in conventions}
+    tables = {key: table1.score(runs, one) for key, one in each.items()}
+    answers = {key: claims(table, each[key]) for key, table in tables.items()}
+    return Reading(tables, answers, _ppo(tables[main], ppo_elsewhere(settings.reference)), pilot)
+
+
+def _ppo(table: Table1, others: pd.DataFrame) -> pd.DataFrame:
+    """Our clip 0.2, then the others, of the tasks that were run."""
+    ours = table.tasks.loc[table.tasks["row"] == PPO, ["task", "return", "ci_low", "ci_high"]]
+    version = ours["task"].str.rpartition("-")[2]
+    mine = ours.assign(task=ours["task"].map(task_name), version=version, source=OURS, kind="ours")
+    there = others[others["task"].isin(mine["task"])]
+    return pd.concat([mine, there], ignore_index=True)[[*others.columns, "ci_low", "ci_high"]]
+
+
+def as_values(reading: Reading) -> dict[str, Any]:
+    """The whole reading for `reading.json`."""
+    rows = next(iter(reading.tables.values())).rows
+    tasks = dict.fromkeys(reading.ppo["task"])
+    return {
+        "rows": _lines(rows),
+        "conventions": [
+            {"best": best, "random": random, **answers}
+            for (best, random), answers in reading.claims.items()
+        ],
+        "ppo_by_task": {task: beside(reading.ppo, task) for task in tasks},
+        "switches": None if reading.pilot is None else _lines(reading.pilot.scores),
+    }
+
+
+def _lines(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.to_dict("records")
+
+
+def beside(ppo: pd.DataFrame, task: str) -> dict[str, Any]:
+    """Our return in a task, the range of the sources of the `same` kind, and whether it is inside.
+
+    Inside means that our interval and the range have something in common.
+    """
+    mine = ppo[(ppo["task"] == task) & (ppo["kind"] == "ours")].iloc[0]
+    same = ppo.loc[(ppo["task"] == task) & (ppo["kind"] == "same"), "return"].astype(float)
+    low, high = float(mine["ci_low"]), float(mine["ci_high"])
+    known = not same.empty and not np.isnan(low)
+    return {
+        "return": float(mine["return"]),
+        "ci_low": low,
+        "ci_high": high,
+        "lowest": float(same.min()),
+        "highest": float(same.max()),
+        "sources": len(same),
+        "inside": bool(low <= same.max() and high >= same.min()) if known else None,
+    }

@@ -1,0 +1,100 @@
+"""Table 1 in numbers: scores by row, beside the paper's, and returns by task and row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.drawing.style import objective_rows
+from analysis.published.paper import paper_table1, random_returns
+from analysis.runs.load import frame
+from analysis.runs.run import Sweep
+from analysis.runs.selection import check_table
+from analysis.settings import DEFAULTS, Settings
+from analysis.statistics.bootstrap import stratified_interval, stream
+from analysis.statistics.cells import cells, strata
+from analysis.statistics.scoring import Scores, paper_score
+
+_COUNTS = ("objective", "value", "n_runs", "n_expected")
+COLUMNS = (*_COUNTS, "score", "ci_low", "ci_high", "paper_score")
+_RETURN = ("return", "ci_low", "ci_high", "score")
+TASK_COLUMNS = ("task", *_COUNTS, *_RETURN, "random", "best", "note")
+
+
+@dataclass(frozen=True)
+class Table1:
+    """All of Table 1's numbers.
+
+    Attributes:
+        rows: `row` and `COLUMNS`, the paper's rows first.
+        tasks: `row` and `TASK_COLUMNS`, one line a task and row that was expected.
+        scores: what `paper_score` made of the finished runs.
+        runs: `load.frame` of the runs expected.
+    """
+
+    rows: pd.DataFrame
+    tasks: pd.DataFrame
+    scores: Scores
+    runs: pd.DataFrame
+
+
+def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Table1:
+    """Table 1 of the runs of `sweep`, beside the paper's.
+
+    Raises:
+        AnalysisError: for runs that differ in more than objective, task and seed.
+    """
+    check_table(sweep.runs)
+    return score(frame(sweep.runs, settings.episodes), settings)
+
+
+def score(
+    runs: pd.DataFrame, settings: Settings = DEFAULTS, random: Mapping[str, float] | None = None
+) -> Table1:
+    """Table 1 of `runs` (see `load.frame`).
+
+    Args:
+        runs: expected ones.
+        settings: what scores 0 and 1, and the bootstrap.
+        random: return of the random policy by task; that of `settings` if not given.
+    """
+    paper = paper_table1(settings.reference)
+    if random is None:
+        random = random_returns(settings.reference, settings.random)
+    finished = runs.loc[runs["hole"] == "", ["task", "row", "seed", "return"]]
+    scores = paper_score(finished, random, settings.best)
+    others = objective_rows(runs[~runs["row"].isin(paper["row"])]).assign(paper_score=float("nan"))
+    order = paper if others.empty else pd.concat([paper, others], ignore_index=True)
+    return Table1(
+        _rows(order, runs, scores, settings), _tasks(order, runs, scores, settings), scores, runs
+    )
+
+
+def _rows(
+    order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
+) -> pd.DataFrame:
+    lines = []
+    for row in order["row"]:
+        values = list(strata(scores.runs, row, "score").values())
+        rng = stream(settings.seed, "row", row)
+        interval = stratified_interval(values, settings.replicates, rng)
+        lines.append((sum(map(len, values)), int((runs["row"] == row).sum()), *interval))
+    found = pd.DataFrame(lines, columns=["n_runs", "n_expected", "ci_low", "ci_high"])
+    score = order["row"].map(scores.rows.set_index("row")["score"])
+    return order.join(found).assign(score=score.astype(float))[["row", *COLUMNS]]
+
+
+def _tasks(
+    order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
+) -> pd.DataFrame:
+    by = ["task", "row"]
+    found = cells(runs, by, settings)
+    means = scores.runs.groupby(by)["score"].mean().reset_index()
+    found = found.merge(means, "left", by).merge(scores.tasks, "left", "task")
+    known = found.merge(order.assign(place=order.index).drop(columns="paper_score"), on="row")
+    known = known.sort_values(["task", "place"], ignore_index=True)
+    reason = known["excluded"].fillna("").astype(str)
+    note = ("not scored: " + reason).where(reason != "", "")
+    return known.assign(note=note)[["row", *TASK_COLUMNS]]

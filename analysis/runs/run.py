@@ -1,0 +1,120 @@
+"""A run, a sweep of runs, and why a run may enter no score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.statistics.bootstrap import FloatArray
+from repro.runs import store
+
+MISSING = "MISSING"
+ENDED = (store.DONE, store.FAILED)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, found or only expected.
+
+    Attributes:
+        info: run.json; for a run that never started, its entry in sweep.json.
+        config: nested, or None where a run that never started left none.
+        directory: where its files are, or the collected tables that hold it; None for a run that
+            never started.
+        listed: whether a sweep.json expects it.
+        collected: the `Collected` tables that hold it, and its number there.
+        until: the last step whose episodes count; None for all.
+    """
+
+    info: Mapping[str, Any]
+    config: Mapping[str, Any] | None
+    directory: Path | None
+    listed: bool = False
+    collected: tuple[Any, int] | None = None
+    until: int | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run, and of its directory."""
+        return str(self.info["run_id"])
+
+    @property
+    def task(self) -> str:
+        """The environment's id, version included: `HalfCheetah-v4`."""
+        return str(self.info["env_id"])
+
+    @property
+    def row(self) -> str:
+        """The objective with its value: `clip_0.2`."""
+        return str(self.info["objective_label"])
+
+    @property
+    def algorithm(self) -> str:
+        """`ppo`."""
+        return str(self.info["algorithm"])
+
+    @property
+    def objective(self) -> tuple[str, float]:
+        """Kind and value, NaN for one without: `("clip", 0.2)`."""
+        value = self.info["objective_value"]
+        return str(self.info["objective"]), float("nan") if value is None else float(value)
+
+    @property
+    def steps(self) -> int:
+        """How many environment steps it is to take."""
+        return int(self.info["total_timesteps"])
+
+    @property
+    def status(self) -> str:
+        """What run.json says, or that there is none."""
+        return MISSING if self.directory is None else str(self.info.get("status"))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its files stay as they are."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs in the order of their ids, and what a reader of the results has to know about them."""
+
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...] = ()
+
+    def narrowed(self, kept: Sequence[Run], note: str = "") -> Sweep:
+        """With fewer runs, and one note more where runs are lost."""
+        lost = len(kept) < len(self.runs)
+        return Sweep(tuple(kept), (*self.notes, note) if note and lost else self.notes)
+
+
+def hole_of(run: Run) -> str:
+    """Why a run cannot enter a score, by its status; "" for a finished run."""
+    if run.status == store.DONE:
+        return ""
+    if run.status == store.FAILED:
+        return _failure(run.info)
+    reasons = {
+        MISSING: "never started",
+        store.RUNNING: "still running, or killed while it ran",
+        store.PREEMPTED: "stopped before its end",
+    }
+    return reasons.get(run.status, f"has the unknown status {run.status}")
+
+
+def hole_in(returns: FloatArray) -> str:
+    """Why a finished run's episodes cannot enter a score; "" when they can."""
+    if not len(returns):
+        return "finished without completing an episode"
+    return "" if np.isfinite(returns).all() else "holds returns that are not finite"
+
+
+def _failure(info: Mapping[str, Any]) -> str:
+    iteration, error = info.get("failed_iteration"), info.get("error")
+    place = "" if iteration is None else f" in iteration {iteration}"
+    lines = str(error or "").strip().splitlines()
+    return f"failed{place}" + (f": {lines[-1].strip()[:160]}" if lines else "")
