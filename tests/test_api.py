@@ -147,7 +147,7 @@ def test_other_values() -> None:
         ({"env": "hoper"}, "did you mean hopper?"),
         ({"env": "hopper", "seed": "x"}, "seed=x must be a whole number"),
         ({"env": "hopper", "seed": [0, 0]}, "are the same run"),
-        ({"env": "reacher", "env.atari.frame_skip": 2}, "a key of env=atari alone"),
+        ({"env": "reacher", "env.atari.frame_skip": 2}, "a key of env=atari only"),
         ({"seed": 0}, "env has no value"),
         ({"env": "hopper", "hydra/launcher": "basic"}, "on the command line only"),
         ({"env": "hopper", "seed": [0, 1], "hydra.launcher.workers": 0}, "workers=0"),
