@@ -31,6 +31,7 @@ from repro.evaluation.policies import load_policy
 from repro.runs import store
 from repro.runs.finished import open_run
 from repro.sweeps import frame, grid
+from repro.sweeps.backends import ONE_THREAD
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, Cli, environment
 from tests.helpers.tiny import result
@@ -52,8 +53,8 @@ def untouched(request: pytest.FixtureRequest) -> Iterator[None]:
         handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
         singletons = [GlobalHydra.instance().hydra, HydraConfig.instance().cfg]
         configs, resolvers = set(ConfigStore.instance().repo), set(BaseContainer._resolvers)
-        others = ("PYTEST_CURRENT_TEST", "KMP_INIT_AT_FORK")  # pytest's; joblib's, on its import
-        variables = {k: v for k, v in os.environ.items() if k not in others}
+        # Libraries add others when they are imported.
+        variables = [os.environ.get(name) for name in ("HYDRA_FULL_ERROR", *ONE_THREAD)]
         threads = torch.get_num_threads()
         return [handlers, threads, singletons, configs, resolvers, sys.argv, variables]
 
