@@ -135,7 +135,7 @@ def test_a_terminal_gets_one_live_line(passing: Clock) -> None:
 def test_a_notebook_gets_one_line_that_is_replaced(
     passing: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """IPython as far as it is used: `docs/python.md` has been run in Jupyter itself by hand."""
+    """With as much of IPython as is used."""
     shown: list[str] = []
 
     class ZMQInteractiveShell:
