@@ -102,6 +102,7 @@ def test_atari_is_table_5s(config: Compose) -> None:
     [
         ("env.id=breakout", "env.id=breakout, but env.game=pong: say env.game=breakout"),
         ("env.version=v5", "env.version=v5 is for MuJoCo's tasks"),
+        ("env.atari=null", "env.atari is a section: set one of its keys, such as env.atari."),
         ("env.backend=gymnasium", "are for env.backend=atari, not for env.backend=gymnasium"),
         ("policy.convolutions=[]", "policy.convolutions=[] must hold"),
     ],

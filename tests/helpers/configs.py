@@ -86,7 +86,9 @@ def _is_plain(override: Override) -> bool:
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    """Raises KeyError for a key that is not there."""
+    """Raises KeyError for a key that is not there, or is a section."""
     *sections, name = key.split(".")
     section = functools.reduce(lambda inner, each: inner[each], sections, values)
-    section[name], _ = value, section[name]
+    if isinstance(section[name], dict):
+        raise KeyError(key)
+    section[name] = value
