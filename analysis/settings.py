@@ -7,7 +7,9 @@ from pathlib import Path
 
 from analysis.errors import AnalysisError
 
-DEFAULT_REFERENCE = Path(__file__).resolve().parent.parent / "results" / "reference"
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "reference"  # in a wheel; a checkout has it in results
+DEFAULT_REFERENCE = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "results" / "reference"
 # The two things that the paper's score leaves open: what is 1, and what is 0.
 BEST = ("run", "mean")
 RANDOM_POLICIES = {
