@@ -43,7 +43,7 @@ def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
         "sb3_core_hours": _sb3_hours(done, sb3_us),
         "interrupted_and_resumed": sum(bool(run.info.get("resumed")) for run in found),
         "resumed_approximately": sum(bool(run.info.get("approximate")) for run in found),
-        **{key: _values(found, key) for key in _SHARED},
+        **{key: dict(Counter(show(run.info.get(key)) for run in found)) for key in _SHARED},
     }
 
 
@@ -79,11 +79,6 @@ def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
     return [
         datetime.datetime.fromisoformat(str(run.info[key])) for run in runs if run.info.get(key)
     ]
-
-
-def _values(runs: Sequence[Run], key: str) -> dict[str, int]:
-    """How many runs have each value."""
-    return dict(Counter(show(run.info.get(key)) for run in runs))
 
 
 def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None:

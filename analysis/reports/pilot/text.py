@@ -38,27 +38,22 @@ def movers(scores: pd.DataFrame, quantity: str) -> list[dict[Any, Any]]:
 
 def answers(pilot: Pilot) -> dict[str, Any]:
     """What the pilot was made for, as values: for each quantity the variants by their effect."""
-    base = pilot.scores[pilot.scores["variant"] == pilot.variants[0].name].set_index("quantity")
-    return {
-        "base": pilot.variants[0].name,
-        "variants": {v.name: dict(v.changed) for v in pilot.variants[1:]},
-        "scores": {
-            quantity: {
-                "base": base["score"].to_dict()[quantity],
-                "effects": [_effect(line) for line in movers(pilot.scores, quantity)],
-            }
-            for quantity in _quantities(pilot)
-        },
-    }
+    base, *others = pilot.variants
+    scores = pilot.scores[pilot.scores["variant"] == base.name].set_index("quantity")["score"]
+    keys = ("variant", "score", "difference", "difference_low", "difference_high")
+    found = {}
+    for quantity, own in scores.items():
+        effects = [
+            {key: line[key] for key in keys} | {"beyond_noise": _beyond_noise(line)}
+            for line in movers(pilot.scores, str(quantity))
+        ]
+        found[quantity] = {"base": float(own), "effects": effects}
+    variants = {variant.name: dict(variant.changed) for variant in others}
+    return {"base": base.name, "variants": variants, "scores": found}
 
 
 def _quantities(pilot: Pilot) -> list[str]:
     return pilot.scores["quantity"].drop_duplicates().tolist()
-
-
-def _effect(line: Line) -> dict[str, Any]:
-    keys = ("variant", "score", "difference", "difference_low", "difference_high")
-    return {key: line[key] for key in keys} | {"beyond_noise": _beyond_noise(line)}
 
 
 def _beyond_noise(line: Line) -> bool:

@@ -82,18 +82,14 @@ def as_values(reading: Reading) -> dict[str, Any]:
     rows = next(iter(reading.tables.values())).rows
     tasks = dict.fromkeys(reading.ppo["task"])
     return {
-        "rows": _lines(rows),
+        "rows": rows.to_dict("records"),
         "conventions": [
             {"best": best, "random": random, **answers}
             for (best, random), answers in reading.claims.items()
         ],
         "ppo_by_task": {task: beside(reading.ppo, task) for task in tasks},
-        "switches": None if reading.pilot is None else _lines(reading.pilot.scores),
+        "switches": None if reading.pilot is None else reading.pilot.scores.to_dict("records"),
     }
-
-
-def _lines(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    return table.to_dict("records")
 
 
 def beside(ppo: pd.DataFrame, task: str) -> dict[str, Any]:

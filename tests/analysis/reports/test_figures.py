@@ -14,6 +14,7 @@ from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_interpolation, write_reference, write_run
 
 
+@pytest.mark.usefixtures("painted")
 def test_figure1_is_flat_where_clipping_holds(tmp_path: Path) -> None:
     assert main(["figure1", "--out", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "figure1.csv")
@@ -47,6 +48,7 @@ def _figure2(tmp_path: Path) -> int:
     return main(["figure2", "--runs", str(runs), "--out", str(out), "--reference", str(reference)])
 
 
+@pytest.mark.usefixtures("painted")
 def test_figure2_reads_what_the_store_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

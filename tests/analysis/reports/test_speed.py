@@ -36,6 +36,7 @@ def bench(path: Path, rows: list[dict[str, object]], *overrides: str) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("painted")
 def test_hours_and_figure_of_all_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [r for env in TASKS for r in (row(env, "physics", None, 50), row(env, "ours", 33, 60))]
     growth = [row("half_cheetah", "ours", p, 90 - p) for p in (1, 3, 11)]
