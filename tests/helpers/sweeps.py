@@ -50,3 +50,9 @@ def assert_equal_results(here: Path, there: Path) -> None:
     assert names == [directory.name for directory in store.run_directories(here)]
     for name in names:
         assert_equal_bits(result(here / name), result(there / name))
+
+
+def statuses(runs_dir: Path = Path("runs")) -> dict[str, str]:
+    """By run id."""
+    found = [store.read_run(directory) for directory in store.run_directories(runs_dir)]
+    return {info["run_id"]: info["status"] for info in found}
