@@ -28,19 +28,8 @@ from analysis.reports.reading.command import COMMAND as READING
 from analysis.reports.table1.command import COMMAND as TABLE1
 
 REPORTS: tuple[Command, ...] = (
-    collect.COMMAND,
-    TABLE1,
-    curves.COMMAND,
-    PILOT,
-    READING,
-    updates.COMMAND,
-    origin.COMMAND,
-    figure1.COMMAND,
-    figure2.COMMAND,
-    FIGURE3,
-    agreement.COMMAND,
-    speed.COMMAND,
-    ATARI,
+    *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
+    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,16 +47,11 @@ class Command:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options."""
-        for add in self.arguments:
-            add(parser)
+        options(*self.arguments)(parser)
 
 
 def write_output(output: Output, directory: Path) -> None:
-    """Put every file in `directory`, each atomically.
-
-    Raises:
-        AnalysisError: where `directory` cannot be made or written.
-    """
+    """Put every file in `directory`, each atomically; an AnalysisError where that is impossible."""
     try:
         for name, content in output.files.items():
             path = directory / name
@@ -75,13 +71,10 @@ def integer_from(minimum: int) -> Callable[[str], int]:
     """An argparse type: whole numbers of `minimum` or more."""
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number of {minimum} or more")
-        return value
+        with contextlib.suppress(ValueError):
+            if (value := int(text)) >= minimum:
+                return value
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of {minimum} or more")
 
     return parse
 
@@ -108,13 +101,12 @@ RUNS = options(  # and which of the runs found there
     option("--recipe", "only runs of this recipe", metavar="NAME"),
     option("--where", _WHERE, action="append", default=[], metavar="KEY=VALUE"),
 )
+_HUNDRED, _ZERO, _ONE = (integer_from(minimum) for minimum in (100, 0, 1))
 _LAST = "last training episodes that count"
 BOOTSTRAP = options(
-    option(
-        "--replicates", "bootstrap replicates", type=integer_from(100), default=DEFAULTS.replicates
-    ),
-    option("--seed", "seed of the bootstrap", type=integer_from(0), default=DEFAULTS.seed),
-    option("--episodes", _LAST, type=integer_from(1), default=DEFAULTS.episodes),
+    option("--replicates", "bootstrap replicates", type=_HUNDRED, default=DEFAULTS.replicates),
+    option("--seed", "seed of the bootstrap", type=_ZERO, default=DEFAULTS.seed),
+    option("--episodes", _LAST, type=_ONE, default=DEFAULTS.episodes),
 )
 _NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"
 REFERENCE = option("--reference", _NUMBERS, type=Path, default=DEFAULTS.reference, metavar="DIR")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -53,19 +53,15 @@ def panel(
     last = float(table["step"].max())
     for color, curve in paper:
         axes.plot(*curve.until(last), "--", color=color, linewidth=1.1 if len(paper) > 1 else 1.4)
-    for label, style in styles.items():
-        if label not in groups:
-            continue
-        line = groups[label]
-        step, mean, low, high = (line[name] for name in ("step", "mean", "ci_low", "ci_high"))
-        alpha = 0.07 if crowded else 0.16
-        axes.fill_between(step, low, high, color=style.color, alpha=alpha, linewidth=0)
-        axes.plot(step, mean, style.line, color=style.color, linewidth=width)
+    band: Any = {"alpha": 0.07 if crowded else 0.16, "linewidth": 0}
+    for label in (label for label in styles if label in groups):
+        line, style = groups[label], styles[label]
+        axes.fill_between(line["step"], line["ci_low"], line["ci_high"], color=style.color, **band)
+        axes.plot(line["step"], line["mean"], style.line, color=style.color, linewidth=width)
     steps_axis(axes)
     axes.set_xlim(0, last)
     total = _totals(table).sum()
-    title = str(table["task"].iloc[0])
-    panels.panel_title(axes, title, int(total["n_runs"]), int(total["n_expected"]))
+    panels.panel_title(axes, str(table["task"].iloc[0]), *total.astype(int))
     _cut_collapsed(axes, table, styles)
 
 
@@ -98,15 +94,11 @@ def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineSty
 def keys(table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: str = "") -> list[Line2D]:
     """Entries of the legend: every label with its n of N, then what dashed lines are, if any."""
     totals = _totals(table).groupby("label").sum()
-    entries = [
-        panels.key(
-            f"{style.name}  ({runs_of(totals.loc[label].to_dict())})",
-            color=style.color,
-            linestyle=style.line,
-            linewidth=2.2,
-        )
-        for label, style in styles.items()
-    ]
+    entries = []
+    for label, style in styles.items():
+        text = f"{style.name}  ({runs_of(totals.loc[label].to_dict())})"
+        how = {"color": style.color, "linestyle": style.line, "linewidth": 2.2}
+        entries.append(panels.key(text, **how))
     return entries + [panels.key(paper, color=INK, linestyle="--", linewidth=1.4)] * bool(paper)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.drawing.style import ALARM, MUTED
-from analysis.drawing.text import of
+from analysis.drawing.text import Line, of
 
 SEPARATOR = "#CFCFCF"
 
@@ -44,7 +44,7 @@ def key(label: str, **how: Any) -> Line2D:
 
 def point(
     axes: Axes,
-    line: Mapping[Any, Any],
+    line: Line,
     value: str,
     place: float,
     color: str,
@@ -71,13 +71,6 @@ def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str =
     """A bold title, and below it n of N runs, in red when some are missing."""
     axes.set_title(title, pad=17)
     text = f"{of(count, expected)} runs" + (f", {remark}" if remark else "")
-    alarm = count != expected or bool(remark)
-    axes.annotate(
-        text,
-        (0, 1),
-        (0, 5),
-        xycoords="axes fraction",
-        textcoords="offset points",  # whatever the panel's height
-        fontsize=8.5,
-        color=ALARM if alarm else MUTED,
-    )
+    color = ALARM if remark or count != expected else MUTED
+    above: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}  # at any height
+    axes.annotate(text, (0, 1), (0, 5), fontsize=8.5, color=color, **above)

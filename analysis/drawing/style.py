@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import matplotlib.style
@@ -35,37 +34,25 @@ PAPER: Mapping[str, Any] = {
     "linestyle": "none",
 }
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 9.5,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
     "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.7,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.frameon": False,
     "legend.fontsize": 9,
     "lines.linewidth": 1.6,
-    "figure.dpi": 160,
-    "savefig.dpi": 160,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.w_pad": 0.08,
-    "figure.constrained_layout.h_pad": 0.08,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    **dict.fromkeys(("axes.grid", "axes.axisbelow", "figure.constrained_layout.use"), True),
+    **dict.fromkeys((f"figure.constrained_layout.{side}_pad" for side in "wh"), 0.08),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 8.5),
+    **dict.fromkeys(("figure.dpi", "savefig.dpi"), 160),
 }
 
 # kind -> (name, symbol of its value in plain text, the same as math)
@@ -95,14 +82,9 @@ def png(draw: Callable[[], Figure]) -> bytes:
     No date or version is inside, so equal figures are equal files.
     """
     buffer = io.BytesIO()
-    with styled():
+    with matplotlib.style.context(["default", STYLE]):
         draw().savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def styled() -> AbstractContextManager[None]:
-    """Context with the style of the reports; a notebook draws inside it, too."""
-    return matplotlib.style.context(["default", _STYLE])
 
 
 def objective_name(kind: str, value: float, math: bool = False) -> str:
@@ -117,11 +99,11 @@ def objective_name(kind: str, value: float, math: bool = False) -> str:
 
 def objective_rows(runs: pd.DataFrame) -> pd.DataFrame:
     """`row, objective, value`, each row once: by kind, in the order of `_NAMES`, then by value."""
-    places = {kind: place for place, kind in enumerate(_NAMES)}
+    places = {kind: place for place, kind in enumerate(_NAMES)}  # any other kind comes last
     rows = runs[["row", "objective", "value"]].drop_duplicates("row")
-    place = rows["objective"].map(lambda kind: places.get(kind, len(places)))
-    order = rows.assign(place=place).sort_values(["place", "objective", "value", "row"])
-    return order.drop(columns="place").reset_index(drop=True)
+    order = rows.assign(place=rows["objective"].map(places))
+    order = order.sort_values(["place", "objective", "value", "row"], ignore_index=True)
+    return order.drop(columns="place")
 
 
 def objective_names(rows: pd.DataFrame, math: bool = False) -> dict[str, str]:
@@ -137,9 +119,7 @@ def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
     colors: dict[str, str] = {}
     for kind, family in rows.groupby("objective", sort=False):
         names = family.sort_values(["value", "row"])["row"].tolist()
-        ramp = LinearSegmentedColormap.from_list(
-            str(kind), list(_RAMPS.get(str(kind), _OTHER_RAMP))
-        )
+        ramp = LinearSegmentedColormap.from_list("", list(_RAMPS.get(str(kind), _OTHER_RAMP)))
         places = [0.5] if len(names) == 1 else np.linspace(0, 1, len(names)).tolist()
         colors |= {row: to_hex(ramp(place)) for row, place in zip(names, places, strict=True)}
     return {row: colors[row] for row in rows["row"]}

@@ -14,7 +14,6 @@ from analysis.drawing.text import Line
 
 Columns = Mapping[str, str | Callable[[Line], str]]  # by title: a name, or a text of a line
 
-_SIDES = {"l": "left", "r": "right"}
 _ROW = DataRow("| ", " | ", " |")
 _PIPES = TableFormat(None, None, None, None, _ROW, _ROW, padding=0, with_header_hide=None)
 
@@ -43,16 +42,15 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -
     """A pipe table, padded; `align` is `l` or `r` a column, the last one for the others."""
     sides = align.ljust(len(header), align[-1])
     cells = [[text.replace("|", "\\|") for text in row] for row in (header, *rows)]
-    aligned = tabulate(
-        cells, tablefmt=_PIPES, colalign=[_SIDES[s] for s in sides], disable_numparse=True
-    )
+    how = [{"l": "left", "r": "right"}[side] for side in sides]
+    aligned = tabulate(cells, tablefmt=_PIPES, colalign=how, disable_numparse=True)
     first, *others = aligned.split("\n")
     widths = [len(title) for title in first[2:-2].split(" | ")]
     rule = ["-" * (w - 1) + (":" if s == "r" else "-") for w, s in zip(widths, sides, strict=True)]
     return "\n".join([first, f"| {' | '.join(rule)} |", *others])
 
 
-def of(table: pd.DataFrame, align: str, columns: Mapping[str, str | Callable[[Line], str]]) -> str:
+def of(table: pd.DataFrame, align: str, columns: Columns) -> str:
     """A pipe table of a frame; `columns` by title, each a column's name or a text of a line."""
     lines = table.to_dict("records")
     cells = [[str(x[c]) if isinstance(c, str) else c(x) for c in columns.values()] for x in lines]

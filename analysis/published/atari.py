@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.published.files import read_csv, read_json
+from analysis.published.files import read, read_csv
+from repro.runs import store
 
 PAPER_ALGORITHMS = ("A2C", "ACER", "PPO")
 # Table 2 as printed: games won of 49, by the mean over all of training and by the last 100.
@@ -26,15 +27,16 @@ def table6(reference: Path) -> dict[str, dict[str, float]]:
     """Table 6: ROM -> A2C, ACER, PPO -> mean score of the last 100 episodes, 40M frames, 3 runs."""
     return {
         rom_name(game): dict(zip(PAPER_ALGORITHMS, map(float, scores), strict=True))
-        for game, scores in read_json(reference / "paper_table6.json").items()
+        for game, scores in read(reference / "paper_table6.json", store.read_json).items()
     }
 
 
 def figure6_ends(reference: Path) -> dict[str, dict[str, list[float]]]:
     """Figure 6 as digitized: ROM -> algorithm -> the end of each seed's curve."""
+    path = reference / "paper_fig6_seeds_digitised.json"
     return {
         rom_name(game): {name: list(map(float, each["final"])) for name, each in algorithms.items()}
-        for game, algorithms in read_json(reference / "paper_fig6_seeds_digitised.json").items()
+        for game, algorithms in read(path, store.read_json).items()
     }
 
 

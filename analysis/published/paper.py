@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.published.files import read_csv, read_json, unreadable
+from analysis.published.files import read, read_csv
 from analysis.statistics.bootstrap import FloatArray
 from repro.runs import store
 
@@ -60,19 +60,11 @@ class Curve(NamedTuple):
 def paper_table1(reference: Path) -> pd.DataFrame:
     """Table 1: `row, objective, value, paper_score`, in the paper's order; `value` may be NaN."""
     table = read_csv(reference / "paper_table1.csv", "objective", "value", "score")
-    values = table["value"].astype(float)
-    names = [
-        kind if np.isnan(value) else f"{kind}_{value:g}"
-        for kind, value in zip(table["objective"], values, strict=True)
-    ]
-    return pd.DataFrame(
-        {
-            "row": names,
-            "objective": table["objective"],
-            "value": values,
-            "paper_score": table["score"].astype(float),
-        }
-    )
+    table = table.astype({"value": float, "score": float})
+    lines = table[["objective", "value"]].itertuples(index=False)
+    names = [kind if np.isnan(value) else f"{kind}_{value:g}" for kind, value in lines]
+    table.insert(0, "row", names)
+    return table.rename(columns={"score": "paper_score"})
 
 
 def random_returns(reference: Path, kind: str) -> dict[str, float]:
@@ -80,10 +72,8 @@ def random_returns(reference: Path, kind: str) -> dict[str, float]:
     table = read_csv(reference / "random_policies.csv", "env_id", "kind", "mean")
     chosen = table[table["kind"] == kind]
     if chosen.empty:
-        raise AnalysisError(
-            f"{reference / 'random_policies.csv'} has no policy {kind}: it has "
-            f"{', '.join(sorted(set(table['kind'])))}."
-        )
+        there, path = ", ".join(sorted(set(table["kind"]))), reference / "random_policies.csv"
+        raise AnalysisError(f"{path} has no policy {kind}: it has {there}.")
     return dict(zip(chosen["env_id"].astype(str), chosen["mean"].astype(float), strict=True))
 
 
@@ -99,27 +89,21 @@ def paper_figure3(reference: Path, algorithm: str = "PPO(Clip)") -> dict[str, Cu
         returns = np.asarray(values["curve"], dtype=np.float64)
         return Curve(np.linspace(0, PAPER_STEPS, len(returns)), returns)
 
-    return _curves(reference, "paper_fig3_digitised.json", algorithm, curve)
+    return _curves(reference / "paper_fig3_digitised.json", algorithm, curve)
 
 
 def baselines_curves(reference: Path, algorithm: str) -> dict[str, Curve]:
     """The benchmark of OpenAI Baselines, `ppo2` or `trpo_mpi`, by task without version."""
-
-    def curve(values: Any) -> Curve:
-        return Curve(*np.asarray(values, dtype=np.float64).T)
-
-    return _curves(reference, "baselines_mujoco1M_curves.json", algorithm, curve)
+    path = reference / "baselines_mujoco1M_curves.json"
+    return _curves(path, algorithm, lambda values: Curve(*np.asarray(values, np.float64).T))
 
 
-def _curves(
-    reference: Path, name: str, algorithm: str, curve: Callable[[Any], Curve]
-) -> dict[str, Curve]:
-    """One algorithm's curves from a file of tasks, each with its algorithms."""
-    path = reference / name
-    try:
-        return {task_name(t): curve(values[algorithm]) for t, values in read_json(path).items()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise unreadable(path, error) from error
+def _curves(path: Path, algorithm: str, curve: Callable[[Any], Curve]) -> dict[str, Curve]:
+    def curves(path: Path) -> dict[str, Curve]:
+        tasks = store.read_json(path).items()
+        return {task_name(task): curve(values[algorithm]) for task, values in tasks}
+
+    return read(path, curves)
 
 
 def ppo_elsewhere(reference: Path) -> pd.DataFrame:

@@ -12,10 +12,9 @@ the run directories, to the last bit. Only progress.parquet is thinned (`thinned
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,30 +71,32 @@ class Collected:
 
     def runs(self) -> list[Run]:
         """All runs, in the order of their numbers."""
-        return [self._run(line) for line in self._runs.itertuples(index=False)]
-
-    def _run(self, line: Any) -> Run:
-        config = None if pd.isna(line.config_json) else json.loads(line.config_json)
-        directory = self.directory if line.found else None
-        place = (self, int(line.run))
-        return Run(json.loads(line.run_json), config, directory, bool(line.listed), place)
+        return [
+            Run(
+                json.loads(line["run_json"]),
+                None if pd.isna(line["config_json"]) else json.loads(line["config_json"]),
+                self.directory if line["found"] else None,
+                bool(line["listed"]),
+                (self, number),
+            )
+            for number, line in enumerate(self._table("runs").to_dict("records"))
+        ]
 
     def rows(self, name: str, number: int) -> pd.DataFrame:
         """The rows of one run in the table `name`: `episodes`, or the kept ones of `progress`."""
-        if name not in self._tables:
-            self._tables[name] = read(self.directory, f"{name}.parquet")
-        table = self._tables[name]
+        table = self._table(name)
         first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
         return table.iloc[first:last]
 
     def times(self, number: int) -> dict[str, float]:
         """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
-        line = self._runs[list(TIMES)].fillna(0.0).iloc[number]
+        line = self._table("runs")[list(TIMES)].fillna(0.0).iloc[number]
         return {name: float(line[name]) for name in TIMES}
 
-    @functools.cached_property
-    def _runs(self) -> pd.DataFrame:
-        return read(self.directory, "runs.parquet")
+    def _table(self, name: str) -> pd.DataFrame:
+        if name not in self._tables:
+            self._tables[name] = read(self.directory, f"{name}.parquet")
+        return self._tables[name]
 
 
 def is_collected(directory: Path) -> bool:
@@ -124,12 +125,9 @@ def read(directory: Path, name: str) -> pd.DataFrame:
 def thinned(rows: int, kept: int) -> np.ndarray[Any, Any]:
     """Which `kept` of a run's `rows` iterations stay: the first, the last, the rest evenly spaced.
 
-    Returns:
-        `[min(rows, kept)]` row numbers, ascending.
+    `[min(rows, kept)]` row numbers, ascending.
     """
-    if rows <= kept:
-        return np.arange(rows)
-    return np.unique(np.rint(np.linspace(0, rows - 1, kept)).astype(np.int64))
+    return np.unique(np.rint(np.linspace(0, rows - 1, min(rows, kept))).astype(np.int64))
 
 
 def encode(
@@ -141,7 +139,7 @@ def encode(
     """The files of `runs` by name; their tables by place among them, of the runs that ended."""
     lines = [_line(n, run, episodes.get(n), progress.get(n)) for n, run in enumerate(runs)]
     thin = {number: table.iloc[thinned(len(table), kept)] for number, table in progress.items()}
-    tables: dict[str, tuple[Mapping[str, Any], Mapping[str, tuple[str, str]]]] = {
+    tables = {
         "runs.parquet": ({name: [line[name] for line in lines] for name in RUNS}, RUNS),
         "episodes.parquet": (_joined(episodes, EPISODES), EPISODES),
         "progress.parquet": (_joined(thin, PROGRESS), PROGRESS),
@@ -167,13 +165,8 @@ def _line(
     }
 
 
-def _joined(
-    tables: Mapping[int, pd.DataFrame], schema: Mapping[str, tuple[str, str]]
-) -> dict[str, np.ndarray[Any, Any]]:
+def _joined(tables: Mapping[int, pd.DataFrame], columns: Iterable[str]) -> dict[str, Any]:
     if not tables:
-        return {name: np.array([]) for name in schema}
-    numbers = sorted(tables)
-    whole = pd.concat([tables[number] for number in numbers], ignore_index=True)
-    lengths = [len(tables[number]) for number in numbers]
-    columns = {name: whole[name].to_numpy() for name in schema if name != "run"}
-    return {"run": np.repeat(np.array(numbers, np.int32), lengths), **columns}
+        return {name: [] for name in columns}
+    whole = pd.concat(dict(sorted(tables.items())), names=["run"]).reset_index("run")
+    return {name: whole[name].to_numpy() for name in columns}

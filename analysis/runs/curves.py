@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.runs.load import read_episodes
-from analysis.runs.run import Run, hole_in, hole_of
+from analysis.runs.load import finished_episodes
+from analysis.runs.run import Run
 from analysis.runs.selection import Absent, lookup, show
 from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.bootstrap import FloatArray, curve_interval, stream
@@ -18,16 +18,10 @@ POINTS = 100
 
 
 def smoothed(steps: FloatArray, returns: FloatArray, grid: FloatArray, episodes: int) -> FloatArray:
-    """Mean return of the last `episodes` episodes that had ended by each grid step.
+    """Mean return of the last `episodes` episodes that had ended by each step of `grid`.
 
-    Args:
-        steps: `[E]`, ascending: environment step at which each episode ended.
-        returns: `[E]`.
-        grid: `[G]` environment steps.
-        episodes: 100; fewer are averaged while there are fewer.
-
-    Returns:
-        `[G]`, NaN before the first episode has ended.
+    Of returns `[E]` and the ascending environment steps `[E]` at which their episodes ended, to
+    `[G]`; fewer are averaged while there are fewer, NaN before the first has ended.
     """
     last = np.searchsorted(steps, grid, side="right")
     first = np.maximum(last - episodes, 0)
@@ -52,18 +46,16 @@ def learning_curves(
     settings: Settings = DEFAULTS,
     points: int = POINTS,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """All lines by task and label, and a sentence for each run that is in none.
+    """`COLUMNS`, one row a line and grid step, and a sentence for each run that is in no line.
+
+    `n_runs` counts the runs that had ended an episode by then. While it is less than the finished
+    runs, mean and interval are NaN: a mean over changing runs would draw a jump that no run made.
 
     Args:
         runs: expected ones; those of a task and label have equal lengths.
         label: the line that a run belongs to.
         settings: `episodes` is the window of the smoothing.
         points: of the grid.
-
-    Returns:
-        `COLUMNS`, one row a line and grid step. `n_runs` counts the runs that had ended an episode
-        by then. While it is less than the finished runs, mean and interval are NaN: a mean over
-        changing runs would draw a jump that no run made.
     """
     cells: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
@@ -73,22 +65,16 @@ def learning_curves(
         grid = np.unique(np.rint(np.linspace(0, members[0].steps, points + 1)[1:]))
         curves = []
         for run in members:
-            hole, curve = _curve(run, grid, settings.episodes)
-            curves += [] if hole else [curve]
-            holes += [f"{run.run_id}: {hole}"] if hole else []
+            hole, steps, returns = finished_episodes(run)
+            if hole:
+                holes.append(f"{run.run_id}: {hole}")
+            else:
+                curves.append(smoothed(steps, returns, grid, settings.episodes))
         rng = stream(settings.seed, task, name)
         table = _line(np.reshape(curves, (-1, len(grid))), settings.replicates, rng)
         tables.append(table.assign(task=task, label=name, step=grid, n_expected=len(members)))
     table = pd.concat(tables, ignore_index=True).astype({"step": "int64"})
     return table[list(COLUMNS)], sorted(holes)
-
-
-def _curve(run: Run, grid: FloatArray, episodes: int) -> tuple[str, FloatArray]:
-    """Why the run has no curve, or "", and its curve on the grid."""
-    if hole := hole_of(run):
-        return hole, np.empty(0)
-    steps, returns = read_episodes(run)
-    return hole_in(returns), smoothed(steps, returns, grid, episodes)
 
 
 def _line(curves: FloatArray, replicates: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from analysis.statistics.bootstrap import FloatArray
 from analysis.statistics.scoring import run_return
 from repro.runs import store
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _REQUIRED = (
     *("run_id", "config_hash", "algorithm", "env_id", "num_envs", "objective", "objective_value"),
@@ -41,7 +42,14 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
         for run in _runs_in(Path(runs_dir)):
             _add(runs, run)
     ordered = tuple(runs[key] for key in sorted(runs))
-    return Sweep(ordered, tuple(_sweep_notes(ordered)))
+    extra = [run.run_id for run in ordered if not run.listed]
+    note = f"Not listed in sweep.json, but found and counted as expected: {', '.join(extra)}."
+    if len(extra) == len(ordered):
+        note = (
+            "There is no sweep.json: the expected runs are the ones found, so a run that never "
+            "started cannot be seen."
+        )
+    return Sweep(ordered, (note,) if extra else ())
 
 
 def _runs_in(runs_dir: Path) -> list[Run]:
@@ -49,7 +57,7 @@ def _runs_in(runs_dir: Path) -> list[Run]:
         raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
     if is_collected(runs_dir):
         path = runs_dir / "runs.parquet"
-        collected = _read(path, lambda path: Collected(path.parent).runs())
+        collected = _read(path, Collected(runs_dir).runs)
         for run in collected:
             _check_fields(run.info, path)
         return collected
@@ -62,10 +70,7 @@ def _runs_in(runs_dir: Path) -> list[Run]:
 
 
 def _add(runs: dict[str, Run], run: Run) -> None:
-    """Put `run` among `runs`: one that is found takes the place of one that is only expected.
-
-    The same directory by two names counts once.
-    """
+    # The same directory by two names counts once.
     other = runs.get(run.run_id, run)
     if run.directory and other.directory and run.directory.resolve() != other.directory.resolve():
         raise AnalysisError(
@@ -78,26 +83,26 @@ def _add(runs: dict[str, Run], run: Run) -> None:
 
 def _found(runs_dir: Path) -> Iterator[Run]:
     for directory in store.run_directories(runs_dir):
-        info = _read(directory / "run.json", lambda path: store.read_run(path.parent))
+        info = _read(directory / "run.json", store.read_run, directory)
         _check_fields(info, directory / "run.json")
-        config = _read(directory / "config.yaml", lambda path: store.read_config(path.parent))
+        config = _read(directory / "config.yaml", store.read_config, directory)
         yield Run(info, config, directory)
 
 
 def _expected(runs_dir: Path) -> Iterator[Run]:
     for path in sorted(runs_dir.rglob("sweep.json")):
-        for entry in _read(path, lambda path: store.read_sweep(path.parent)):
+        for entry in _read(path, store.read_sweep, path.parent):
             _check_fields(entry, path)
             info = {key: value for key, value in entry.items() if key != "config"}
             yield Run(info, entry.get("config"), None, listed=True)
 
 
-def _read(path: Path, read: Callable[[Path], T]) -> T:
-    """What `read` makes of a file, with every way in which it can be damaged as one error."""
+def _read(path: Path, read: Callable[P, T], *args: P.args, **how: P.kwargs) -> T:
+    """What `read` returns, with every way in which the file `path` can be damaged as one error."""
     if not path.is_file():
         raise AnalysisError(f"{path} is missing: run that configuration again.")
     try:
-        return read(path)
+        return read(*args, **how)
     except OSError as error:
         raise AnalysisError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
@@ -117,21 +122,9 @@ def _check_fields(info: object, where: Path) -> None:
         )
 
 
-def _sweep_notes(runs: Sequence[Run]) -> list[str]:
-    extra = [run.run_id for run in runs if not run.listed]
-    if len(extra) == len(runs):
-        return [
-            "There is no sweep.json: the expected runs are the ones found, so a run that never "
-            "started cannot be seen."
-        ]
-    if not extra:
-        return []
-    return [f"Not listed in sweep.json, but found and counted as expected: {', '.join(extra)}."]
-
-
 def read_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     """Columns of a table of a run; an AnalysisError names a damaged file."""
-    return _read(path, lambda path: store.read_table(path)[list(columns)])
+    return _read(path, lambda: store.read_table(path)[list(columns)])
 
 
 def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -141,7 +134,7 @@ def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
     if run.collected is None:
         return read_columns(path, columns)
     tables, number = run.collected
-    table: pd.DataFrame = _read(path, lambda path: tables.rows(name, number))
+    table: pd.DataFrame = _read(path, tables.rows, name, number)
     return table[list(columns)]
 
 
@@ -166,8 +159,7 @@ def read_times(run: Run) -> dict[str, float]:
         return dict.fromkeys(TIMES, 0.0)
     if run.collected is not None:
         tables, number = run.collected
-        path = run.directory / "runs.parquet"
-        return _read(path, lambda path: tables.times(number))
+        return _read(run.directory / "runs.parquet", tables.times, number)
     table = read_columns(run.directory / "progress.parquet", TIMES)
     return {name: float(table[name].sum()) for name in TIMES}
 
@@ -181,26 +173,24 @@ COLUMNS = (
 def frame(
     runs: Iterable[Run], episodes: int, row: Callable[[Run], str] = lambda run: run.row
 ) -> pd.DataFrame:
-    """One line a run, with what its score is made of.
+    """`COLUMNS`, one line an expected run of `runs`, with what its score is made of.
 
-    Args:
-        runs: expected ones.
-        episodes: how many of the last training episodes count.
-        row: what a run is a row of; its objective if not given.
-
-    Returns:
-        `COLUMNS`: `hole` is the reason why the run enters no score, or ""; `return` is the mean
-        return of its last `episodes` training episodes and `mean` that of all, NaN in a hole;
-        `episodes` how many there are.
+    `row` says what a run is a row of. `hole` is the reason why it enters no score, or "". `return`
+    is the mean return of its last `episodes` training episodes and `mean` that of all, NaN in a
+    hole; the column `episodes` is how many there are.
     """
-    return pd.DataFrame([_line(run, row(run), episodes) for run in runs], columns=list(COLUMNS))
+    lines = []
+    for run in runs:
+        hole, _, returns = finished_episodes(run)
+        means = (np.nan, np.nan) if hole else (run_return(returns, episodes), returns.mean())
+        line = (run.run_id, run.task, row(run), *run.objective, int(run.info["seed"]), hole)
+        lines.append((*line, *means, len(returns)))
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _line(run: Run, row: str, episodes: int) -> tuple[object, ...]:
-    hole, returns = hole_of(run), np.empty(0)
-    if not hole:
-        _, returns = read_episodes(run)
-        hole = hole_in(returns)
-    last, mean = (float("nan"),) * 2 if hole else (run_return(returns, episodes), returns.mean())
-    seed = int(run.info["seed"])
-    return run.run_id, run.task, row, *run.objective, seed, hole, last, mean, len(returns)
+def finished_episodes(run: Run) -> tuple[str, FloatArray, FloatArray]:
+    """Why a run enters no score, or "", then what `read_episodes` finds of a finished run."""
+    if hole := hole_of(run):
+        return hole, np.empty(0), np.empty(0)
+    steps, returns = read_episodes(run)
+    return hole_in(returns), steps, returns

@@ -97,7 +97,10 @@ def hole_of(run: Run) -> str:
     if run.status == store.DONE:
         return ""
     if run.status == store.FAILED:
-        return _failure(run.info)
+        iteration, error = run.info.get("failed_iteration"), run.info.get("error")
+        place = "" if iteration is None else f" in iteration {iteration}"
+        lines = str(error or "").strip().splitlines()
+        return f"failed{place}" + (f": {lines[-1].strip()[:160]}" if lines else "")
     reasons = {
         MISSING: "never started",
         store.RUNNING: "still running, or killed while it ran",
@@ -111,10 +114,3 @@ def hole_in(returns: FloatArray) -> str:
     if not len(returns):
         return "finished without completing an episode"
     return "" if np.isfinite(returns).all() else "holds returns that are not finite"
-
-
-def _failure(info: Mapping[str, Any]) -> str:
-    iteration, error = info.get("failed_iteration"), info.get("error")
-    place = "" if iteration is None else f" in iteration {iteration}"
-    lines = str(error or "").strip().splitlines()
-    return f"failed{place}" + (f": {lines[-1].strip()[:160]}" if lines else "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +24,11 @@ _IDENTITY_IN_CONFIG = ("algorithm.name", "recipe.name", "env.num_envs", "env.id"
 ENV = ("env", "env_id")
 
 
+@dataclass(frozen=True)
 class Absent:
     """What a run has no value for. `known` is False where it might have one: it left no config."""
 
-    def __init__(self, known: bool) -> None:
-        self.known = known
+    known: bool
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,16 @@ def selected(
     """The sweep in `directories`, narrowed to the runs that meet every condition.
 
     A run that never started may not say whether it meets one: it is left out, and named in a note.
-
-    Args:
-        directories: as for `load_sweep`.
-        where: `key=value` or `key!=value`, of a field of run.json or a dotted key of the config.
-        budget: the same as `budget=NAME` in `where`.
-        recipe: the same as `recipe=NAME`.
+    A condition of `where` is `key=value` or `key!=value`, of a field of run.json or a dotted key of
+    the configuration; `budget` and `recipe` are short for two of them.
 
     Raises:
         AnalysisError: as `load_sweep`, for a key that no run has, or when no run is left.
     """
-    sweep, named = load_sweep(*directories), {"budget": budget, "recipe": recipe}
     conditions = [parse_condition(text) for text in where]
-    conditions += [Condition(key, value) for key, value in named.items() if value is not None]
-    for condition in conditions:
-        sweep = _narrow(sweep, condition)
-    return sweep
+    for key, value in {"budget": budget, "recipe": recipe}.items():
+        conditions += [] if value is None else [Condition(key, value)]
+    return functools.reduce(_narrow, conditions, load_sweep(*directories))
 
 
 def parse_condition(text: str) -> Condition:
@@ -109,14 +105,12 @@ def _narrow(sweep: Sweep, condition: Condition) -> Sweep:
 
 
 def _equals(value: Any, text: str) -> bool:
-    if str(value) == text:
-        return True
-    try:
+    with contextlib.suppress(json.JSONDecodeError):
         wanted = json.loads(text)
-    except json.JSONDecodeError:
-        return False
-    # In Python True == 1; in a configuration it is not.
-    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
+        # In Python True == 1; in a configuration it is not.
+        if value == wanted and isinstance(value, bool) == isinstance(wanted, bool):
+            return True
+    return str(value) == text
 
 
 def show(value: Any) -> str:
@@ -175,9 +169,8 @@ def check_equal(
             if counts(key):
                 seen.setdefault(key, Counter())[value] += 1
     for seen in groups.values():
-        mixed = [key for key, values in seen.items() if len(values) > 1]
-        if mixed:
-            key = min(mixed, key=_importance)
+        mixed = sorted(key for key, values in seen.items() if len(values) > 1)
+        for key in (*(key for key in _IDENTITY if key in mixed), *mixed):
             raise AnalysisError(_mixed(key, seen[key]))
 
 
@@ -208,16 +201,11 @@ def check_rows(runs: Sequence[Run]) -> None:
     check_equal(runs, lambda run: run.row, lambda key: under(key, ("objective",)))
 
 
-def _importance(key: str) -> tuple[int, str]:
-    return (_IDENTITY.index(key) if key in _IDENTITY else len(_IDENTITY), key)
-
-
 def _mixed(key: str, seen: Counter[str]) -> str:
-    values = sorted(seen.items())
-    counts = ", ".join(f"{value} in {count} runs" for value, count in values)
+    counts = ", ".join(f"{value} in {count} runs" for value, count in sorted(seen.items()))
     option = "--recipe " if key == "recipe" else f"--where {key}="
     budget = ", or with --budget," if key == "total_timesteps" else ""
     return (
         f"These runs cannot share a table, for {key} differs ({counts}): choose one{budget} with "
-        f"{option}{values[0][0]}."
+        f"{option}{min(seen)}."
     )

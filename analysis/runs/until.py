@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from analysis.errors import AnalysisError
 from analysis.runs.run import Run, Sweep
@@ -31,22 +30,14 @@ def schedules(runs: Sequence[Run]) -> list[str]:
 
 
 def _cut(run: Run, step: int) -> Run:
-    total = run.steps
-    if total < step:
+    if run.steps < step:
         raise AnalysisError(
-            f"{run.run_id} has {total} steps, fewer than --until {step}: give {total} or less, or "
-            "leave the run out with --where."
+            f"{run.run_id} has {run.steps} steps, fewer than --until {step}: give {run.steps} or "
+            "less, or leave the run out with --where."
         )
-    config = run.config
-    if config is not None and _anneals(config):
-        config = {**config, "schedule_timesteps": schedule_end(run)}
+    config = dict(run.config or {})
+    switches = [*config.get("recipe", {}).items(), *config.get("algorithm", {}).items()]
+    if any(key.endswith("_schedule") and value == "linear" for key, value in switches):
+        config["schedule_timesteps"] = schedule_end(run)
     info = {**run.info, "total_timesteps": step}
-    return dataclasses.replace(run, info=info, config=config, until=step)
-
-
-def _anneals(config: Mapping[str, Any]) -> bool:
-    return any(
-        key.endswith("_schedule") and value == "linear"
-        for section in ("recipe", "algorithm")
-        for key, value in config.get(section, {}).items()
-    )
+    return dataclasses.replace(run, info=info, config=config or run.config, until=step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,11 +51,8 @@ class Variant:
 def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant]:
     """The variant of each run, by its id; the base is the first variant in the order.
 
-    The base has the most frequent value of every switch, as one factor at a time makes it.
-
-    Args:
-        runs: with configurations.
-        base: `KEY=VALUE` conditions that choose the base where the frequencies do not.
+    The base has the most frequent value of every switch, as one factor at a time makes it, or meets
+    the `KEY=VALUE` conditions of `base`. All runs have configurations.
 
     Raises:
         AnalysisError: where nothing differs, or the base is not determined.
@@ -114,13 +111,9 @@ def _chosen(runs: Sequence[Run], switches: Mapping[str, Switches], base: Sequenc
 
 def _most_frequent(every: Sequence[Switches]) -> Switches | None:
     """The variant that has the most frequent value of each key, where there is one."""
-    best = []
-    for values in zip(*every, strict=True):
-        counts = Counter(values).most_common(2)
-        if len(counts) > 1 and counts[0][1] == counts[1][1]:
-            return None
-        best.append(counts[0][0])
-    return tuple(best) if tuple(best) in every else None
+    modes = [statistics.multimode(values) for values in zip(*every, strict=True)]
+    best = tuple(values[0] for values in modes)
+    return best if best in every and all(len(values) == 1 for values in modes) else None
 
 
 def _variant(variant: Switches, every: Sequence[Switches], base: Switches) -> Variant:
@@ -128,10 +121,8 @@ def _variant(variant: Switches, every: Sequence[Switches], base: Switches) -> Va
     siblings = [other for other in every if dict(other).get(NAME) == recipe]
     usual = dict((base if base in siblings else _most_frequent(siblings)) or ())
     changed = tuple((key, value) for key, value in variant if usual.get(key) != value)
-    prefix = [] if recipe is None else [f"{NAME}={recipe}"]
-    own = [_word(key, value) for key, value in changed if key != NAME]
-    return Variant(", ".join([*prefix, *own]), variant, changed)
-
-
-def _word(key: str, value: str) -> str:
-    return _WORDS.get((key, value), f"{key.removeprefix('recipe.')} = {value}")
+    words = [] if recipe is None else [f"{NAME}={recipe}"]
+    for key, value in changed:
+        if key != NAME:
+            words.append(_WORDS.get((key, value), f"{key.removeprefix('recipe.')} = {value}"))
+    return Variant(", ".join(words), variant, changed)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import trim_mean
 
-from analysis.statistics.bootstrap import LEVEL, UNKNOWN, FloatArray, Interval, interval_of
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, Interval, interval_of
 
 Pairs = Sequence[tuple[FloatArray, FloatArray]]
 
@@ -27,27 +27,18 @@ def interquartile_mean(strata: Sequence[FloatArray]) -> float:
 
 
 def interquartile_interval(
-    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, level: float = LEVEL
+    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator
 ) -> Interval:
-    """Percentile interval of `interquartile_mean`; unknown where a stratum has a single run.
-
-    Args:
-        strata: one array `[n_h]` of scores a task.
-        replicates: B.
-        rng: from `bootstrap.stream`.
-        level: nominal coverage.
-    """
+    """95 % interval of `interquartile_mean`; unknown where a stratum `[n_h]` has a single run."""
     if not strata or any(len(values) < 2 for values in strata):
         return UNKNOWN
     drawn = [resampled(values, replicates, rng) for values in strata]
-    means = np.asarray(trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1))
-    return interval_of(means, level)
+    return interval_of(np.asarray(trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1)))
 
 
 def resampled(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
     """Draws with replacement, one fewer than there are values: `[n]` -> `[B, n - 1]`."""
-    n = len(values)
-    return values[rng.integers(0, n, size=(replicates, n - 1))]
+    return values[rng.integers(0, len(values), size=(replicates, len(values) - 1))]
 
 
 def improvement(pairs: Pairs) -> float:
@@ -58,24 +49,16 @@ def improvement(pairs: Pairs) -> float:
     return float(np.mean([_wins(x, y) for x, y in pairs])) if pairs else float("nan")
 
 
-def improvement_interval(
-    pairs: Pairs, replicates: int, rng: np.random.Generator, level: float = LEVEL
-) -> Interval:
-    """Percentile interval of `improvement`; unknown where a task has a single run of either.
+def improvement_interval(pairs: Pairs, replicates: int, rng: np.random.Generator) -> Interval:
+    """95 % interval of `improvement`; unknown where a task has a single run of either.
 
     Where every run of X is above every run of Y, no resampling can find the contrary, and the
     interval has no width: it speaks of these runs, and at 3 seeds not of much more.
-
-    Args:
-        pairs: as `improvement` takes them.
-        replicates: B.
-        rng: from `bootstrap.stream`.
-        level: nominal coverage.
     """
     if not pairs or any(min(len(x), len(y)) < 2 for x, y in pairs):
         return UNKNOWN
     wins = [_wins(resampled(x, replicates, rng), resampled(y, replicates, rng)) for x, y in pairs]
-    return interval_of(np.mean(wins, axis=0), level)
+    return interval_of(np.mean(wins, axis=0))
 
 
 def _wins(x: FloatArray, y: FloatArray) -> FloatArray:

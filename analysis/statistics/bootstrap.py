@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-LEVEL = 0.95
+TAIL = 0.025  # beyond each end of a 95 % interval
 
 
 class Interval(NamedTuple):
@@ -40,16 +40,10 @@ def stream(seed: int, *names: str) -> np.random.Generator:
 def replicate_means(
     values: FloatArray, replicates: int, rng: np.random.Generator, widen: bool = True
 ) -> FloatArray:
-    """Bootstrap replicates of the mean over the first axis.
+    """Replicates of the mean over runs, `[n, ...]` -> `[B, ...]`, n of 2 or more.
 
-    Args:
-        values: `[n, ...]`, one entry a run, n of 2 or more.
-        replicates: B.
-        rng: drawn from once, whatever the other axes.
-        widen: multiply deviations from the mean by sqrt(n / (n - 1)); see the module's text.
-
-    Returns:
-        `[B, ...]`
+    `rng` is drawn from once, whatever the other axes. `widen` multiplies deviations from the mean
+    by sqrt(n / (n - 1)); see the module's text.
     """
     n = len(values)
     draws = rng.integers(0, n, size=(replicates, n))
@@ -79,36 +73,26 @@ def stratified_replicates(
 
 
 def stratified_interval(
-    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator, level: float = LEVEL
+    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator
 ) -> Interval:
-    """Percentile interval of the mean of the strata's means.
+    """95 % interval of the mean of the means of strata `[n_h]`, one a (task, setting).
 
     A stratum of one run says nothing about its spread: then there is no interval, rather than one
     that is too narrow.
-
-    Args:
-        strata: one array `[n_h]` for each (task, setting).
-        replicates: B.
-        rng: from `stream`.
-        level: nominal coverage.
     """
     if not strata or any(len(values) < 2 for values in strata):
         return UNKNOWN
-    return interval_of(stratified_replicates(strata, replicates, rng), level)
+    return interval_of(stratified_replicates(strata, replicates, rng))
 
 
-def interval_of(replicates: FloatArray, level: float = LEVEL) -> Interval:
-    """The central `level` of replicates `[B]`; unknown where they are."""
-    if np.isnan(replicates).any():
-        return UNKNOWN
-    low, high = bounds(replicates, level)
-    return Interval(float(low), float(high))
+def interval_of(replicates: FloatArray) -> Interval:
+    """The central 95 % of replicates `[B]`; unknown where they are."""
+    return UNKNOWN if np.isnan(replicates).any() else Interval(*bounds(replicates).tolist())
 
 
-def bounds(replicates: FloatArray, level: float = LEVEL) -> FloatArray:
-    """The central `level` of replicates `[B, ...]`: `[2, ...]`, low and high."""
-    tail = (1 - level) / 2
-    return np.asarray(np.quantile(replicates, [tail, 1 - tail], axis=0))
+def bounds(replicates: FloatArray) -> FloatArray:
+    """The central 95 % of replicates `[B, ...]`: `[2, ...]`, low and high."""
+    return np.asarray(np.quantile(replicates, [TAIL, 1 - TAIL], axis=0))
 
 
 def curve_interval(values: FloatArray, replicates: int, rng: np.random.Generator) -> FloatArray:
@@ -119,10 +103,9 @@ def curve_interval(values: FloatArray, replicates: int, rng: np.random.Generator
 
 
 def difference_interval(
-    x: FloatArray, y: FloatArray, replicates: int, rng: np.random.Generator, level: float = LEVEL
+    x: FloatArray, y: FloatArray, replicates: int, rng: np.random.Generator
 ) -> Interval:
-    """Percentile interval of mean(x) - mean(y), `[n]` and `[m]` resampled each by itself."""
+    """95 % interval of mean(x) - mean(y), `[n]` and `[m]` resampled each by itself."""
     if min(len(x), len(y)) < 2:
         return UNKNOWN
-    apart = replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng)
-    return interval_of(apart, level)
+    return interval_of(replicate_means(x, replicates, rng) - replicate_means(y, replicates, rng))

@@ -17,7 +17,7 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
 
     Args:
         runs: columns `by`, `hole`, `return`; one line an expected run.
-        by: columns whose values make a cell, such as task and row; they name its random stream.
+        by: what makes a cell, such as task and row; its values name the cell's random stream.
         settings: of the bootstrap.
     """
     lines = []

@@ -57,17 +57,12 @@ def paper_score(runs: pd.DataFrame, random: Mapping[str, float], best: str = "ru
     """
     tasks = _scales(runs, random, best)
     scale = tasks.set_index("task")
-    span = (scale["best"] - scale["random"]).where(scale["excluded"] == "")
-    scored = runs.assign(
-        score=(runs["return"] - _by_task(runs, scale["random"])) / _by_task(runs, span)
-    )
-    by_task = scored.groupby(["row", "task"])["score"].mean()
-    rows = by_task.groupby("row").mean().reset_index()
+    zero = scale["random"]
+    span = (scale["best"] - zero).where(scale["excluded"] == "")
+    zeros, spans = (runs["task"].map(values).astype(float) for values in (zero, span))
+    scored = runs.assign(score=(runs["return"] - zeros) / spans)
+    rows = scored.groupby(["row", "task"])["score"].mean().groupby("row").mean().reset_index()
     return Scores(scored, tasks, rows)
-
-
-def _by_task(runs: pd.DataFrame, values: pd.Series[float]) -> pd.Series[float]:
-    return runs["task"].map(values).astype(float)
 
 
 def _scales(runs: pd.DataFrame, random: Mapping[str, float], best: str) -> pd.DataFrame:
@@ -75,17 +70,11 @@ def _scales(runs: pd.DataFrame, random: Mapping[str, float], best: str) -> pd.Da
         runs = runs.groupby(["task", "row"])["return"].mean().reset_index()
     ordered = runs.sort_values("return", ascending=False, kind="stable")
     tops = ordered.drop_duplicates("task").sort_values("task", ignore_index=True)
-    zeros = tops["task"].map(lambda task: random.get(task, float("nan"))).astype(float)
+    zeros = tops["task"].map(dict(random)).astype(float)
     reasons = [_excluded(zero, best) for zero, best in zip(zeros, tops["return"], strict=True)]
-    return pd.DataFrame(
-        {
-            "task": tops["task"],
-            "random": zeros,
-            "best": tops["return"],
-            "best_row": tops["row"],
-            "excluded": pd.Series(reasons, dtype=object),
-        }
-    )
+    scales = tops[["task", "return", "row"]].set_axis(["task", "best", "best_row"], axis=1)
+    scales.insert(1, "random", zeros)
+    return scales.assign(excluded=pd.Series(reasons, dtype=object))
 
 
 def _excluded(random: float, best: float) -> str:
