@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -71,11 +72,9 @@ class Figure3:
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:
-    """Every table of the comparison.
+    """Every table of the comparison, of runs of PPO with one objective.
 
-    Args:
-        sweep: runs of PPO with one objective; see `comparison.with_objective`.
-        settings: what scores 0 and 1, and the bootstrap.
+    See `comparison.with_objective`.
 
     Raises:
         AnalysisError: for runs that cannot be compared, or a reference file that lacks a curve.
@@ -97,24 +96,23 @@ def _tasks(
     runs: pd.DataFrame, step: int, published: tuple[Curves, Curves], settings: Settings
 ) -> pd.DataFrame:
     table = cells(runs, ["task", "row"], settings)
-    places = {key: place for place, key in enumerate(ordered(table["row"]))}
-    table = table.sort_values(
-        ["task", "row"], key=lambda c: c.map(places) if c.name == "row" else c
-    )
-    table = table.rename(columns={"row": "algorithm"}).reset_index(drop=True)
+    order = pd.Categorical(table["row"], ordered(table["row"]))
+    table = table.assign(place=order.codes).sort_values(["task", "place"], ignore_index=True)
+    table = table.rename(columns={"row": "algorithm"})
     keys = list(zip(table["algorithm"], table["task"], strict=True))
     table = table.assign(
         step=step,
         paper=[_at(published[0], entry(key).paper, task, step) for key, task in keys],
         baselines=[_at(published[1], entry(key).baselines, task, step) for key, task in keys],
         lineup=table["algorithm"].map(lineup_of),
-        rank=np.nan,
-        paper_rank=np.nan,
-        ranked=0,
+        **{"rank": np.nan, "paper_rank": np.nan, "ranked": 0},
     )
-    for task in set(table["task"]):
-        for lineup in LINEUPS:
-            _rank(table, task, lineup)
+    for task, lineup in itertools.product(set(table["task"]), LINEUPS):
+        members = _members(table, task, lineup)
+        own = members.index[members["lineup"] == lineup]
+        table.loc[own, "rank"] = ranks(members["return"]).loc[own]
+        table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
+        table.loc[own, "ranked"] = len(members)
     return table[list(COLUMNS)]
 
 
@@ -129,15 +127,6 @@ def _members(table: pd.DataFrame, task: str, lineup: str) -> pd.DataFrame:
     return table[there & table["return"].notna()]
 
 
-def _rank(table: pd.DataFrame, task: str, lineup: str) -> None:
-    """Fill in the ranks of the rows that are ranked in this lineup."""
-    members = _members(table, task, lineup)
-    own = members.index[members["lineup"] == lineup]
-    table.loc[own, "rank"] = ranks(members["return"]).loc[own]
-    table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
-    table.loc[own, "ranked"] = len(members)
-
-
 def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
     means = scores.rows.set_index("row")["score"]
     ppo = strata(scores.runs, BETTER)
@@ -146,20 +135,13 @@ def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.Da
         mine = list(strata(scores.runs, key, "score").values())
         theirs = {} if key == BETTER else strata(scores.runs, key)
         pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
-        iqm_stream, pairs_stream = (
-            stream(settings.seed, name, key) for name in ("iqm", "improvement")
-        )
-        lines.append(
-            (
-                *(key, sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine)),
-                interquartile_mean(mine),
-                *interquartile_interval(mine, settings.replicates, iqm_stream),
-                means.get(key, float("nan")),
-                improvement(pairs),
-                *improvement_interval(pairs, settings.replicates, pairs_stream),
-                len(pairs),
-            )
-        )
+        counts = (sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine))
+        rng = stream(settings.seed, "iqm", key)
+        iqm = (interquartile_mean(mine), *interquartile_interval(mine, settings.replicates, rng))
+        rng = stream(settings.seed, "improvement", key)
+        better = (improvement(pairs), *improvement_interval(pairs, settings.replicates, rng))
+        mean = means.get(key, float("nan"))
+        lines.append((key, *counts, *iqm, mean, *better, len(pairs)))
     return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 
