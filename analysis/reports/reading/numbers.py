@@ -43,12 +43,9 @@ class Reading:
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = None) -> Reading:
-    """Score the runs of `sweep` under every convention, and ask each table the same.
+    """Score the runs of a Table 1 under every convention, and ask each table the same.
 
-    Args:
-        sweep: the runs of a Table 1.
-        settings: of the main table, which comes first.
-        pilot: runs under other switches of the recipe.
+    The table of `settings` comes first; `pilot` has runs under other switches of the recipe.
 
     Raises:
         AnalysisError: for runs that differ in more than objective, task and seed.
@@ -101,12 +98,9 @@ def beside(ppo: pd.DataFrame, task: str) -> dict[str, Any]:
     same = ppo.loc[(ppo["task"] == task) & (ppo["kind"] == "same"), "return"].astype(float)
     low, high = float(mine["ci_low"]), float(mine["ci_high"])
     known = not same.empty and not np.isnan(low)
+    lowest, highest = float(same.min()), float(same.max())
     return {
-        "return": float(mine["return"]),
-        "ci_low": low,
-        "ci_high": high,
-        "lowest": float(same.min()),
-        "highest": float(same.max()),
-        "sources": len(same),
-        "inside": bool(low <= same.max() and high >= same.min()) if known else None,
+        **{"return": float(mine["return"]), "ci_low": low, "ci_high": high},
+        **{"lowest": lowest, "highest": highest, "sources": len(same)},
+        "inside": low <= highest and high >= lowest if known else None,
     }

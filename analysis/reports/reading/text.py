@@ -112,7 +112,11 @@ def _rho(found: Answers) -> str:
 
 
 def _estimate(found: Answers, key: str) -> str:
-    return f"{score(found[key])} {interval(found['low'], found['high'])}"
+    return f"{score(found[key])} {_interval(found)}"
+
+
+def _interval(found: Answers) -> str:
+    return interval(found["low"], found["high"])
 
 
 def statements(answers: Answers) -> list[tuple[str, str, float]]:
@@ -130,8 +134,8 @@ def statements(answers: Answers) -> list[tuple[str, str, float]]:
         one = answers["clip_over_kl"].get(key)
         if one is not None:
             rows = f" ({' - '.join(one['rows'])})" if "rows" in one else ""
-            difference = f"{signed(one['difference'])} {interval(one['low'], one['high'])}{rows}"
-            found.append((text, difference, one["probability"]))
+            shown = f"{signed(one['difference'])} {_interval(one)}{rows}"
+            found.append((text, shown, one["probability"]))
     if none := answers["none"]:
         negative = "Without clipping or penalty the score is negative"
         found.append((negative, _estimate(none, "score"), none["negative"]))
@@ -161,26 +165,18 @@ def _without(answers: Answers) -> str:
     if not answers["none"]:
         return "No interval for that row."
     rows = [
-        (
-            task,
-            score(one["of_task"]),
-            *_estimate(one, "score").split(" ", 1),
-            percent(one["negative"]),
-        )
-        for task, one in answers["none"]["without"].items()
+        (task, *map(score, (x["of_task"], x["score"])), _interval(x), percent(x["negative"]))
+        for task, x in answers["none"]["without"].items()
     ]
     header = ("Task", "Score in it", "Score without it", "95 % interval", "Negative")
     return tables.markdown(header, rows, "lr")
 
 
 def _conventions(reading: Reading) -> str:
-    main = next(iter(reading.tables.values())).rows
-    scores = [table.rows.set_index("row")["score"].to_dict() for table in reading.tables.values()]
-    paper = main.set_index("row")["paper_score"].to_dict()
-    rows = [
-        (name, *(score(one[row]) for one in scores), score(paper[row]))
-        for row, name in objective_names(main).items()
-    ]
+    each = [table.rows.set_index("row") for table in reading.tables.values()]
+    columns = [*(table["score"] for table in each), each[0]["paper_score"]]
+    names = objective_names(each[0].reset_index())
+    rows = [(name, *(score(column[row]) for column in columns)) for row, name in names.items()]
     return tables.markdown(("Objective", *_names(reading), "Paper"), rows, "lr")
 
 
