@@ -24,6 +24,7 @@ _INTERVALS = ("ci_low", "ci_high", "difference", "difference_low", "difference_h
 COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return", *_INTERVALS)
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
+Group = tuple[dict[str, str], Sequence[str], str]  # labels of its lines, tasks, and quantity
 Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.estimate` by variant, task, row
 
 
@@ -79,38 +80,44 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
         variant, task, row = map(str, key)
         rng = stream(settings.seed, variant, task, row)
         estimates[variant, task, row] = estimate(values.to_numpy(float), settings.replicates, rng)
-    scores = _scores(listed, runs, _scored(estimates, scale))
-    return Pilot(listed, _returns(listed, runs, estimates), scores, scale, runs)
+    tasks, names = sorted(set(runs["task"])), objective_rows(runs)["row"].tolist()
+    cells: list[Group] = [({"task": t, "row": r}, [t], r) for t in tasks for r in names]
+    returns = _lines("return", listed, cells, runs, estimates)[list(COLUMNS)]
+    quantities = [*names, GAP_NAME] if set(names) >= set(GAP) else names
+    over_tasks: list[Group] = [({"quantity": q}, tasks, q) for q in quantities]
+    scores = _lines("score", listed, over_tasks, runs, _scored(estimates, scale))
+    return Pilot(listed, returns, scores[list(SCORE_COLUMNS)], scale, runs)
 
 
-def _returns(listed: Sequence[Variant], runs: pd.DataFrame, estimates: Estimates) -> pd.DataFrame:
+def _lines(
+    name: str,
+    listed: Sequence[Variant],
+    groups: Sequence[Group],
+    runs: pd.DataFrame,
+    estimates: Estimates,
+) -> pd.DataFrame:
+    """Means over the tasks that a variant has; differences need all tasks of the base."""
     lines = []
-    tasks, rows = sorted(set(runs["task"])), objective_rows(runs)["row"]
-    for variant, task, row in itertools.product(listed, tasks, rows):
-        mine, base = (estimates.get((v.name, task, row)) for v in (variant, listed[0]))
-        apart = None if mine is None or base is None or variant is listed[0] else mine - base
-        head = _head(variant, runs[(runs["task"] == task) & (runs["row"] == row)])
-        lines.append({"task": task, "row": row} | head | _values("return", mine, apart))
-    return pd.DataFrame(lines)[list(COLUMNS)]
-
-
-def _scores(listed: Sequence[Variant], runs: pd.DataFrame, scored: Estimates) -> pd.DataFrame:
-    """Scores average the tasks that a variant has; differences need all tasks of the base."""
-    quantities: dict[str, tuple[str, ...]] = {row: (row,) for row in objective_rows(runs)["row"]}
-    if quantities.keys() >= set(GAP):
-        quantities[GAP_NAME] = GAP
-    lines = []
-    for variant, (quantity, rows) in itertools.product(listed, quantities.items()):
+    for variant, (labels, tasks, quantity) in itertools.product(listed, groups):
         mine, base = (
-            {task: one for (name, task, q), one in scored.items() if (name, q) == (v, quantity)}
-            for v in (variant.name, listed[0].name)
+            {t: estimates[v.name, t, quantity] for t in tasks if (v.name, t, quantity) in estimates}
+            for v in (variant, listed[0])
         )
         total = np.mean(list(mine.values()), axis=0) if mine else None
         known = bool(mine) and mine.keys() == base.keys() and variant is not listed[0]
         difference = np.mean([mine[task] - base[task] for task in mine], axis=0) if known else None
-        head = _head(variant, runs[runs["row"].isin(rows)])
-        lines.append({"quantity": quantity} | head | _values("score", total, difference))
-    return pd.DataFrame(lines)[list(SCORE_COLUMNS)]
+        rows = GAP if quantity == GAP_NAME else (quantity,)
+        there = runs[(runs["variant"] == variant.name) & runs["row"].isin(rows)]
+        there = there[there["task"].isin(tasks)]
+        changed = " ".join(f"{key}={value}" for key, value in variant.changed)
+        line: dict[str, object] = {**labels, "variant": variant.name, "changed": changed}
+        line |= {"n_runs": int((there["hole"] == "").sum()), "n_expected": len(there)}
+        for key, bounds, one in ((name, "ci", total), ("difference", "difference", difference)):
+            low, high = UNKNOWN if one is None else interval_of(one[1:])
+            value = float("nan") if one is None else float(one[0])
+            line |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def _scored(estimates: Estimates, scale: Scores) -> Estimates:
@@ -128,22 +135,3 @@ def _scored(estimates: Estimates, scale: Scores) -> Estimates:
         if row == GAP[0] and (variant, task, GAP[1]) in found
     }
     return found | gaps
-
-
-def _head(variant: Variant, runs: pd.DataFrame) -> dict[str, object]:
-    mine = runs[runs["variant"] == variant.name]
-    return {
-        "variant": variant.name,
-        "changed": " ".join(f"{key}={value}" for key, value in variant.changed),
-        "n_runs": int((mine["hole"] == "").sum()),
-        "n_expected": len(mine),
-    }
-
-
-def _values(name: str, mine: FloatArray | None, difference: FloatArray | None) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for key, bounds, one in ((name, "ci", mine), ("difference", "difference", difference)):
-        low, high = UNKNOWN if one is None else interval_of(one[1:])
-        value = float("nan") if one is None else float(one[0])
-        values |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
-    return values

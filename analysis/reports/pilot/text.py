@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,14 +64,14 @@ def markdown(pilot: Pilot, sweep: Sweep, settings: Settings) -> str:
         "\n## Scores\n",
         "Average normalized score with its 95 % interval, and n of N runs where one is missing; "
         "below it the difference from the first line.\n",
-        score_table(pilot, "Score", _value("score", score)),
+        score_table(pilot, "Score", partial(_value, "score", score)),
         "",
-        score_table(pilot, "Change of the score by", _difference(score), first=1),
+        score_table(pilot, "Change of the score by", partial(_difference, score), first=1),
         "\n## Returns\n",
         f"Mean of the last {settings.episodes} training episodes, over seeds.\n",
-        _return_table(pilot, _value("return", amount)),
+        _return_table(pilot, partial(_value, "return", amount)),
         "\nDifference from the base, task by task:\n",
-        _return_table(pilot, _difference(amount), first=1),
+        _return_table(pilot, partial(_difference, amount), first=1),
     ]
     title = "Pilot: which silent switches move the comparison"
     found = _notes(pilot, sweep, settings)
@@ -118,23 +119,17 @@ def _return_table(pilot: Pilot, cell: Cell, first: int = 0) -> str:
     return tables.markdown(("Variant", "Setting", *tasks), rows, "llr")
 
 
-def _value(key: str, how: Callable[[float], str]) -> Cell:
-    def cell(line: Line | None) -> str:
-        if line is None or not line["n_expected"]:
-            return "not run"
-        whole = line["n_runs"] == line["n_expected"]
-        return estimate(line, key, how) + ("" if whole else f" ({runs_of(line)})")
-
-    return cell
+def _value(key: str, how: Callable[[float], str], line: Line | None) -> str:
+    if line is None or not line["n_expected"]:
+        return "not run"
+    whole = line["n_runs"] == line["n_expected"]
+    return estimate(line, key, how) + ("" if whole else f" ({runs_of(line)})")
 
 
-def _difference(how: Callable[[float], str]) -> Cell:
-    def cell(line: Line | None) -> str:
-        if line is None or np.isnan(line["difference"]):
-            return NOT_KNOWN
-        return _change(line, how) + (" *" if _beyond_noise(line) else "")
-
-    return cell
+def _difference(how: Callable[[float], str], line: Line | None) -> str:
+    if line is None or np.isnan(line["difference"]):
+        return NOT_KNOWN
+    return _change(line, how) + (" *" if _beyond_noise(line) else "")
 
 
 def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
