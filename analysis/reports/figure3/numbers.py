@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,8 @@ from analysis.runs.comparison import check_entries, entry_key
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.aggregate import (
-    improvement,
-    improvement_interval,
-    interquartile_interval,
-    interquartile_mean,
-)
-from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics import aggregate
+from analysis.statistics.bootstrap import stream
 from analysis.statistics.cells import CELL, cells, strata
 from analysis.statistics.ranks import Agreement, agreement, overall, ranks
 from analysis.statistics.scoring import Scores, paper_score
@@ -105,10 +100,13 @@ def _tasks(
         paper=[_at(published[0], entry(key).paper, task, step) for key, task in keys],
         baselines=[_at(published[1], entry(key).baselines, task, step) for key, task in keys],
         lineup=table["algorithm"].map(lineup_of),
-        **{"rank": np.nan, "paper_rank": np.nan, "ranked": 0},
+        rank=np.nan,
+        paper_rank=np.nan,
+        ranked=0,
     )
     for task, lineup in itertools.product(set(table["task"]), LINEUPS):
-        members = _members(table, task, lineup)
+        there = (table["task"] == task) & table["algorithm"].isin(LINEUPS[lineup])
+        members = table[there & table["return"].notna()]
         own = members.index[members["lineup"] == lineup]
         table.loc[own, "rank"] = ranks(members["return"]).loc[own]
         table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
@@ -121,12 +119,6 @@ def _at(curves: Curves, algorithm: str, task: str, step: int) -> float:
     return float("nan") if curve is None else curve.at(step)
 
 
-def _members(table: pd.DataFrame, task: str, lineup: str) -> pd.DataFrame:
-    """The rows of a lineup's algorithms in a task, those without a finished run left out."""
-    there = (table["task"] == task) & table["algorithm"].isin(LINEUPS[lineup])
-    return table[there & table["return"].notna()]
-
-
 def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
     means = scores.rows.set_index("row")["score"]
     ppo = strata(scores.runs, BETTER)
@@ -137,40 +129,35 @@ def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.Da
         pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
         counts = (sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine))
         rng = stream(settings.seed, "iqm", key)
-        iqm = (interquartile_mean(mine), *interquartile_interval(mine, settings.replicates, rng))
+        interval = aggregate.interquartile_interval(mine, settings.replicates, rng)
+        iqm = (aggregate.interquartile_mean(mine), *interval, means.get(key, float("nan")))
         rng = stream(settings.seed, "improvement", key)
-        better = (improvement(pairs), *improvement_interval(pairs, settings.replicates, rng))
-        mean = means.get(key, float("nan"))
-        lines.append((key, *counts, *iqm, mean, *better, len(pairs)))
+        interval = aggregate.improvement_interval(pairs, settings.replicates, rng)
+        better = (aggregate.improvement(pairs), *interval, len(pairs))
+        lines.append((key, *counts, *iqm, *better))
     return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 
 def _orders(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Agreement with the paper's order, for each lineup that has members of its own."""
-    lines = []
-    for lineup in LINEUPS:
-        if not ((tasks["lineup"] == lineup) & tasks["return"].notna()).any():
+    """Agreement with the paper's order, for each lineup that has members of its own.
+
+    That of mean ranks is over the tasks in which every algorithm finished that did in any.
+    """
+    lines, names = [], sorted(set(tasks["task"]))
+    finished = tasks[tasks["return"].notna()]
+    for lineup, members in LINEUPS.items():
+        if lineup not in set(finished["lineup"]):
             continue
-        names = dict.fromkeys(tasks["task"].tolist())
-        found = {task: _members(tasks, task, lineup) for task in names}
-        each = [agreement(*_values(rows)) for rows in found.values()]
-        mean = pd.DataFrame(each).mean()
-        over_tasks = Agreement(mean["spearman"], mean["kendall"], max(one.ranked for one in each))
-        agreements = [*each, over_tasks, _overall(list(found.values()))]
-        for task, one in zip([*names, MEAN_OVER_TASKS, OF_MEAN_RANKS], agreements, strict=True):
-            lines.append((lineup, task, one.ranked, one.spearman, one.kendall))
+        mine = finished[finished["algorithm"].isin(members)].set_index(["task", "algorithm"])
+        ours, theirs = (
+            mine[name].unstack().reindex(names).to_numpy(float) for name in ("return", "paper")
+        )
+        found = dict(zip(names, map(agreement, ours, theirs), strict=True))
+        mean = pd.DataFrame(found.values()).mean()
+        ranked = max(one.ranked for one in found.values())
+        found[MEAN_OVER_TASKS] = Agreement(mean["spearman"], mean["kendall"], ranked)
+        whole = np.isfinite(ours + theirs).all(axis=1)
+        unknown = Agreement(float("nan"), float("nan"), 0)
+        found[OF_MEAN_RANKS] = overall(ours[whole], theirs[whole]) if whole.any() else unknown
+        lines += [(lineup, task, x.ranked, x.spearman, x.kendall) for task, x in found.items()]
     return pd.DataFrame(lines, columns=list(ORDERS))
-
-
-def _values(rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    return rows["return"].to_numpy(float), rows["paper"].to_numpy(float)
-
-
-def _overall(tasks: Sequence[pd.DataFrame]) -> Agreement:
-    """Agreement of mean ranks, over the tasks in which every algorithm finished that did in any."""
-    most = len(set().union(*(rows["algorithm"] for rows in tasks)))
-    whole = [rows for rows in tasks if len(rows) == most and rows["paper"].notna().all()]
-    if not whole:
-        return Agreement(float("nan"), float("nan"), 0)
-    ours, theirs = zip(*map(_values, whole), strict=True)
-    return overall(np.stack(ours), np.stack(theirs))

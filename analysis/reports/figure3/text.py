@@ -8,6 +8,7 @@ from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
 from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
+from analysis.reports.table1.text import lacking
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.settings import RANDOM_POLICIES, Settings
@@ -33,8 +34,11 @@ def markdown(found: Figure3, sweep: Sweep, settings: Settings) -> str:
 
 def _task_table(found: Figure3, step: str) -> str:
     columns: tables.Columns = {
-        **{"Task": "task", "Algorithm": _name, "Return": number("return", amount)},
-        **{"95 % interval": between(amount), "Runs": runs_of},
+        "Task": "task",
+        "Algorithm": _name,
+        "Return": number("return", amount),
+        "95 % interval": between(amount),
+        "Runs": runs_of,
         f"Paper at {step}": number("paper", _published),
         f"Baselines at {step}": number("baselines", _published),
         "Rank": partial(_rank, "rank"),
@@ -71,8 +75,11 @@ def _order_table(found: Figure3) -> str:
     if found.orders.empty:
         return "No algorithm of the paper's has a finished run."
     columns: tables.Columns = {
-        **{"Algorithms": "lineup", "Task": "task", "Ranked": "ranked"},
-        **{"Spearman": number("spearman"), "Kendall": number("kendall")},
+        "Algorithms": "lineup",
+        "Task": "task",
+        "Ranked": "ranked",
+        "Spearman": number("spearman"),
+        "Kendall": number("kendall"),
     }
     return tables.of(found.orders, "llr", columns)
 
@@ -93,7 +100,7 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
         _scores(settings),
         *_improvement(found),
         *_absent(found),
-        *_incomplete(found, settings.episodes),
+        *lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
@@ -149,31 +156,14 @@ def _improvement(found: Figure3) -> list[str]:
 def _absent(found: Figure3) -> list[str]:
     algorithms = [entry(key).name for key in LINEUPS["ours"] if key not in set(found.runs["row"])]
     absent = {"7 tasks": notes.absent_tasks(found.runs), "6 algorithms": algorithms}
-    return [
+    lines = [
         f"Not in these runs, of the paper's {what}: {', '.join(names)}."
         for what, names in absent.items()
         if names
-    ] + notes.excluded(found.scores.tasks)
-
-
-def _incomplete(found: Figure3, episodes: int) -> list[str]:
-    """Averages that are not over what their neighbors are over."""
-    lines = []
-    if (found.runs["hole"] != "").any():
-        lines.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a row may be flattered."
-        )
+    ]
     table = found.aggregates
     fewer = table.loc[table["n_tasks"] < table["n_tasks"].max(), "algorithm"]
     if not fewer.empty:
         names = ", ".join(entry(key).name for key in fewer)
         lines.append(f"Over fewer tasks than the others, so not comparable: {names}.")
-    short = notes.short_runs(found.runs, episodes)
-    if not short.empty:
-        tasks = ", ".join(sorted(set(short["task"])))
-        lines.append(
-            f"{len(short)} runs finished fewer than {episodes} episodes ({tasks}): all of theirs "
-            "count, the earliest included."
-        )
-    return lines
+    return lines + notes.excluded(found.scores.tasks)

@@ -19,6 +19,7 @@ from analysis.reports.table1.numbers import Table1
 from analysis.statistics.scoring import Scores
 
 # Runs that collapse have no lower bound; below this the other rows would merge into one point.
+# Values left of an axis are printed at its edge: cut off, but never silently.
 _LOWEST_SCORE = -1.5
 
 
@@ -31,7 +32,7 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
         color = colors[line["row"]]
         panels.point(axes, line, "score", place - 0.1, color)
         if line["score"] < _LOWEST_SCORE:
-            _below(axes, score(line["score"]), place - 0.1, color)
+            _beside(axes, 0.02, place - 0.1, f"◀ {score(line['score'])}", color, 8)
         axes.plot(line["paper_score"], place + 0.2, **PAPER)
         whole = line["n_runs"] == line["n_expected"]
         _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
@@ -81,7 +82,7 @@ def _task_panel(
         if row in lines:
             panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
             if lines[row]["return"] < low_edge:
-                _below(axes, amount(lines[row]["return"]), place, colors[row])
+                _beside(axes, 0.02, place, f"◀ {amount(lines[row]['return'])}", colors[row], 8)
     _name_rows(axes, rows)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
     total = cells[["n_runs", "n_expected"]].sum().astype(int)
@@ -112,11 +113,6 @@ def _low_edge(runs: pd.DataFrame, scale: pd.DataFrame) -> float:
     random, best = float(scale["random"].iloc[0]), float(scale["best"].iloc[0])
     edge = random - 0.6 * (best - random)
     return edge if runs["return"].min() < edge else float("nan")
-
-
-def _below(axes: Axes, value: str, place: float, color: str) -> None:
-    """Say in the panel what lies left of its axis: cut off, but never silently."""
-    _beside(axes, 0.02, place, f"◀ {value}", color, 8)
 
 
 def _beside(axes: Axes, x: float, place: float, text: str, color: str, size: float) -> None:

@@ -94,7 +94,8 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
         *sweep.notes,
         *notes.provenance(sweep.runs),
         *_tasks(table),
-        *_incomplete(table, settings.episodes),
+        *_incomplete(table),
+        *lacking(table.runs, settings.episodes),
         *_outside_best(table),
     ]
 
@@ -113,8 +114,26 @@ def _tasks(table: Table1) -> list[str]:
     return found + notes.excluded(table.scores.tasks, more)
 
 
-def _incomplete(table: Table1, episodes: int) -> list[str]:
-    """Rows that average fewer runs, tasks or episodes than others, or have no interval."""
+def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
+    """That runs are missing, or have fewer episodes than count."""
+    found = []
+    if (runs["hole"] != "").any():
+        found.append(
+            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
+            "often the bad ones, so such a score may flatter its row."
+        )
+    short = notes.short_runs(runs, episodes)
+    if not short.empty:
+        tasks = ", ".join(sorted(set(short["task"])))
+        found.append(
+            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
+            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
+        )
+    return found
+
+
+def _incomplete(table: Table1) -> list[str]:
+    """Rows that average fewer tasks than others, or have no interval."""
     tasks_of = table.scores.runs.dropna(subset="score").groupby("row")["task"].agg(set)
     every = set().union(*tasks_of)
     found = [
@@ -123,23 +142,11 @@ def _incomplete(table: Table1, episodes: int) -> list[str]:
         for row in table.rows["row"]
         if row in tasks_of and every - tasks_of[row]
     ]
-    if (table.runs["hole"] != "").any():
-        found.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a score may flatter its row."
-        )
     alone = table.rows.loc[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna(), "row"]
     if not alone.empty:
         found.append(
             f"No interval for {', '.join(alone)}: at least one task has a single scored run, which "
             "says nothing about spread."
-        )
-    short = notes.short_runs(table.runs, episodes)
-    if not short.empty:
-        tasks = ", ".join(sorted(set(short["task"])))
-        found.append(
-            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
-            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
         )
     return found
 
