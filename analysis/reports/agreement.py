@@ -66,15 +66,11 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
         mine = mine.astype({"n_runs": int, "n_expected": int}).rename(columns={"row": "algorithm"})
         sides.append(mine.add_suffix(f"_{side}"))
     x, y = (strata(runs, key) for key in pair)
-    bounds = [
-        difference_interval(
-            x.get(task, np.empty(0)),
-            y.get(task, np.empty(0)),
-            settings.replicates,
-            stream(settings.seed, task, *pair),
-        )
-        for task in tasks
-    ]
+    bounds = []
+    for task in tasks:
+        left, right = (side.get(task, np.empty(0)) for side in (x, y))
+        rng = stream(settings.seed, task, *pair)
+        bounds.append(difference_interval(left, right, settings.replicates, rng))
     apart = pd.DataFrame(bounds, tasks, columns=["difference_low", "difference_high"])
     table = pd.concat([*sides, apart], axis=1)
     low, high = apart["difference_low"], apart["difference_high"]
@@ -136,15 +132,11 @@ def _row(line: Line) -> tuple[str, ...]:
     return (str(line["task"]), *sides, difference, yes)
 
 
-_PAIR = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
+_BOTH = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
+_PAIR = cli.option("--pair", _BOTH, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM")
 COMMAND = cli.Command(
     "agreement",
     "whether two algorithms agree: means, intervals and their difference by task",
     _run,
-    (
-        cli.RUNS,
-        cli.OBJECTIVE,
-        cli.BOOTSTRAP,
-        cli.option("--pair", _PAIR, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM"),
-    ),
+    (cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR),
 )

@@ -45,13 +45,11 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, f"{done} runs are done ({states}); {size:.1f} MB.")
 
 
-_ROWS = "iterations of each run to keep: the first, the last and evenly spaced ones"
+_KEPT = "iterations of each run to keep: the first, the last and evenly spaced ones"
+_ROWS = cli.option("--progress-rows", _KEPT, type=cli.integer_from(2), default=collected.KEPT)
 COMMAND = cli.Command(
     "collect",
     "run directories as three tables, which every other command takes in their place",
     _run,
-    (
-        cli.DIRECTORIES,
-        cli.option("--progress-rows", _ROWS, type=cli.integer_from(2), default=collected.KEPT),
-    ),
+    (cli.DIRECTORIES, _ROWS),
 )

@@ -14,17 +14,10 @@ from analysis.drawing.style import objective_rows, png
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
+from analysis.runs import selection
 from analysis.runs.curves import POINTS, label_of, learning_curves
 from analysis.runs.run import Run, Sweep
-from analysis.runs.selection import (
-    ENV,
-    Absent,
-    check_equal,
-    check_one_per_seed,
-    check_table,
-    lookup,
-    under,
-)
+from analysis.runs.selection import ENV, Absent, check_equal, lookup, under
 from analysis.runs.until import cut, schedules
 from analysis.settings import DEFAULTS, Settings
 
@@ -67,13 +60,13 @@ def check_lines(runs: Sequence[Run], by: str) -> None:
                 f"--where objective_label={names[0]}."
             )
     if by_objective:
-        check_table(runs)
+        selection.check_table(runs)
         return
     allowed = (by, *_BRINGS.get(by, _BRINGS.get(root, ())))
     check_equal(runs, label, lambda key: not under(key, ENV))
     check_equal(runs, lambda run: None, lambda key: not under(key, (*ENV, *allowed)))
     check_equal(runs, lambda run: task_name(run.task), lambda key: key == "env_id")
-    check_one_per_seed(runs, lambda run: (run.task, label(run)))
+    selection.check_one_per_seed(runs, lambda run: (run.task, label(run)))
 
 
 def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
@@ -153,13 +146,9 @@ COMMAND = cli.Command(
     "learning curves with intervals over seeds",
     _run,
     (
-        cli.RUNS,
-        cli.BOOTSTRAP,
-        cli.REFERENCE,
+        *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS),
         cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
-        cli.UNTIL,
         cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
-        cli.POINTS,
         cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
     ),
 )

@@ -74,8 +74,7 @@ def figure(table: pd.DataFrame) -> Figure:
 def _phases(axes: Axes, table: pd.DataFrame) -> None:
     packs = table[table["population"] == 33].sort_values("total_us")
     names = packs["env"].tolist()
-    at = np.arange(len(names))
-    start = np.zeros(len(names))
+    at, start = np.arange(len(names)), np.zeros(len(names))
     for phase in PHASES:
         spent = packs[f"{phase}_us"].to_numpy(dtype=float)
         axes.barh(at, spent, left=start, color=_COLORS[phase], label=phase, height=0.62)
@@ -169,12 +168,8 @@ def _number(value: Any, digits: int) -> str:
 def _run(options: argparse.Namespace) -> cli.Output:
     table = load(options.bench)
     written = text(table)
-    files = {
-        "speed.png": png(lambda: figure(table)),
-        "speed.csv": tables.csv(table),
-        "speed.md": f"{written}\n".encode(),
-    }
-    return cli.Output(files, written)
+    files = {"speed.csv": tables.csv(table), "speed.md": f"{written}\n".encode()}
+    return cli.Output({"speed.png": png(lambda: figure(table)), **files}, written)
 
 
 _FILES = "files that python -m repro.bench.speed --out wrote"

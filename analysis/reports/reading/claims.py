@@ -79,8 +79,8 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
     bounds = _bounds(_correlations(found.draws[places], theirs))
-    p = {"p": float(result.pvalue), "rows": len(places)}
-    return {"rho": float(result.statistic), **bounds, **p}
+    known = {"p": float(result.pvalue), "rows": len(places)}
+    return {"rho": float(result.statistic)} | bounds | known
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:

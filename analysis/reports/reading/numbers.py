@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,10 +55,9 @@ def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = Non
 
 def score(runs: pd.DataFrame, settings: Settings, pilot: Pilot | None = None) -> Reading:
     """The reading of `runs` (see `load.frame`)."""
-    conventions = [(best, random) for random, best in itertools.product(RANDOM_POLICIES, BEST)]
     main = (settings.best, settings.random)
-    conventions.sort(key=lambda convention: convention != main)
-    each = {(b, r): replace(settings, best=b, random=r) for b, r in conventions}
+    every = dict.fromkeys([main, *((b, r) for r in RANDOM_POLICIES for b in BEST)])
+    each = {(b, r): replace(settings, best=b, random=r) for b, r in every}
     tables = {key: table1.score(runs, one) for key, one in each.items()}
     answers = {key: claims(table, each[key]) for key, table in tables.items()}
     return Reading(tables, answers, _ppo(tables[main], ppo_elsewhere(settings.reference)), pilot)
@@ -96,11 +94,9 @@ def beside(ppo: pd.DataFrame, task: str) -> dict[str, Any]:
     """
     mine = ppo[(ppo["task"] == task) & (ppo["kind"] == "ours")].iloc[0]
     same = ppo.loc[(ppo["task"] == task) & (ppo["kind"] == "same"), "return"].astype(float)
-    low, high = float(mine["ci_low"]), float(mine["ci_high"])
-    known = not same.empty and not np.isnan(low)
+    found = {key: float(mine[key]) for key in ("return", "ci_low", "ci_high")}
     lowest, highest = float(same.min()), float(same.max())
-    return {
-        **{"return": float(mine["return"]), "ci_low": low, "ci_high": high},
-        **{"lowest": lowest, "highest": highest, "sources": len(same)},
-        "inside": low <= highest and high >= lowest if known else None,
-    }
+    inside = found["ci_low"] <= highest and found["ci_high"] >= lowest
+    known = not same.empty and not np.isnan(found["ci_low"])
+    spread = {"lowest": lowest, "highest": highest, "sources": len(same)}
+    return found | spread | {"inside": inside if known else None}

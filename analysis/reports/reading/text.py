@@ -51,7 +51,9 @@ def markdown(reading: Reading, sweep: Sweep, settings: Settings) -> str:
         "## Scores beside the paper's\n",
         _scores(main.rows, answers),
         "",
-        _correlation(answers),
+        f"Spearman's rank correlation with the paper's column: {_rho(answers['rank_correlation'])};"
+        " without the row without clipping or penalty: "
+        f"{_rho(answers['rank_correlation_without_none'])}.",
         "\n## The paper's statements\n",
         _statements(answers),
         "\n## The row without clipping or penalty, without each task in turn\n",
@@ -75,20 +77,17 @@ def markdown(reading: Reading, sweep: Sweep, settings: Settings) -> str:
 
 def _scores(rows: pd.DataFrame, answers: Answers) -> str:
     names, best = objective_names(rows), answers["probability_best"]
-    return tables.of(
-        rows,
-        "lrrrrrlr",
-        {
-            "Objective": lambda line: names[line["row"]],
-            "Score": number("score"),
-            "95 % interval": between(),
-            "Runs": runs_of,
-            "Paper": number("paper_score"),
-            "Difference": lambda line: signed(line["score"] - line["paper_score"]),
-            "Paper is": _inside,
-            "Best row": lambda line: percent(best.get(line["row"], np.nan)),
-        },
-    )
+    columns: tables.Columns = {
+        "Objective": lambda line: names[line["row"]],
+        "Score": number("score"),
+        "95 % interval": between(),
+        "Runs": runs_of,
+        "Paper": number("paper_score"),
+        "Difference": lambda line: signed(line["score"] - line["paper_score"]),
+        "Paper is": _inside,
+        "Best row": lambda line: percent(best.get(line["row"], np.nan)),
+    }
+    return tables.of(rows, "lrrrrrlr", columns)
 
 
 def _inside(line: Line) -> str:
@@ -96,14 +95,6 @@ def _inside(line: Line) -> str:
     if np.isnan([low, high, paper]).any():
         return NOT_KNOWN
     return "inside" if low <= paper <= high else "above" if paper > high else "below"
-
-
-def _correlation(answers: Answers) -> str:
-    every, some = (answers[key] for key in ("rank_correlation", "rank_correlation_without_none"))
-    return (
-        f"Spearman's rank correlation with the paper's column: {_rho(every)}; without the row "
-        f"without clipping or penalty: {_rho(some)}."
-    )
 
 
 def _rho(found: Answers) -> str:
