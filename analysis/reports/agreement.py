@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,9 @@ from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.bootstrap import difference_interval, stream
-from analysis.statistics.cells import CELL, cells, strata
+from analysis.statistics.cells import cells, strata
 
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
-_NOTHING: Line = {name: float("nan") for name in CELL} | {"n_runs": 0, "n_expected": 0}
 COLUMNS = (
     *("task", "step", *(f"{name}_first" for name in _SIDE), *(f"{name}_second" for name in _SIDE)),
     *("difference", "difference_low", "difference_high"),
@@ -35,14 +33,9 @@ def build(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two algorithms of `pair` task by task, and `load.frame` of their runs.
 
-    Args:
-        sweep: runs of PPO with one objective; see `comparison.with_objective`.
-        pair: the two entries; `difference` is the first's mean minus the second's.
-        settings: episodes and bootstrap.
-
-    Returns:
-        `COLUMNS`, one row a task of either. The two last are None where an interval is unknown: a
-        task with fewer than two finished runs of either says nothing about agreement.
+    Lines are `COLUMNS`, one a task of either; `difference` is the first's mean minus the second's.
+    The two last are None where an interval is unknown: a task with fewer than two finished runs of
+    either says nothing about agreement. For PPO with one objective see `comparison.with_objective`.
 
     Raises:
         AnalysisError: for an entry without runs, found or expected, and for runs that cannot be
@@ -62,40 +55,32 @@ def build(
 
 
 def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> pd.DataFrame:
-    table = cells(runs, ["task", "row"], settings).to_dict("records")
-    known = {(line["task"], line["row"]): line for line in table}
+    tasks, by = sorted(set(runs["task"])), ["task", "row"]
+    done = runs[runs["hole"] == ""].sort_values("seed").astype({"seed": str})
+    seeds = done.groupby(by)["seed"].agg(" ".join).rename("seeds")
+    found = cells(runs, by, settings).join(seeds, on=by).set_index("task")
+    sides = []
+    for key, side in zip(pair, ("first", "second"), strict=True):
+        absent = {"row": key, "n_runs": 0, "n_expected": 0, "seeds": ""}
+        mine = found[found["row"] == key].reindex(tasks).fillna(absent)
+        mine = mine.astype({"n_runs": int, "n_expected": int}).rename(columns={"row": "algorithm"})
+        sides.append(mine.add_suffix(f"_{side}"))
     x, y = (strata(runs, key) for key in pair)
-    lines = []
-    for task in sorted(set(runs["task"])):
-        sides = [_side(runs, key, task, known.get((task, key), _NOTHING)) for key in pair]
-        first, second = sides
-        left, right = x.get(task, np.empty(0)), y.get(task, np.empty(0))
+    bounds = []
+    for task in tasks:
+        left, right = (side.get(task, np.empty(0)) for side in (x, y))
         rng = stream(settings.seed, task, *pair)
-        low, high = difference_interval(left, right, settings.replicates, rng)
-        overlap = first["ci_low"] <= second["ci_high"] and second["ci_low"] <= first["ci_high"]
-        line = {
-            f"{name}_{side}": one[name]
-            for side, one in zip(("first", "second"), sides, strict=True)
-            for name in _SIDE
-        }
-        lines.append(
-            line
-            | {
-                "task": task,
-                "difference": first["return"] - second["return"],
-                "difference_low": low,
-                "difference_high": high,
-                "intervals_overlap": None if np.isnan(low) else bool(overlap),
-                "difference_holds_zero": None if np.isnan(low) else low <= 0 <= high,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _side(runs: pd.DataFrame, key: str, task: str, line: Line) -> dict[str, Any]:
-    there = (runs["task"] == task) & (runs["row"] == key) & (runs["hole"] == "")
-    seeds = " ".join(map(str, sorted(runs.loc[there, "seed"])))
-    return {name: line[name] for name in CELL} | {"algorithm": key, "seeds": seeds}
+        bounds.append(difference_interval(left, right, settings.replicates, rng))
+    apart = pd.DataFrame(bounds, tasks, columns=["difference_low", "difference_high"])
+    table = pd.concat([*sides, apart], axis=1)
+    low, high = apart["difference_low"], apart["difference_high"]
+    below = table["ci_low_first"] <= table["ci_high_second"]
+    overlap = below & (table["ci_low_second"] <= table["ci_high_first"])
+    return table.assign(
+        difference=table["return_first"] - table["return_second"],
+        intervals_overlap=overlap.astype(object).where(low.notna(), None),
+        difference_holds_zero=((low <= 0) & (high >= 0)).astype(object).where(low.notna(), None),
+    ).reset_index(names="task")
 
 
 def _run(options: argparse.Namespace) -> cli.Output:
@@ -111,8 +96,8 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
     first, second = (entry(table[f"algorithm_{side}"].iloc[0]).name for side in ("first", "second"))
     compared = [run for run in sweep.runs if run.run_id in set(runs["run_id"])]
     header = ("Task", first, "Runs", second, "Runs", "Difference", "Intervals overlap")
-    rows = [_row(line) for line in table.to_dict("records")]
     overlap = table["intervals_overlap"].dropna()
+    seeds = set(table["seeds_first"]) | set(table["seeds_second"])
     found = [
         f"Of {len(table)} tasks, {len(overlap)} have intervals on both sides. They overlap on "
         f"{int(overlap.sum())} of {len(overlap)}; the difference's "
@@ -122,12 +107,14 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
         f"seeds of the mean return of the last {settings.episodes} training episodes, with 95 % "
         f"bootstrap intervals ({notes.bootstrap(settings)}); of the "
         "difference, each side is resampled by itself. No interval for a single run.",
-        _seeds(table),
+        f"Seeds of either: {seeds.pop()}."
+        if len(seeds) == 1
+        else "The seeds differ by task or algorithm: agreement.csv has them.",
         *sweep.notes,
         *notes.provenance(compared),
     ]
-    title = f"Agreement of {first} and {second}"
-    return tables.report(title, tables.markdown(header, rows, "lr"), found, notes.holes(runs))
+    body = tables.markdown(header, map(_row, table.to_dict("records")), "lr")
+    return tables.report(f"Agreement of {first} and {second}", body, found, notes.holes(runs))
 
 
 def _row(line: Line) -> tuple[str, ...]:
@@ -145,23 +132,11 @@ def _row(line: Line) -> tuple[str, ...]:
     return (str(line["task"]), *sides, difference, yes)
 
 
-def _seeds(table: pd.DataFrame) -> str:
-    """Which seeds, where it is the same ones everywhere; else the table as CSV says it."""
-    seeds = set(table["seeds_first"]) | set(table["seeds_second"])
-    if len(seeds) == 1:
-        return f"Seeds of either: {seeds.pop()}."
-    return "The seeds differ by task or algorithm: agreement.csv has them."
-
-
-_PAIR = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
+_BOTH = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
+_PAIR = cli.option("--pair", _BOTH, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM")
 COMMAND = cli.Command(
     "agreement",
     "whether two algorithms agree: means, intervals and their difference by task",
     _run,
-    (
-        cli.RUNS,
-        cli.OBJECTIVE,
-        cli.BOOTSTRAP,
-        cli.option("--pair", _PAIR, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM"),
-    ),
+    (cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR),
 )

@@ -6,8 +6,6 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 
-import pandas as pd
-
 from analysis import cli
 from analysis.drawing.text import of
 from analysis.errors import AnalysisError
@@ -23,44 +21,35 @@ def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
     Raises:
         AnalysisError: for a damaged table, or runs that are collected already.
     """
-    ended = {number: run for number, run in enumerate(runs) if run.ended}
-    episodes = {n: _table(run, "episodes", store.EPISODES) for n, run in ended.items()}
-    progress = {n: _table(run, "progress", store.PROGRESS) for n, run in ended.items()}
+    episodes, progress = {}, {}
+    for number, run in enumerate(runs):
+        if not run.ended or run.directory is None:
+            continue
+        if run.collected is not None:
+            raise AnalysisError(
+                f"{run.directory} is collected already: give --runs the run directories behind it."
+            )
+        episodes[number] = read_columns(run.directory / "episodes.parquet", store.EPISODES)
+        progress[number] = read_columns(run.directory / "progress.parquet", store.PROGRESS)
     return collected.encode(runs, episodes, progress, kept)
-
-
-def _table(
-    run: Run, name: str, columns: Sequence[str] | dict[str, tuple[str, str]]
-) -> pd.DataFrame:
-    assert run.directory is not None
-    if run.collected is not None:
-        raise AnalysisError(
-            f"{run.directory} is collected already: give --runs the run directories behind it."
-        )
-    return read_columns(run.directory / f"{name}.parquet", columns)
 
 
 def _run(options: argparse.Namespace) -> cli.Output:
     runs = load_sweep(*options.runs).runs
     files = tables(runs, options.progress_rows)
-    return cli.Output(files, _text(runs, files))
-
-
-def _text(runs: Sequence[Run], files: dict[str, bytes]) -> str:
     counts = Counter(run.status for run in runs)
     order = (store.DONE, store.FAILED, store.PREEMPTED, store.RUNNING, MISSING)
     states = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     size = sum(len(content) for content in files.values()) / 1e6
-    return f"{of(counts[store.DONE], len(runs))} runs are done ({states}); {size:.1f} MB."
+    done = of(counts[store.DONE], len(runs))
+    return cli.Output(files, f"{done} runs are done ({states}); {size:.1f} MB.")
 
 
-_ROWS = "iterations of each run to keep: the first, the last and evenly spaced ones"
+_KEPT = "iterations of each run to keep: the first, the last and evenly spaced ones"
+_ROWS = cli.option("--progress-rows", _KEPT, type=cli.integer_from(2), default=collected.KEPT)
 COMMAND = cli.Command(
     "collect",
     "run directories as three tables, which every other command takes in their place",
     _run,
-    (
-        cli.DIRECTORIES,
-        cli.option("--progress-rows", _ROWS, type=cli.integer_from(2), default=collected.KEPT),
-    ),
+    (cli.DIRECTORIES, _ROWS),
 )

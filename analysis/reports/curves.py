@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -14,17 +14,10 @@ from analysis.drawing.style import objective_rows, png
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
+from analysis.runs import selection
 from analysis.runs.curves import POINTS, label_of, learning_curves
 from analysis.runs.run import Run, Sweep
-from analysis.runs.selection import (
-    ENV,
-    Absent,
-    check_equal,
-    check_one_per_seed,
-    check_table,
-    lookup,
-    under,
-)
+from analysis.runs.selection import ENV, Absent, check_equal, lookup, under
 from analysis.runs.until import cut, schedules
 from analysis.settings import DEFAULTS, Settings
 
@@ -41,16 +34,10 @@ _BRINGS: Mapping[str, tuple[str, ...]] = {
 def build(
     sweep: Sweep, by: str = BY_OBJECTIVE, settings: Settings = DEFAULTS, points: int = POINTS
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Learning curves, and a sentence for each run that has none.
+    """Learning curves, `runs.curves.COLUMNS`, and a sentence for each run that has none.
 
-    Args:
-        sweep: runs with a value of `by`; see `placed`.
-        by: a run.json field or a dotted key of the configuration; one line a value and task.
-        settings: `episodes` is the window of the smoothing.
-        points: of the grid of steps.
-
-    Returns:
-        `runs.curves.COLUMNS`, one row a line and grid step.
+    One line a task and value of `by`, a run.json field or a dotted key of the configuration, which
+    all runs have (see `placed`); `points` on the grid of steps.
 
     Raises:
         AnalysisError: for lines that differ in more than `by`, task and seed.
@@ -63,53 +50,41 @@ def check_lines(runs: Sequence[Run], by: str) -> None:
     """Refuse lines that differ in more than `by` (and what it brings), task and seed."""
     label, root = label_of(by), by.partition(".")[0]
     by_objective = root in ("objective", BY_OBJECTIVE, "objective_value")
-    _check_objectives(runs, by, label if by_objective else lambda run: "")
-    if by_objective:
-        check_table(runs)
-        return
-    allowed = (by, *_BRINGS.get(by, _BRINGS.get(root, ())))
-    check_equal(runs, label, _not_env)
-    check_equal(runs, lambda run: None, lambda key: _not_env(key) and not under(key, allowed))
-    check_equal(runs, lambda run: task_name(run.task), lambda key: key == "env_id")
-    check_one_per_seed(runs, lambda run: (run.task, label(run)))
-
-
-def _check_objectives(runs: Sequence[Run], by: str, line: Callable[[Run], str]) -> None:
     rows: dict[str, set[str]] = {}
     for run in runs:
-        rows.setdefault(line(run), set()).add(run.row)
-    for mixed in rows.values():
-        if len(mixed) > 1:
-            names = sorted(mixed)
+        rows.setdefault(label(run) if by_objective else "", set()).add(run.row)
+    for names in map(sorted, rows.values()):
+        if len(names) > 1:
             raise AnalysisError(
                 f"Lines by {by} would mix objectives ({', '.join(names)}): choose one, such as "
                 f"--where objective_label={names[0]}."
             )
-
-
-def _not_env(key: str) -> bool:
-    return not under(key, ENV)
+    if by_objective:
+        selection.check_table(runs)
+        return
+    allowed = (by, *_BRINGS.get(by, _BRINGS.get(root, ())))
+    check_equal(runs, label, lambda key: not under(key, ENV))
+    check_equal(runs, lambda run: None, lambda key: not under(key, (*ENV, *allowed)))
+    check_equal(runs, lambda run: task_name(run.task), lambda key: key == "env_id")
+    selection.check_one_per_seed(runs, lambda run: (run.task, label(run)))
 
 
 def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
     """Without the runs whose line is unknown, for they never started and left no configuration.
 
-    Args:
-        sweep: any.
-        by: as for `build`.
-        labels: only these lines; all if empty.
+    Of the others those whose value of `by` is among `labels`; all if there are none.
 
     Raises:
         AnalysisError: for a key or a label that no run has.
     """
-    known = {run.run_id: not isinstance(lookup(run, by), Absent) for run in sweep.runs}
-    kept = [run for run in sweep.runs if known[run.run_id]]
+    lost = [run for run in sweep.runs if isinstance(lookup(run, by), Absent)]
+    kept = [run for run in sweep.runs if run not in lost]
     if not kept:
         raise AnalysisError(
             f"No run has a {by}: give --by a field of run.json or a key of config.yaml."
         )
-    lost = ", ".join(name for name, there in known.items() if not there)
-    sweep = sweep.narrowed(kept, f"In no line, for they have no {by} or never started: {lost}.")
+    names = ", ".join(run.run_id for run in lost)
+    sweep = sweep.narrowed(kept, f"In no line, for they have no {by} or never started: {names}.")
     label = label_of(by)
     there = sorted({label(run) for run in kept})
     unknown = [name for name in labels if name not in there]
@@ -118,14 +93,12 @@ def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
     return sweep.narrowed([run for run in kept if not labels or label(run) in labels])
 
 
-def styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
-    """Names and colors of the lines."""
+def _styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
     if by != BY_OBJECTIVE:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
     lines = [(run.row, *run.objective) for run in sweep.runs]
-    return drawing.objective_styles(
-        objective_rows(pd.DataFrame(lines, columns=["row", "objective", "value"]))
-    )
+    rows = pd.DataFrame(lines, columns=["row", "objective", "value"])
+    return drawing.objective_styles(objective_rows(rows))
 
 
 def _run(options: argparse.Namespace) -> cli.Output:
@@ -136,14 +109,10 @@ def _run(options: argparse.Namespace) -> cli.Output:
     text = _markdown(table, sweep, holes, options)
     paper = paper_figure3(settings.reference) if options.paper else {}
     title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
-    lines = styles(sweep, by)
+    lines = _styles(sweep, by)
     picture = png(lambda: drawing.figure(table, lines, title, paper, settings.episodes))
-    files = {
-        "curves.png": picture,
-        "curves.csv": tables.csv(table),
-        "curves.md": f"{text}\n".encode(),
-    }
-    return cli.Output(files, text)
+    written = {"curves.csv": tables.csv(table), "curves.md": f"{text}\n".encode()}
+    return cli.Output({"curves.png": picture, **written}, text)
 
 
 def _markdown(
@@ -177,13 +146,9 @@ COMMAND = cli.Command(
     "learning curves with intervals over seeds",
     _run,
     (
-        cli.RUNS,
-        cli.BOOTSTRAP,
-        cli.REFERENCE,
+        *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS),
         cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
-        cli.UNTIL,
         cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
-        cli.POINTS,
         cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
     ),
 )

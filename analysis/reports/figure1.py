@@ -33,13 +33,11 @@ def build(epsilon: float = 0.2, points: int = 201) -> pd.DataFrame:
     if not 0 < epsilon < 1:
         raise AnalysisError(f"--epsilon {epsilon:g} must lie between 0 and 1.")
     ratio = np.linspace(0, 2, points)
-    return pd.concat(
-        [
-            pd.DataFrame({"advantage": a, "r": ratio, "l_clip": clip_term(ratio, a, epsilon)})
-            for a in (1.0, -1.0)
-        ],
-        ignore_index=True,
-    )
+    lines = [
+        pd.DataFrame({"advantage": a, "r": ratio, "l_clip": clip_term(ratio, a, epsilon)})
+        for a in (1.0, -1.0)
+    ]
+    return pd.concat(lines, ignore_index=True)
 
 
 def figure(table: pd.DataFrame, epsilon: float) -> Figure:

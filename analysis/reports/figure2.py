@@ -18,6 +18,7 @@ from analysis.runs.load import read_columns
 from analysis.runs.run import Run, Sweep, hole_of
 from repro.runs import store
 
+_FILE = "interpolation.parquet"
 # column -> (label, color)
 _CURVES = {
     "kl": (r"$E\,[\,\mathrm{KL}(\theta_{\mathrm{old}}, \theta)]$", "#D55E00"),
@@ -50,10 +51,9 @@ def checks(curves: pd.DataFrame) -> list[Check]:
     top = float(table["x"].to_numpy()[int(np.argmax(table["l_clip"].to_numpy()))])
     kl = float(np.interp(1.0, table["x"], table["kl"]))
     # The two means may be summed in different orders: equality is good to rounding only.
+    largest = f"largest L_CLIP - L_CPI is {excess:.2g}"
     return [
-        Check(
-            "L_CLIP <= L_CPI everywhere", excess <= 1e-6, f"largest L_CLIP - L_CPI is {excess:.2g}"
-        ),
+        Check("L_CLIP <= L_CPI everywhere", excess <= 1e-6, largest),
         Check("L_CLIP has its maximum at x in [0.8, 1.3]", 0.8 <= top <= 1.3, f"x = {top:.3g}"),
         Check("KL at x = 1 is in [0.005, 0.05]", 0.005 <= kl <= 0.05, f"KL = {kl:.3g}"),
     ]
@@ -65,33 +65,24 @@ def build(sweep: Sweep) -> tuple[Run, pd.DataFrame]:
     Raises:
         AnalysisError: without such a run, with several, or when its table is damaged.
     """
-    found = [
-        run
-        for run in sweep.runs
-        if run.directory and (run.directory / "interpolation.parquet").is_file()
-    ]
+    paths = [(run, run.directory / _FILE) for run in sweep.runs if run.directory]
+    found = [(run, path) for run, path in paths if path.is_file()]
     if not found:
         raise AnalysisError(
-            "No run there holds an interpolation.parquet: make one with "
-            "python -m repro +experiment=figure2."
+            f"No run there holds an {_FILE}: make one with python -m repro +experiment=figure2."
         )
     if len(found) > 1:
         raise AnalysisError(
-            f"Several runs hold an interpolation.parquet ({', '.join(r.run_id for r in found)}): "
+            f"Several runs hold an {_FILE} ({', '.join(r.run_id for r, _ in found)}): "
             "choose one with --where, such as --where seed=0."
         )
-    if hole := hole_of(found[0]):
-        raise AnalysisError(f"{found[0].run_id} cannot be shown: it {hole}.")
-    return found[0], _curves(found[0])
-
-
-def _curves(run: Run) -> pd.DataFrame:
-    assert run.directory is not None
-    path = run.directory / "interpolation.parquet"
+    run, path = found[0]
+    if hole := hole_of(run):
+        raise AnalysisError(f"{run.run_id} cannot be shown: it {hole}.")
     table = read_columns(path, tuple(store.INTERPOLATION))
     if len(table) < 2 or table.isna().to_numpy().any():
         raise AnalysisError(f"{path} has gaps: run that configuration again.")
-    return table.sort_values("x", ignore_index=True)
+    return run, table.sort_values("x", ignore_index=True)
 
 
 def figure(curves: pd.DataFrame, paper: pd.DataFrame, title: str) -> Figure:

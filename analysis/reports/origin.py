@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +28,24 @@ _SHARED = ("git_revision", "git_dirty", "versions", "host", "cpu", "cores", "dev
 def origin(runs: Sequence[Run], sb3_us: Mapping[str, float]) -> dict[str, Any]:
     """All of it as values; `sb3_us` are microseconds a step of SB3 by environment."""
     found = [run for run in runs if run.directory is not None]
-    starts, ends = (_times(found, key) for key in ("started_at", "finished_at"))
+    starts, ends = (
+        [datetime.fromisoformat(str(run.info[key])) for run in found if run.info.get(key)]
+        for key in ("started_at", "finished_at")
+    )
     elapsed = (max(ends) - min(starts)).total_seconds() / 3600 if starts and ends else None
     seconds = pd.DataFrame([read_times(run) for run in found])
-    done = [run for run in found if not hole_of(run)]
+    done = [(_steps(run), str(run.info.get("env_name"))) for run in found if not hole_of(run)]
+    known = bool(done) and all(name in sb3_us for _, name in done)
+    sb3 = sum(steps * sb3_us[name] for steps, name in done) / 3.6e9 if known else None
     return {
         "runs": dict(Counter(run.status for run in runs)),
-        "steps": sum(_steps(run) for run in done),
+        "steps": sum(steps for steps, _ in done),
         "first_start": min(starts).isoformat() if starts else None,
         "last_finish": max(ends).isoformat() if ends else None,
         "elapsed_hours": elapsed,
         "core_hours": float(seconds.to_numpy().sum()) / 3600,
         "core_hours_by_phase": {name: total / 3600 for name, total in seconds.sum().items()},
-        "sb3_core_hours": _sb3_hours(done, sb3_us),
+        "sb3_core_hours": sb3,
         "interrupted_and_resumed": sum(bool(run.info.get("resumed")) for run in found),
         "resumed_approximately": sum(bool(run.info.get("approximate")) for run in found),
         **{key: dict(Counter(show(run.info.get(key)) for run in found)) for key in _SHARED},
@@ -54,38 +59,16 @@ def each(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     lines = []
     for run in runs:
-        steps = 0 if hole_of(run) else _steps(run)
-        phases = read_times(run)
+        line: dict[str, Any] = {"run_id": run.run_id, "status": run.status}
+        steps, phases = 0 if hole_of(run) else _steps(run), read_times(run)
         seconds = sum(phases.values())
-        lines.append(
-            {
-                "run_id": run.run_id,
-                "status": run.status,
-                "steps": steps,
-                "seconds": seconds,
-                "seconds_by_phase": phases,
-                "us_per_step": 1e6 * seconds / steps if steps else None,
-            }
-        )
+        line |= {"steps": steps, "seconds": seconds, "seconds_by_phase": phases}
+        lines.append(line | {"us_per_step": 1e6 * seconds / steps if steps else None})
     return lines
 
 
 def _steps(run: Run) -> int:
-    """Steps that a finished run took."""
     return int(run.info.get("steps") or run.steps)
-
-
-def _times(runs: Sequence[Run], key: str) -> list[datetime.datetime]:
-    return [
-        datetime.datetime.fromisoformat(str(run.info[key])) for run in runs if run.info.get(key)
-    ]
-
-
-def _sb3_hours(done: Sequence[Run], sb3_us: Mapping[str, float]) -> float | None:
-    names = [str(run.info.get("env_name")) for run in done]
-    if not done or any(name not in sb3_us for name in names):
-        return None
-    return sum(_steps(run) * sb3_us[name] for run, name in zip(done, names, strict=True)) / 3.6e9
 
 
 def sb3_speed(path: Path) -> dict[str, float]:
@@ -141,7 +124,6 @@ def _phases(phases: Mapping[str, float]) -> str:
 
 
 def _counts(values: Mapping[str, int]) -> str:
-    """The value that all runs share, or each with how many have it."""
     if len(values) == 1:
         return next(iter(values))
     return "; ".join(f"{value} ({count} runs)" for value, count in values.items())

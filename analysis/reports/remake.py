@@ -20,17 +20,11 @@ PLAN = "figures.yaml"
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the plan.
+    """One command of the plan; both folders are below the directory of the results."""
 
-    Attributes:
-        runs: folder of collected tables, below the results.
-        into: folder of what it makes, below the results.
-        command: name and options; `{results}` stands for the directory of the results.
-    """
-
-    runs: str
-    into: str
-    command: str
+    runs: str  # folder of collected tables
+    into: str  # folder of what it makes
+    command: str  # name and options; `{results}` stands for the directory of the results
 
 
 def read_plan(results: Path) -> list[Step]:
@@ -55,22 +49,17 @@ def read_plan(results: Path) -> list[Step]:
 
 def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) -> dict[str, bytes]:
     """What `steps` make with `commands`, by path below `results`."""
-    files: dict[str, bytes] = {}
+    named, files = {command.name: command for command in commands}, dict[str, bytes]()
     for step in steps:
-        output = _run_step(results, step, commands)
-        files |= {str(Path(step.into) / name): content for name, content in output.files.items()}
+        name, *words = shlex.split(step.command.replace("{results}", str(results)))
+        if name not in named:
+            names = ", ".join(named)
+            raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
+        parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
+        named[name].add_arguments(parser)
+        output = named[name].run(parser.parse_args(["--runs", str(results / step.runs), *words]))
+        files |= {str(Path(step.into) / path): content for path, content in output.files.items()}
     return files
-
-
-def _run_step(results: Path, step: Step, commands: Sequence[Command]) -> Output:
-    name, *words = shlex.split(step.command.replace("{results}", str(results)))
-    command = next((command for command in commands if command.name == name), None)
-    if command is None:
-        names = ", ".join(command.name for command in commands)
-        raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
-    parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(["--runs", str(results / step.runs), *words]))
 
 
 def command(commands: Sequence[Command]) -> Command:

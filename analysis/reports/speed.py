@@ -49,7 +49,7 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tasks(table: pd.DataFrame) -> pd.DataFrame:
+def _tasks(table: pd.DataFrame) -> pd.DataFrame:
     """Of each task PPO's rows in the first file that has a pack of 33 of it, with no overrides."""
     plain = table[(table["overrides"] == "") & (table["algorithm"] == PPO)]
     first = plain[plain["population"] == 33].groupby("env")["file"].first()
@@ -57,24 +57,16 @@ def tasks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def packs_of_33(table: pd.DataFrame) -> pd.DataFrame:
-    """Of `tasks` the rows of our packs of 33, one a task."""
-    chosen = tasks(table)
+    """Our packs of 33, one a task: of the first file that has it with no overrides."""
+    chosen = _tasks(table)
     return chosen[chosen["population"] == 33]
-
-
-def hours_of_table1(table: pd.DataFrame) -> float:
-    """Core-hours of the whole of Table 1 at the speed of these packs of 33; NaN if a task lacks."""
-    packs = packs_of_33(table)
-    if len(packs) < TABLE1_TASKS:
-        return float("nan")
-    return float((packs["total_us"] * TABLE1_STEPS).sum() / 1e6 / 3600)
 
 
 def figure(table: pd.DataFrame) -> Figure:
     """Time by phase of each task's pack of 33, and throughput against the size of the pack."""
     drawing = Figure(figsize=(9.2, 3.6))
     left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
-    _phases(left, tasks(table))
+    _phases(left, _tasks(table))
     _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
     return drawing
 
@@ -82,8 +74,7 @@ def figure(table: pd.DataFrame) -> Figure:
 def _phases(axes: Axes, table: pd.DataFrame) -> None:
     packs = table[table["population"] == 33].sort_values("total_us")
     names = packs["env"].tolist()
-    at = np.arange(len(names))
-    start = np.zeros(len(names))
+    at, start = np.arange(len(names)), np.zeros(len(names))
     for phase in PHASES:
         spent = packs[f"{phase}_us"].to_numpy(dtype=float)
         axes.barh(at, spent, left=start, color=_COLORS[phase], label=phase, height=0.62)
@@ -136,14 +127,13 @@ def text(table: pd.DataFrame) -> str:
         "x SB3": lambda row: _number(row["over_sb3"], 1),
         "MiB": lambda row: _number(row["memory_mib"], 0),
     }
-    lines = [tables.of(table, "llllr", columns)]
-    lines += _against_sb3(table)
+    lines = [tables.of(table, "llllr", columns), *_against_sb3(table)]
     packs = packs_of_33(table)
     if len(packs) > 1 and packs["over_physics"].notna().all():
         mean = packs["over_physics"].mean()
         lines.append(f"\nPacks of 33, mean over {len(packs)} tasks: {mean:.2f} x physics alone.")
-    hours = hours_of_table1(table)
-    if not np.isnan(hours):
+    if len(packs) >= TABLE1_TASKS:
+        hours = float((packs["total_us"] * TABLE1_STEPS).sum()) / 1e6 / 3600
         lines.append(
             f"The whole of Table 1 (231 runs) at these speeds: {hours:.1f} core-hours, "
             f"{hours / 2:.1f} hours on two cores."
@@ -152,9 +142,8 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _against_sb3(table: pd.DataFrame) -> list[str]:
-    """How many times as fast each algorithm is as Stable-Baselines3's, where there are several."""
-    ours = table[(table["contender"] == "ours") & table["over_sb3"].notna()]
-    ours = ours[ours["overrides"] == ""]
+    ours = table[(table["contender"] == "ours") & (table["overrides"] == "")]
+    ours = ours.dropna(subset="over_sb3")
     if ours["algorithm"].nunique() < 2:
         return []
     lines = [""]
@@ -163,9 +152,8 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
             f"{part['over_sb3'].min():.1f} to {part['over_sb3'].max():.1f} (pack of {size:g})"
             for size, part in rows.groupby("population")
         ]
-        lines.append(
-            f"{algorithm} against Stable-Baselines3's, times as fast: {', '.join(ranges)}."
-        )
+        shown = ", ".join(ranges)
+        lines.append(f"{algorithm} against Stable-Baselines3's, times as fast: {shown}.")
     return lines
 
 
@@ -180,12 +168,8 @@ def _number(value: Any, digits: int) -> str:
 def _run(options: argparse.Namespace) -> cli.Output:
     table = load(options.bench)
     written = text(table)
-    files = {
-        "speed.png": png(lambda: figure(table)),
-        "speed.csv": tables.csv(table),
-        "speed.md": f"{written}\n".encode(),
-    }
-    return cli.Output(files, written)
+    files = {"speed.csv": tables.csv(table), "speed.md": f"{written}\n".encode()}
+    return cli.Output({"speed.png": png(lambda: figure(table)), **files}, written)
 
 
 _FILES = "files that python -m repro.bench.speed --out wrote"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,11 @@ from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.aggregate import interquartile_interval, interquartile_mean
 from analysis.statistics.bootstrap import FloatArray, stream
 from analysis.statistics.cells import cells, strata
-from analysis.statistics.games import human_normalized
+from analysis.statistics.games import Scores, human_normalized
 
-NAMES = {"a2c": "A2C", "ppo": "PPO"}  # ours -> the paper's, in Table 6's order
-OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
 SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
+_OURS = {"a2c": "A2C", "ppo": "PPO"}  # -> the paper's
+_OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
 _PUBLISHED = [f"paper_{name}" for name in PAPER_ALGORITHMS]
 COLUMNS = ("game", "algorithm", "mean", "ci_low", "ci_high", "n_runs", "n_expected", *_PUBLISHED)
 HUMAN = ("algorithm", "iqm", "ci_low", "ci_high", "paper", "n_runs", "n_games")
@@ -43,7 +43,7 @@ class Atari:
     scores: pd.DataFrame
     human: pd.DataFrame
     runs: pd.DataFrame
-    paper: Mapping[str, Mapping[str, float]]
+    paper: Scores
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:
@@ -60,12 +60,7 @@ def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:
 
 def name_of(algorithm: str) -> str:
     """How an algorithm is named in tables."""
-    return (NAMES | OTHERS).get(algorithm, algorithm)
-
-
-def of_sb3(run: Run) -> bool:
-    """Whether a run is one of Stable-Baselines3's."""
-    return is_sb3(run.algorithm)
+    return (_OURS | _OTHERS).get(algorithm, algorithm)
 
 
 def check(runs: Sequence[Run]) -> None:
@@ -83,26 +78,20 @@ def check(runs: Sequence[Run]) -> None:
     own = ("env_id", "env.id", "env.game")
     check_equal(runs, lambda run: run.algorithm, lambda key: not under(key, own))
     of_recipe = ("recipe", "env.atari.stack_padding")
-    check_equal(runs, of_sb3, lambda key: key in of_recipe)
-    lengths = ("total_timesteps", "schedule_timesteps")
-    check_equal(runs, lambda run: None, lambda key: key in lengths)
-    shared = ("env.atari", "policy")
+    check_equal(runs, lambda run: is_sb3(run.algorithm), lambda key: key in of_recipe)
+    shared = ("total_timesteps", "schedule_timesteps", "env.atari", "policy")
     check_equal(runs, lambda run: None, lambda key: under(key, shared) and key not in of_recipe)
     check_one_per_seed(runs, lambda run: (run.task, run.algorithm))
 
 
-def _scores(
-    runs: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], settings: Settings
-) -> pd.DataFrame:
+def _scores(runs: pd.DataFrame, paper: Scores, settings: Settings) -> pd.DataFrame:
     table = cells(runs, ["task", "row"], settings)
     table = table.rename(columns={"task": "game", "row": "algorithm", "return": "mean"})
     published = pd.DataFrame(paper).T.add_prefix("paper_")
     return table.join(published, on="game")[list(COLUMNS)]
 
 
-def _human(
-    runs: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], settings: Settings
-) -> pd.DataFrame:
+def _human(runs: pd.DataFrame, paper: Scores, settings: Settings) -> pd.DataFrame:
     scale = human_and_random(settings.reference)
     lines = []
     for algorithm in sorted(set(runs["row"])):

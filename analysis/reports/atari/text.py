@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.drawing import notes, tables
 from analysis.drawing.text import amount, estimate, runs_of, score
 from analysis.published.atari import PAPER_ALGORITHMS, PAPER_WINS
-from analysis.reports.atari.numbers import SB3, Atari, of_sb3
+from analysis.reports.atari.numbers import SB3, Atari
+from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.runs.selection import Absent, lookup
 from analysis.runs.until import schedules
@@ -24,13 +25,12 @@ PAIR = ("PPO", "A2C")
 
 def markdown(found: Atari, sweep: Sweep, settings: Settings) -> str:
     """The whole report."""
-    sections = {
-        "Games won (Table 2)": _wins(found),
-        "Beside the paper": _agreement(found),
-        "Human-normalized": _human(found.human),
-    }
-    body = _table6(found.scores) + "\n"
-    body += "".join(tables.bullets(title, lines) for title, lines in sections.items())
+    body = (
+        f"{_table6(found.scores)}\n"
+        + tables.bullets("Games won (Table 2)", _wins(found))
+        + tables.bullets("Beside the paper", _agreement(found))
+        + tables.bullets("Human-normalized", _human(found.human))
+    )
     known = [*_notes(sweep, settings), *sweep.notes]
     return tables.report("Atari", body.rstrip("\n"), known, notes.holes(found.runs))
 
@@ -41,15 +41,11 @@ def _table6(scores: pd.DataFrame) -> str:
     rows = []
     for game, group in scores.groupby("game", sort=True):
         cells = {line["algorithm"]: line for line in group.to_dict("records")}
-        ours = [
-            text
-            for name in algorithms
-            for text in (
-                (estimate(cells[name], "mean"), runs_of(cells[name])) if name in cells else ("", "")
-            )
-        ]
-        paper = [amount(group[f"paper_{name}"].iloc[0]) for name in PAPER_ALGORITHMS]
-        rows.append((str(game), *ours, *paper))
+        row = [str(game)]
+        for name in algorithms:
+            line = cells.get(name)
+            row += ["", ""] if line is None else [estimate(line, "mean"), runs_of(line)]
+        rows.append(row + [amount(group[f"paper_{name}"].iloc[0]) for name in PAPER_ALGORITHMS])
     ours = [title for name in algorithms for title in (name, "runs")]
     header = ("Game", *ours, *(f"paper: {name}" for name in PAPER_ALGORITHMS))
     return tables.markdown(header, rows, "lr")
@@ -64,12 +60,12 @@ def _wins(found: Atari) -> list[str]:
     for metric, printed in PAPER_WINS.items():
         lines.append(f"The paper's Table 2, {metric}: {_counts(printed)}.")
     recount = wins(found.paper, PAPER_ALGORITHMS)
-    lines.append(
+    return [
+        *lines,
         f"Recount of the paper's Table 6 as printed (last 100 episodes): {_counts(recount)}. "
         "Table 2 has one more for ACER and one tie fewer: Pong, 20.7 for both ACER and PPO in "
-        "Table 6, was won by ACER before rounding."
-    )
-    return lines
+        "Table 6, was won by ACER before rounding.",
+    ]
 
 
 def _lineups(runs: pd.DataFrame) -> dict[str, list[str]]:
@@ -104,10 +100,9 @@ def _agreement(found: Atari) -> list[str]:
             both = [game for game, one in ours.items() if name in one and game in found.paper]
             x, y = (np.array([one[game][name] for game in both]) for one in (ours, found.paper))
             if len(both) > 1:  # no order of one
-                rho = score(agreement(x, y).spearman)
                 lines.append(
                     f"{name}{suffix}: Spearman's rank correlation with Table 6 over {len(both)} "
-                    f"games: {rho}."
+                    f"games: {score(agreement(x, y).spearman)}."
                 )
     return lines
 
@@ -116,11 +111,9 @@ def _human(human: pd.DataFrame) -> list[str]:
     lines = []
     for line in human.to_dict("records"):
         theirs = f"; the paper's means of the same games: {score(line['paper'])}"
-        lines.append(
-            f"{line['algorithm']}: IQM {estimate(line, 'iqm', score)}"
-            + ("" if pd.isna(line["paper"]) else theirs)
-            + f"; {line['n_runs']} runs of {line['n_games']} games."
-        )
+        shown = estimate(line, "iqm", score) + ("" if pd.isna(line["paper"]) else theirs)
+        runs = f"{line['n_runs']} runs of {line['n_games']} games"
+        lines.append(f"{line['algorithm']}: IQM {shown}; {runs}.")
     return [
         *lines,
         "0 is a random policy and 1 a human tester (dqn_zoo's atari_data.py at 359945d, see "
@@ -130,19 +123,16 @@ def _human(human: pd.DataFrame) -> list[str]:
 
 def _notes(sweep: Sweep, settings: Settings) -> list[str]:
     skipped = lookup(sweep.runs[0], "env.atari.frame_skip")
+    found = {is_sb3(run.algorithm): str(run.info["recipe"]) for run in sweep.runs}
+    whose = ("Recipe", "SB3's recipe")
+    recipes = [f"{whose[theirs]} {recipe}" for theirs, recipe in sorted(found.items())]
     frames = (4 if isinstance(skipped, Absent) else int(skipped)) * sweep.runs[0].steps
     return [
         f"Score of a run: mean unclipped score of its last {settings.episodes} whole games; mean "
         f"over seeds with a 95 % bootstrap interval ({notes.bootstrap(settings)}), none for a "
         "single run. The paper gives no spread.",
-        f"{_recipes(sweep)}, {notes.steps(sweep)} steps, {frames:,} frames of the game; "
+        f"{', '.join(recipes)}, {notes.steps(sweep)} steps, {frames:,} frames of the game; "
         "the paper's runs have 40,000,000 frames.",
         *schedules(sweep.runs),
         *notes.provenance(sweep.runs),
     ]
-
-
-def _recipes(sweep: Sweep) -> str:
-    found = {of_sb3(run): str(run.info["recipe"]) for run in sweep.runs}
-    whose = {False: "Recipe", True: "SB3's recipe"}
-    return ", ".join(f"{whose[theirs]} {recipe}" for theirs, recipe in sorted(found.items()))

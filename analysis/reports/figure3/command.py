@@ -13,10 +13,8 @@ from analysis.runs.curves import learning_curves
 
 
 def _run(options: argparse.Namespace) -> cli.Output:
-    sweep, settings = (
-        with_objective(cli.selected(options), options.objective),
-        cli.settings(options),
-    )
+    settings = cli.settings(options)
+    sweep = with_objective(cli.selected(options), options.objective)
     found = numbers.build(sweep, settings)
     curves, _ = learning_curves(sweep.runs, entry_key, settings, options.points)
     report = text.markdown(found, sweep, settings)

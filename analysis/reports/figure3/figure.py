@@ -63,6 +63,5 @@ def _empty_panel(axes: Axes, task: str) -> None:
     """A task of the paper's that was not run: said, not left out."""
     axes.set_title(task, pad=17, color=MUTED)
     axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color=ALARM)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,13 +21,8 @@ from analysis.runs.comparison import check_entries, entry_key
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.aggregate import (
-    improvement,
-    improvement_interval,
-    interquartile_interval,
-    interquartile_mean,
-)
-from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics import aggregate
+from analysis.statistics.bootstrap import stream
 from analysis.statistics.cells import CELL, cells, strata
 from analysis.statistics.ranks import Agreement, agreement, overall, ranks
 from analysis.statistics.scoring import Scores, paper_score
@@ -71,11 +67,9 @@ class Figure3:
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:
-    """Every table of the comparison.
+    """Every table of the comparison, of runs of PPO with one objective.
 
-    Args:
-        sweep: runs of PPO with one objective; see `comparison.with_objective`.
-        settings: what scores 0 and 1, and the bootstrap.
+    See `comparison.with_objective`.
 
     Raises:
         AnalysisError: for runs that cannot be compared, or a reference file that lacks a curve.
@@ -97,11 +91,9 @@ def _tasks(
     runs: pd.DataFrame, step: int, published: tuple[Curves, Curves], settings: Settings
 ) -> pd.DataFrame:
     table = cells(runs, ["task", "row"], settings)
-    places = {key: place for place, key in enumerate(ordered(table["row"]))}
-    table = table.sort_values(
-        ["task", "row"], key=lambda c: c.map(places) if c.name == "row" else c
-    )
-    table = table.rename(columns={"row": "algorithm"}).reset_index(drop=True)
+    order = pd.Categorical(table["row"], ordered(table["row"]))
+    table = table.assign(place=order.codes).sort_values(["task", "place"], ignore_index=True)
+    table = table.rename(columns={"row": "algorithm"})
     keys = list(zip(table["algorithm"], table["task"], strict=True))
     table = table.assign(
         step=step,
@@ -112,30 +104,19 @@ def _tasks(
         paper_rank=np.nan,
         ranked=0,
     )
-    for task in set(table["task"]):
-        for lineup in LINEUPS:
-            _rank(table, task, lineup)
+    for task, lineup in itertools.product(set(table["task"]), LINEUPS):
+        there = (table["task"] == task) & table["algorithm"].isin(LINEUPS[lineup])
+        members = table[there & table["return"].notna()]
+        own = members.index[members["lineup"] == lineup]
+        table.loc[own, "rank"] = ranks(members["return"]).loc[own]
+        table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
+        table.loc[own, "ranked"] = len(members)
     return table[list(COLUMNS)]
 
 
 def _at(curves: Curves, algorithm: str, task: str, step: int) -> float:
     curve = curves.get(algorithm, {}).get(task_name(task))
     return float("nan") if curve is None else curve.at(step)
-
-
-def _members(table: pd.DataFrame, task: str, lineup: str) -> pd.DataFrame:
-    """The rows of a lineup's algorithms in a task, those without a finished run left out."""
-    there = (table["task"] == task) & table["algorithm"].isin(LINEUPS[lineup])
-    return table[there & table["return"].notna()]
-
-
-def _rank(table: pd.DataFrame, task: str, lineup: str) -> None:
-    """Fill in the ranks of the rows that are ranked in this lineup."""
-    members = _members(table, task, lineup)
-    own = members.index[members["lineup"] == lineup]
-    table.loc[own, "rank"] = ranks(members["return"]).loc[own]
-    table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
-    table.loc[own, "ranked"] = len(members)
 
 
 def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
@@ -146,49 +127,37 @@ def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.Da
         mine = list(strata(scores.runs, key, "score").values())
         theirs = {} if key == BETTER else strata(scores.runs, key)
         pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
-        iqm_stream, pairs_stream = (
-            stream(settings.seed, name, key) for name in ("iqm", "improvement")
-        )
-        lines.append(
-            (
-                *(key, sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine)),
-                interquartile_mean(mine),
-                *interquartile_interval(mine, settings.replicates, iqm_stream),
-                means.get(key, float("nan")),
-                improvement(pairs),
-                *improvement_interval(pairs, settings.replicates, pairs_stream),
-                len(pairs),
-            )
-        )
+        counts = (sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine))
+        rng = stream(settings.seed, "iqm", key)
+        interval = aggregate.interquartile_interval(mine, settings.replicates, rng)
+        iqm = (aggregate.interquartile_mean(mine), *interval, means.get(key, float("nan")))
+        rng = stream(settings.seed, "improvement", key)
+        interval = aggregate.improvement_interval(pairs, settings.replicates, rng)
+        better = (aggregate.improvement(pairs), *interval, len(pairs))
+        lines.append((key, *counts, *iqm, *better))
     return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 
 def _orders(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Agreement with the paper's order, for each lineup that has members of its own."""
-    lines = []
-    for lineup in LINEUPS:
-        if not ((tasks["lineup"] == lineup) & tasks["return"].notna()).any():
+    """Agreement with the paper's order, for each lineup that has members of its own.
+
+    That of mean ranks is over the tasks in which every algorithm finished that did in any.
+    """
+    lines, names = [], sorted(set(tasks["task"]))
+    finished = tasks[tasks["return"].notna()]
+    for lineup, members in LINEUPS.items():
+        if lineup not in set(finished["lineup"]):
             continue
-        names = dict.fromkeys(tasks["task"].tolist())
-        found = {task: _members(tasks, task, lineup) for task in names}
-        each = [agreement(*_values(rows)) for rows in found.values()]
-        mean = pd.DataFrame(each).mean()
-        over_tasks = Agreement(mean["spearman"], mean["kendall"], max(one.ranked for one in each))
-        agreements = [*each, over_tasks, _overall(list(found.values()))]
-        for task, one in zip([*names, MEAN_OVER_TASKS, OF_MEAN_RANKS], agreements, strict=True):
-            lines.append((lineup, task, one.ranked, one.spearman, one.kendall))
+        mine = finished[finished["algorithm"].isin(members)].set_index(["task", "algorithm"])
+        ours, theirs = (
+            mine[name].unstack().reindex(names).to_numpy(float) for name in ("return", "paper")
+        )
+        found = dict(zip(names, map(agreement, ours, theirs), strict=True))
+        mean = pd.DataFrame(found.values()).mean()
+        ranked = max(one.ranked for one in found.values())
+        found[MEAN_OVER_TASKS] = Agreement(mean["spearman"], mean["kendall"], ranked)
+        whole = np.isfinite(ours + theirs).all(axis=1)
+        unknown = Agreement(float("nan"), float("nan"), 0)
+        found[OF_MEAN_RANKS] = overall(ours[whole], theirs[whole]) if whole.any() else unknown
+        lines += [(lineup, task, x.ranked, x.spearman, x.kendall) for task, x in found.items()]
     return pd.DataFrame(lines, columns=list(ORDERS))
-
-
-def _values(rows: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    return rows["return"].to_numpy(float), rows["paper"].to_numpy(float)
-
-
-def _overall(tasks: Sequence[pd.DataFrame]) -> Agreement:
-    """Agreement of mean ranks, over the tasks in which every algorithm finished that did in any."""
-    most = len(set().union(*(rows["algorithm"] for rows in tasks)))
-    whole = [rows for rows in tasks if len(rows) == most and rows["paper"].notna().all()]
-    if not whole:
-        return Agreement(float("nan"), float("nan"), 0)
-    ours, theirs = zip(*map(_values, whole), strict=True)
-    return overall(np.stack(ours), np.stack(theirs))

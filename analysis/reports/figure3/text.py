@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
 from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
+from analysis.reports.table1.text import lacking
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.settings import RANDOM_POLICIES, Settings
+
+_TRPO = (
+    "The paper's TRPO was likely one whose standard deviation stayed at 1, as Baselines' did "
+    "until ebb8aff (2018-01-25): TRPO with algorithm.freeze_log_std=true is what to compare "
+    "with it, and trpo_mpi what to compare TRPO with."
+)
 
 
 def markdown(found: Figure3, sweep: Sweep, settings: Settings) -> str:
@@ -24,21 +33,18 @@ def markdown(found: Figure3, sweep: Sweep, settings: Settings) -> str:
 
 
 def _task_table(found: Figure3, step: str) -> str:
-    return tables.of(
-        found.tasks,
-        "llr",
-        {
-            "Task": "task",
-            "Algorithm": _name,
-            "Return": number("return", amount),
-            "95 % interval": between(amount),
-            "Runs": runs_of,
-            f"Paper at {step}": number("paper", _published),
-            f"Baselines at {step}": number("baselines", _published),
-            "Rank": lambda line: _rank(line, "rank"),
-            "Paper's rank": lambda line: _rank(line, "paper_rank"),
-        },
-    )
+    columns: tables.Columns = {
+        "Task": "task",
+        "Algorithm": _name,
+        "Return": number("return", amount),
+        "95 % interval": between(amount),
+        "Runs": runs_of,
+        f"Paper at {step}": number("paper", _published),
+        f"Baselines at {step}": number("baselines", _published),
+        "Rank": partial(_rank, "rank"),
+        "Paper's rank": partial(_rank, "paper_rank"),
+    }
+    return tables.of(found.tasks, "llr", columns)
 
 
 def _name(line: Line) -> str:
@@ -50,7 +56,7 @@ def _published(value: float) -> str:
     return "" if value != value else amount(value)
 
 
-def _rank(line: Line, column: str) -> str:
+def _rank(column: str, line: Line) -> str:
     return "" if line[column] != line[column] else f"{line[column]:g} of {line['ranked']}"
 
 
@@ -69,8 +75,11 @@ def _order_table(found: Figure3) -> str:
     if found.orders.empty:
         return "No algorithm of the paper's has a finished run."
     columns: tables.Columns = {
-        **{"Algorithms": "lineup", "Task": "task", "Ranked": "ranked"},
-        **{"Spearman": number("spearman"), "Kendall": number("kendall")},
+        "Algorithms": "lineup",
+        "Task": "task",
+        "Ranked": "ranked",
+        "Spearman": number("spearman"),
+        "Kendall": number("kendall"),
     }
     return tables.of(found.orders, "llr", columns)
 
@@ -85,25 +94,16 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
         "(points at 0, 100k, ... 1M, a line between them; smoothed, -v1 tasks, 3 seeds). "
         f"Baselines: ppo2 and trpo_mpi at ea68f3b, also at step {step} (-v2 tasks, mean of 6 "
         "runs). Blank where there is none.",
-        *_trpo(found),
+        *[_TRPO] * bool({"trpo", "trpo_frozen"} & set(found.tasks["algorithm"])),
         *_protocol(sweep),
         _ranks(found),
         _scores(settings),
         *_improvement(found),
         *_absent(found),
-        *_incomplete(found, settings.episodes),
+        *lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
-
-
-def _trpo(found: Figure3) -> list[str]:
-    note = (
-        "The paper's TRPO was likely one whose standard deviation stayed at 1, as Baselines' did "
-        "until ebb8aff (2018-01-25): TRPO with algorithm.freeze_log_std=true is what to compare "
-        "with it, and trpo_mpi what to compare TRPO with."
-    )
-    return [note] * bool({"trpo", "trpo_frozen"} & set(found.tasks["algorithm"]))
 
 
 def _protocol(sweep: Sweep) -> list[str]:
@@ -147,43 +147,23 @@ def _improvement(found: Figure3) -> list[str]:
         "each task and algorithm. An interval without width says that these runs are apart, not "
         "that all would be."
     )
-    table = found.aggregates
-    fewer = table[
-        (table["algorithm"] != BETTER) & (table["ppo_better_tasks"] < found.runs["task"].nunique())
-    ]
-    names = [f"{entry(k).name} {n}" for k, n in fewer[["algorithm", "ppo_better_tasks"]].to_numpy()]
+    tasks = found.aggregates.set_index("algorithm")["ppo_better_tasks"].drop(BETTER)
+    fewer = tasks[tasks < found.runs["task"].nunique()]
+    names = [f"{entry(str(key)).name} {count}" for key, count in fewer.items()]
     return [line + (f" Tasks, where not all: {', '.join(names)}." if names else "")]
 
 
 def _absent(found: Figure3) -> list[str]:
-    tasks = notes.absent_tasks(found.runs)
     algorithms = [entry(key).name for key in LINEUPS["ours"] if key not in set(found.runs["row"])]
-    lines = []
-    if tasks:
-        lines.append(f"Not in these runs, of the paper's 7 tasks: {', '.join(tasks)}.")
-    if algorithms:
-        lines.append(f"Not in these runs, of the paper's 6 algorithms: {', '.join(algorithms)}.")
-    return lines + notes.excluded(found.scores.tasks)
-
-
-def _incomplete(found: Figure3, episodes: int) -> list[str]:
-    """Averages that are not over what their neighbors are over."""
-    lines = []
-    if (found.runs["hole"] != "").any():
-        lines.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a row may be flattered."
-        )
+    absent = {"7 tasks": notes.absent_tasks(found.runs), "6 algorithms": algorithms}
+    lines = [
+        f"Not in these runs, of the paper's {what}: {', '.join(names)}."
+        for what, names in absent.items()
+        if names
+    ]
     table = found.aggregates
     fewer = table.loc[table["n_tasks"] < table["n_tasks"].max(), "algorithm"]
     if not fewer.empty:
         names = ", ".join(entry(key).name for key in fewer)
         lines.append(f"Over fewer tasks than the others, so not comparable: {names}.")
-    short = notes.short_runs(found.runs, episodes)
-    if not short.empty:
-        tasks = ", ".join(sorted(set(short["task"])))
-        lines.append(
-            f"{len(short)} runs finished fewer than {episodes} episodes ({tasks}): all of theirs "
-            "count, the earliest included."
-        )
-    return lines
+    return lines + notes.excluded(found.scores.tasks)

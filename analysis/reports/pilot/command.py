@@ -24,19 +24,14 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, report)
 
 
-_BASE = (
+_CHOICE = (
     "the variant that the others are compared with (default: the one with the most frequent value "
     "of every switch); repeatable"
 )
+_BASE = cli.option("--base", _CHOICE, action="append", default=[], metavar="KEY=VALUE")
 COMMAND = cli.Command(
     "pilot",
     "which switches of the recipe move the comparison of objectives",
     _run,
-    (
-        cli.RUNS,
-        cli.BOOTSTRAP,
-        cli.REFERENCE,
-        cli.SCALE,
-        cli.option("--base", _BASE, action="append", default=[], metavar="KEY=VALUE"),
-    ),
+    (cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.SCALE, _BASE),
 )

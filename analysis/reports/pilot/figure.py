@@ -30,11 +30,9 @@ def figure(pilot: Pilot) -> Figure:
     tasks = sorted(set(pilot.returns["task"]))
     variants = [variant.name for variant in pilot.variants]
     several = len(tasks) > 1
-    width = (2.5, 2.6) if several else (5.0, 2.6)
-    strip = max(0.62, 0.14 * len(rows))
-    size, margin = (width[0], strip * len(variants)), (width[1], 2.0)
-    panel_count = len(tasks) + several
-    drawing, grid, _ = panels.grid(panel_count, panel_count, size, margin, sharey=True)
+    size = (2.5 if several else 5.0, max(0.62, 0.14 * len(rows)) * len(variants))
+    abreast = len(tasks) + several
+    drawing, grid, _ = panels.grid(abreast, abreast, size, (2.6, 2.0), sharey=True)
     if several:
         scores = pilot.scores[pilot.scores["quantity"].isin(rows["row"])]
         scores = scores.rename(columns={"quantity": "row", "score": "value"})

@@ -24,6 +24,7 @@ _INTERVALS = ("ci_low", "ci_high", "difference", "difference_low", "difference_h
 COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return", *_INTERVALS)
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
+Group = tuple[dict[str, str], Sequence[str], str]  # labels of its lines, tasks, and quantity
 Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.estimate` by variant, task, row
 
 
@@ -58,10 +59,8 @@ def placed(sweep: Sweep) -> Sweep:
 def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS) -> Pilot:
     """Every setting under every variant of the recipe, scored, less the base's.
 
-    Args:
-        sweep: runs with configurations; see `placed`.
-        base: `KEY=VALUE` conditions that choose the base; empty for the most frequent values.
-        settings: what scores 0 and 1, and the bootstrap.
+    The runs have configurations (see `placed`). `base` are `KEY=VALUE` conditions that choose the
+    base, empty for the most frequent values.
 
     Raises:
         AnalysisError: for runs that differ in more than switches, or not in any.
@@ -76,93 +75,63 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
     rows = done.assign(row=done["variant"] + "\n" + done["row"])
     random = random_returns(settings.reference, settings.random)
     scale = paper_score(rows[["task", "row", "seed", "return"]], random, settings.best)
-    estimates = {
-        (str(variant), str(task), str(row)): estimate(
-            group["return"].to_numpy(float),
-            settings.replicates,
-            stream(settings.seed, *map(str, (variant, task, row))),
-        )
-        for (variant, task, row), group in done.groupby(["variant", "task", "row"])
-    }
-    scores = _scores(listed, runs, _scaled(estimates, scale))
-    return Pilot(listed, _returns(listed, runs, estimates), scores, scale, runs)
+    estimates = {}
+    for key, values in done.groupby(["variant", "task", "row"])["return"]:
+        variant, task, row = map(str, key)
+        rng = stream(settings.seed, variant, task, row)
+        estimates[variant, task, row] = estimate(values.to_numpy(float), settings.replicates, rng)
+    tasks, names = sorted(set(runs["task"])), objective_rows(runs)["row"].tolist()
+    cells: list[Group] = [({"task": t, "row": r}, [t], r) for t in tasks for r in names]
+    returns = _lines("return", listed, cells, runs, estimates)[list(COLUMNS)]
+    quantities = [*names, GAP_NAME] if set(names) >= set(GAP) else names
+    over_tasks: list[Group] = [({"quantity": q}, tasks, q) for q in quantities]
+    scores = _lines("score", listed, over_tasks, runs, _scored(estimates, scale))
+    return Pilot(listed, returns, scores[list(SCORE_COLUMNS)], scale, runs)
 
 
-def _returns(listed: Sequence[Variant], runs: pd.DataFrame, estimates: Estimates) -> pd.DataFrame:
+def _lines(
+    name: str,
+    listed: Sequence[Variant],
+    groups: Sequence[Group],
+    runs: pd.DataFrame,
+    estimates: Estimates,
+) -> pd.DataFrame:
+    """Means over the tasks that a variant has; differences need all tasks of the base."""
     lines = []
-    tasks, rows = sorted(set(runs["task"])), objective_rows(runs)["row"]
-    for variant, task, row in itertools.product(listed, tasks, rows):
-        mine, base = (estimates.get((v.name, task, row)) for v in (variant, listed[0]))
-        lines.append(
-            {"task": task, "row": row}
-            | _head(variant, runs[(runs["task"] == task) & (runs["row"] == row)])
-            | _values("return", mine, None if variant is listed[0] else _minus(mine, base))
+    for variant, (labels, tasks, quantity) in itertools.product(listed, groups):
+        mine, base = (
+            {t: estimates[v.name, t, quantity] for t in tasks if (v.name, t, quantity) in estimates}
+            for v in (variant, listed[0])
         )
-    return pd.DataFrame(lines)[list(COLUMNS)]
-
-
-def _minus(mine: FloatArray | None, base: FloatArray | None) -> FloatArray | None:
-    return None if mine is None or base is None else mine - base
-
-
-def _scores(listed: Sequence[Variant], runs: pd.DataFrame, scored: Estimates) -> pd.DataFrame:
-    """Scores average the tasks that a variant has; differences need all tasks of the base."""
-    lines = []
-    for variant, (quantity, rows) in itertools.product(listed, _quantities(runs).items()):
-        mine, base = (_by_task(scored, v.name, rows) for v in (variant, listed[0]))
         total = np.mean(list(mine.values()), axis=0) if mine else None
         known = bool(mine) and mine.keys() == base.keys() and variant is not listed[0]
         difference = np.mean([mine[task] - base[task] for task in mine], axis=0) if known else None
-        lines.append(
-            {"quantity": quantity}
-            | _head(variant, runs[runs["row"].isin(rows)])
-            | _values("score", total, difference)
-        )
-    return pd.DataFrame(lines)[list(SCORE_COLUMNS)]
+        rows = GAP if quantity == GAP_NAME else (quantity,)
+        there = runs[(runs["variant"] == variant.name) & runs["row"].isin(rows)]
+        there = there[there["task"].isin(tasks)]
+        changed = " ".join(f"{key}={value}" for key, value in variant.changed)
+        line: dict[str, object] = {**labels, "variant": variant.name, "changed": changed}
+        line |= {"n_runs": int((there["hole"] == "").sum()), "n_expected": len(there)}
+        for key, bounds, one in ((name, "ci", total), ("difference", "difference", difference)):
+            low, high = UNKNOWN if one is None else interval_of(one[1:])
+            value = float("nan") if one is None else float(one[0])
+            line |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
-def _quantities(runs: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Every row, and the gap between two of them."""
-    quantities: dict[str, tuple[str, ...]] = {row: (row,) for row in objective_rows(runs)["row"]}
-    return quantities | ({GAP_NAME: GAP} if quantities.keys() >= set(GAP) else {})
-
-
-def _scaled(estimates: Estimates, scale: Scores) -> Estimates:
-    """As scores, in the tasks that have a scale."""
+def _scored(estimates: Estimates, scale: Scores) -> Estimates:
+    """As scores, in the tasks that have a scale; the gap, too, where both of its rows are."""
     tasks = scale.tasks[scale.tasks["excluded"] == ""].set_index("task")
     zeros, ones = tasks["random"].to_dict(), tasks["best"].to_dict()
-    return {
-        key: (one - zeros[key[1]]) / (ones[key[1]] - zeros[key[1]])
-        for key, one in estimates.items()
-        if key[1] in zeros
+    found = {
+        (variant, task, row): (one - zeros[task]) / (ones[task] - zeros[task])
+        for (variant, task, row), one in estimates.items()
+        if task in zeros
     }
-
-
-def _by_task(estimates: Estimates, variant: str, rows: Sequence[str]) -> dict[str, FloatArray]:
-    """The estimate of a quantity by task: of one row, or of one less another."""
-    found = {}
-    for task in sorted({task for name, task, _ in estimates if name == variant}):
-        parts = [estimates[variant, task, r] for r in rows if (variant, task, r) in estimates]
-        if len(parts) == len(rows):
-            found[task] = parts[0] if len(parts) == 1 else parts[0] - parts[1]
-    return found
-
-
-def _head(variant: Variant, runs: pd.DataFrame) -> dict[str, object]:
-    """What a line begins with; of the `runs` those of the variant count."""
-    mine = runs[runs["variant"] == variant.name]
-    return {
-        "variant": variant.name,
-        "changed": " ".join(f"{key}={value}" for key, value in variant.changed),
-        "n_runs": int((mine["hole"] == "").sum()),
-        "n_expected": len(mine),
+    gaps = {
+        (variant, task, GAP_NAME): one - found[variant, task, GAP[1]]
+        for (variant, task, row), one in found.items()
+        if row == GAP[0] and (variant, task, GAP[1]) in found
     }
-
-
-def _values(name: str, mine: FloatArray | None, difference: FloatArray | None) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for key, bounds, one in ((name, "ci", mine), ("difference", "difference", difference)):
-        low, high = UNKNOWN if one is None else interval_of(one[1:])
-        value = float("nan") if one is None else float(one[0])
-        values |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
-    return values
+    return found | gaps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from analysis.reports.pilot.numbers import Pilot
 from analysis.runs.run import Sweep
 from analysis.settings import Settings
 
+Cell = Callable[[Line | None], str]
+
 
 def movers(scores: pd.DataFrame, quantity: str) -> list[dict[Any, Any]]:
     """The variants by how far they move `quantity` from the base, the farthest first.
@@ -41,19 +44,13 @@ def answers(pilot: Pilot) -> dict[str, Any]:
     base, *others = pilot.variants
     scores = pilot.scores[pilot.scores["variant"] == base.name].set_index("quantity")["score"]
     keys = ("variant", "score", "difference", "difference_low", "difference_high")
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for quantity, own in scores.items():
-        effects = [
-            {key: line[key] for key in keys} | {"beyond_noise": _beyond_noise(line)}
-            for line in movers(pilot.scores, str(quantity))
-        ]
-        found[quantity] = {"base": float(own), "effects": effects}
+        lines = movers(pilot.scores, str(quantity))
+        each = [{key: x[key] for key in keys} | {"beyond_noise": _beyond_noise(x)} for x in lines]
+        found[str(quantity)] = {"base": float(own), "effects": each}
     variants = {variant.name: dict(variant.changed) for variant in others}
     return {"base": base.name, "variants": variants, "scores": found}
-
-
-def _quantities(pilot: Pilot) -> list[str]:
-    return pilot.scores["quantity"].drop_duplicates().tolist()
 
 
 def _beyond_noise(line: Line) -> bool:
@@ -67,14 +64,14 @@ def markdown(pilot: Pilot, sweep: Sweep, settings: Settings) -> str:
         "\n## Scores\n",
         "Average normalized score with its 95 % interval, and n of N runs where one is missing; "
         "below it the difference from the first line.\n",
-        score_table(pilot, "Score", _value("score", score)),
+        score_table(pilot, "Score", partial(_value, "score", score)),
         "",
-        score_table(pilot, "Change of the score by", _difference(score), first=1),
+        score_table(pilot, "Change of the score by", partial(_difference, score), first=1),
         "\n## Returns\n",
         f"Mean of the last {settings.episodes} training episodes, over seeds.\n",
-        _return_table(pilot, _value("return", amount)),
+        _return_table(pilot, partial(_value, "return", amount)),
         "\nDifference from the base, task by task:\n",
-        _return_table(pilot, _difference(amount), first=1),
+        _return_table(pilot, partial(_difference, amount), first=1),
     ]
     title = "Pilot: which silent switches move the comparison"
     found = _notes(pilot, sweep, settings)
@@ -82,41 +79,36 @@ def markdown(pilot: Pilot, sweep: Sweep, settings: Settings) -> str:
 
 
 def _sentences(pilot: Pilot) -> list[str]:
-    quantities = _quantities(pilot)
-    asked = [quantity for quantity in ("none", *quantities[-1:]) if quantity in quantities]
-    return [sentence for quantity in dict.fromkeys(asked) if (sentence := _answer(pilot, quantity))]
-
-
-def _answer(pilot: Pilot, quantity: str) -> str:
-    lines = movers(pilot.scores, quantity)
-    if not lines:
-        return ""
-    first = lines[0]
-    moved, *others = (
-        f"{line['variant']} ({_change(line)})"
-        for line in lines
-        if line is first or _beyond_noise(line)
-    )
-    also = "beyond noise are also " + ", ".join(others)
-    also = also if others else "no other change is beyond noise"
-    noise = "" if _beyond_noise(first) else ", which is within noise"
-    return f"- What moves `{quantity}` most: {moved}{noise}; {also}."
+    """What moves the row without clipping or penalty, and the last quantity: the gap, if any."""
+    sentences = []
+    for quantity in dict.fromkeys(("none", pilot.scores["quantity"].iloc[-1])):
+        lines = movers(pilot.scores, quantity)
+        if not lines:
+            continue
+        moved, *others = (
+            f"{line['variant']} ({_change(line)})"
+            for line in lines
+            if line is lines[0] or _beyond_noise(line)
+        )
+        also = f"beyond noise are also {', '.join(others)}"
+        also = also if others else "no other change is beyond noise"
+        noise = "" if _beyond_noise(lines[0]) else ", which is within noise"
+        sentences.append(f"- What moves `{quantity}` most: {moved}{noise}; {also}.")
+    return sentences
 
 
 def _change(line: Line, how: Callable[[float], str] = score) -> str:
     return f"{signed(line['difference'], how)} {between(how, 'difference')(line)}"
 
 
-def score_table(
-    pilot: Pilot, title: str, cell: Callable[[Line | None], str], first: int = 0
-) -> str:
+def score_table(pilot: Pilot, title: str, cell: Cell, first: int = 0) -> str:
     """A line a variant from the `first` on, a column a quantity."""
     names = {variant.name: variant.name for variant in pilot.variants[first:]}
-    quantities = _quantities(pilot)
+    quantities = pilot.scores["quantity"].drop_duplicates().tolist()
     return tables.pivot(title, names, quantities, pilot.scores, ("variant", "quantity"), cell)
 
 
-def _return_table(pilot: Pilot, cell: Callable[[Line | None], str], first: int = 0) -> str:
+def _return_table(pilot: Pilot, cell: Cell, first: int = 0) -> str:
     names, tasks = objective_names(pilot.runs), sorted(set(pilot.returns["task"]))
     lines = pilot.returns.set_index(["variant", "row", "task"]).to_dict("index")
     rows = [
@@ -127,23 +119,17 @@ def _return_table(pilot: Pilot, cell: Callable[[Line | None], str], first: int =
     return tables.markdown(("Variant", "Setting", *tasks), rows, "llr")
 
 
-def _value(key: str, how: Callable[[float], str]) -> Callable[[Line | None], str]:
-    def cell(line: Line | None) -> str:
-        if line is None or not line["n_expected"]:
-            return "not run"
-        whole = line["n_runs"] == line["n_expected"]
-        return estimate(line, key, how) + ("" if whole else f" ({runs_of(line)})")
-
-    return cell
+def _value(key: str, how: Callable[[float], str], line: Line | None) -> str:
+    if line is None or not line["n_expected"]:
+        return "not run"
+    whole = line["n_runs"] == line["n_expected"]
+    return estimate(line, key, how) + ("" if whole else f" ({runs_of(line)})")
 
 
-def _difference(how: Callable[[float], str]) -> Callable[[Line | None], str]:
-    def cell(line: Line | None) -> str:
-        if line is None or np.isnan(line["difference"]):
-            return NOT_KNOWN
-        return _change(line, how) + (" *" if _beyond_noise(line) else "")
-
-    return cell
+def _difference(how: Callable[[float], str], line: Line | None) -> str:
+    if line is None or np.isnan(line["difference"]):
+        return NOT_KNOWN
+    return _change(line, how) + (" *" if _beyond_noise(line) else "")
 
 
 def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
@@ -176,8 +162,7 @@ def _incomplete(pilot: Pilot) -> list[str]:
     lacking = pilot.returns[pilot.returns["n_runs"] == 0]
     if lacking.empty:
         return []
-    lines = lacking.to_dict("records")
-    cells = "; ".join(f"{line['variant']}, {line['task']}, {line['row']}" for line in lines)
+    cells = "; ".join(lacking["variant"] + ", " + lacking["task"] + ", " + lacking["row"])
     return [
         f"Without a run: {cells}. Scores average the tasks there are, so such a score does not "
         "compare, and has no difference."

@@ -78,16 +78,15 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    low, high = interval_of(_correlations(found.draws[places], theirs))
-    rho, p = float(result.statistic), float(result.pvalue)
-    return {"rho": rho, "low": low, "high": high, "p": p, "rows": len(places)}
+    bounds = _bounds(_correlations(found.draws[places], theirs))
+    known = {"p": float(result.pvalue), "rows": len(places)}
+    return {"rho": float(result.statistic)} | bounds | known
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
     """Spearman's correlation of each column of `[R, B]` with `[R]`: `[B]`."""
-    ours = scipy.stats.rankdata(draws, axis=0)
+    ours, ranks = scipy.stats.rankdata(draws, axis=0), scipy.stats.rankdata(theirs)
     ours -= ours.mean(axis=0)
-    ranks = scipy.stats.rankdata(theirs)
     ranks -= ranks.mean()
     norms = np.linalg.norm(ours, axis=0) * np.linalg.norm(ranks)
     with np.errstate(invalid="ignore"):
@@ -128,14 +127,9 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
 
 
 def _above(difference: FloatArray) -> dict[str, Any]:
-    low, high = interval_of(difference[1:])
     probability = float((difference[1:] > 0).mean())
-    return {
-        "difference": float(difference[0]),
-        "low": low,
-        "high": high,
-        "probability": probability,
-    }
+    value = {"difference": float(difference[0])}
+    return value | _bounds(difference[1:]) | {"probability": probability}
 
 
 def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
@@ -159,9 +153,12 @@ def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
 
 
 def _negative(score: FloatArray) -> dict[str, Any]:
-    low, high = interval_of(score[1:])
     negative = float((score[1:] < 0).mean())
-    return {"score": float(score[0]), "low": low, "high": high, "negative": negative}
+    return {"score": float(score[0])} | _bounds(score[1:]) | {"negative": negative}
+
+
+def _bounds(replicates: FloatArray) -> dict[str, Any]:
+    return interval_of(replicates)._asdict()
 
 
 def verdict(probability: float) -> str:

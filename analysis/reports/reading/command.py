@@ -27,16 +27,11 @@ def _run(options: argparse.Namespace) -> cli.Output:
     return cli.Output(files, report)
 
 
-_PILOT = "runs under other switches of the recipe, shown beside"
+_BESIDE = "runs under other switches of the recipe, shown beside"
+_PILOT = cli.option("--pilot", _BESIDE, type=Path, metavar="DIR")
 COMMAND = cli.Command(
     "reading",
     "the paper's statements on Table 1, each with its probability",
     _run,
-    (
-        cli.RUNS,
-        cli.BOOTSTRAP,
-        cli.REFERENCE,
-        cli.SCALE,
-        cli.option("--pilot", _PILOT, type=Path, metavar="DIR"),
-    ),
+    (cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.SCALE, _PILOT),
 )

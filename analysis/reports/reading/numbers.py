@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,12 +42,9 @@ class Reading:
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = None) -> Reading:
-    """Score the runs of `sweep` under every convention, and ask each table the same.
+    """Score the runs of a Table 1 under every convention, and ask each table the same.
 
-    Args:
-        sweep: the runs of a Table 1.
-        settings: of the main table, which comes first.
-        pilot: runs under other switches of the recipe.
+    The table of `settings` comes first; `pilot` has runs under other switches of the recipe.
 
     Raises:
         AnalysisError: for runs that differ in more than objective, task and seed.
@@ -59,10 +55,9 @@ def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = Non
 
 def score(runs: pd.DataFrame, settings: Settings, pilot: Pilot | None = None) -> Reading:
     """The reading of `runs` (see `load.frame`)."""
-    conventions = [(best, random) for random, best in itertools.product(RANDOM_POLICIES, BEST)]
     main = (settings.best, settings.random)
-    conventions.sort(key=lambda convention: convention != main)
-    each = {(b, r): replace(settings, best=b, random=r) for b, r in conventions}
+    every = dict.fromkeys([main, *((b, r) for r in RANDOM_POLICIES for b in BEST)])
+    each = {(b, r): replace(settings, best=b, random=r) for b, r in every}
     tables = {key: table1.score(runs, one) for key, one in each.items()}
     answers = {key: claims(table, each[key]) for key, table in tables.items()}
     return Reading(tables, answers, _ppo(tables[main], ppo_elsewhere(settings.reference)), pilot)
@@ -99,14 +94,9 @@ def beside(ppo: pd.DataFrame, task: str) -> dict[str, Any]:
     """
     mine = ppo[(ppo["task"] == task) & (ppo["kind"] == "ours")].iloc[0]
     same = ppo.loc[(ppo["task"] == task) & (ppo["kind"] == "same"), "return"].astype(float)
-    low, high = float(mine["ci_low"]), float(mine["ci_high"])
-    known = not same.empty and not np.isnan(low)
-    return {
-        "return": float(mine["return"]),
-        "ci_low": low,
-        "ci_high": high,
-        "lowest": float(same.min()),
-        "highest": float(same.max()),
-        "sources": len(same),
-        "inside": bool(low <= same.max() and high >= same.min()) if known else None,
-    }
+    found = {key: float(mine[key]) for key in ("return", "ci_low", "ci_high")}
+    lowest, highest = float(same.min()), float(same.max())
+    inside = found["ci_low"] <= highest and found["ci_high"] >= lowest
+    known = not same.empty and not np.isnan(found["ci_low"])
+    spread = {"lowest": lowest, "highest": highest, "sources": len(same)}
+    return found | spread | {"inside": inside if known else None}

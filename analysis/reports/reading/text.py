@@ -51,7 +51,9 @@ def markdown(reading: Reading, sweep: Sweep, settings: Settings) -> str:
         "## Scores beside the paper's\n",
         _scores(main.rows, answers),
         "",
-        _correlation(answers),
+        f"Spearman's rank correlation with the paper's column: {_rho(answers['rank_correlation'])};"
+        " without the row without clipping or penalty: "
+        f"{_rho(answers['rank_correlation_without_none'])}.",
         "\n## The paper's statements\n",
         _statements(answers),
         "\n## The row without clipping or penalty, without each task in turn\n",
@@ -75,20 +77,17 @@ def markdown(reading: Reading, sweep: Sweep, settings: Settings) -> str:
 
 def _scores(rows: pd.DataFrame, answers: Answers) -> str:
     names, best = objective_names(rows), answers["probability_best"]
-    return tables.of(
-        rows,
-        "lrrrrrlr",
-        {
-            "Objective": lambda line: names[line["row"]],
-            "Score": number("score"),
-            "95 % interval": between(),
-            "Runs": runs_of,
-            "Paper": number("paper_score"),
-            "Difference": lambda line: signed(line["score"] - line["paper_score"]),
-            "Paper is": _inside,
-            "Best row": lambda line: percent(best.get(line["row"], np.nan)),
-        },
-    )
+    columns: tables.Columns = {
+        "Objective": lambda line: names[line["row"]],
+        "Score": number("score"),
+        "95 % interval": between(),
+        "Runs": runs_of,
+        "Paper": number("paper_score"),
+        "Difference": lambda line: signed(line["score"] - line["paper_score"]),
+        "Paper is": _inside,
+        "Best row": lambda line: percent(best.get(line["row"], np.nan)),
+    }
+    return tables.of(rows, "lrrrrrlr", columns)
 
 
 def _inside(line: Line) -> str:
@@ -98,21 +97,17 @@ def _inside(line: Line) -> str:
     return "inside" if low <= paper <= high else "above" if paper > high else "below"
 
 
-def _correlation(answers: Answers) -> str:
-    every, some = (answers[key] for key in ("rank_correlation", "rank_correlation_without_none"))
-    return (
-        f"Spearman's rank correlation with the paper's column: {_rho(every)}; without the row "
-        f"without clipping or penalty: {_rho(some)}."
-    )
-
-
 def _rho(found: Answers) -> str:
     p = NOT_KNOWN if np.isnan(found["p"]) else f"{found['p']:.2g}"
     return f"{_estimate(found, 'rho')} over {found['rows']} rows (p = {p})"
 
 
 def _estimate(found: Answers, key: str) -> str:
-    return f"{score(found[key])} {interval(found['low'], found['high'])}"
+    return f"{score(found[key])} {_interval(found)}"
+
+
+def _interval(found: Answers) -> str:
+    return interval(found["low"], found["high"])
 
 
 def statements(answers: Answers) -> list[tuple[str, str, float]]:
@@ -130,8 +125,8 @@ def statements(answers: Answers) -> list[tuple[str, str, float]]:
         one = answers["clip_over_kl"].get(key)
         if one is not None:
             rows = f" ({' - '.join(one['rows'])})" if "rows" in one else ""
-            difference = f"{signed(one['difference'])} {interval(one['low'], one['high'])}{rows}"
-            found.append((text, difference, one["probability"]))
+            shown = f"{signed(one['difference'])} {_interval(one)}{rows}"
+            found.append((text, shown, one["probability"]))
     if none := answers["none"]:
         negative = "Without clipping or penalty the score is negative"
         found.append((negative, _estimate(none, "score"), none["negative"]))
@@ -161,26 +156,18 @@ def _without(answers: Answers) -> str:
     if not answers["none"]:
         return "No interval for that row."
     rows = [
-        (
-            task,
-            score(one["of_task"]),
-            *_estimate(one, "score").split(" ", 1),
-            percent(one["negative"]),
-        )
-        for task, one in answers["none"]["without"].items()
+        (task, *map(score, (x["of_task"], x["score"])), _interval(x), percent(x["negative"]))
+        for task, x in answers["none"]["without"].items()
     ]
     header = ("Task", "Score in it", "Score without it", "95 % interval", "Negative")
     return tables.markdown(header, rows, "lr")
 
 
 def _conventions(reading: Reading) -> str:
-    main = next(iter(reading.tables.values())).rows
-    scores = [table.rows.set_index("row")["score"].to_dict() for table in reading.tables.values()]
-    paper = main.set_index("row")["paper_score"].to_dict()
-    rows = [
-        (name, *(score(one[row]) for one in scores), score(paper[row]))
-        for row, name in objective_names(main).items()
-    ]
+    each = [table.rows.set_index("row") for table in reading.tables.values()]
+    columns = [*(table["score"] for table in each), each[0]["paper_score"]]
+    names = objective_names(each[0].reset_index())
+    rows = [(name, *(score(column[row]) for column in columns)) for row, name in names.items()]
     return tables.markdown(("Objective", *_names(reading), "Paper"), rows, "lr")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from analysis.reports.table1.numbers import Table1
 from analysis.statistics.scoring import Scores
 
 # Runs that collapse have no lower bound; below this the other rows would merge into one point.
+# Values left of an axis are printed at its edge: cut off, but never silently.
 _LOWEST_SCORE = -1.5
 
 
@@ -30,7 +31,8 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
     for place, line in enumerate(rows.to_dict("records")):
         color = colors[line["row"]]
         panels.point(axes, line, "score", place - 0.1, color)
-        _below(axes, line["score"], _LOWEST_SCORE, place - 0.1, color, score)
+        if line["score"] < _LOWEST_SCORE:
+            _beside(axes, 0.02, place - 0.1, f"◀ {score(line['score'])}", color, 8)
         axes.plot(line["paper_score"], place + 0.2, **PAPER)
         whole = line["n_runs"] == line["n_expected"]
         _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
@@ -43,10 +45,8 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
     axes.set_title("Table 1: surrogate objectives", pad=24)
     axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=MUTED, fontsize=9)
     ours = {"marker": "o", "markersize": 6.5, "color": INK, "linewidth": 1.6}
-    handles = [
-        panels.key("these runs, 95 % interval", **ours),
-        panels.key("the paper (no spread given)", **PAPER),
-    ]
+    paper = panels.key("the paper (no spread given)", **PAPER)
+    handles = [panels.key("these runs, 95 % interval", **ours), paper]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -81,7 +81,8 @@ def _task_panel(
         axes.plot(values, np.full(len(values), place + 0.25), color=colors[row], **dots)
         if row in lines:
             panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
-            _below(axes, float(lines[row]["return"]), low_edge, place, colors[row])
+            if lines[row]["return"] < low_edge:
+                _beside(axes, 0.02, place, f"◀ {amount(lines[row]['return'])}", colors[row], 8)
     _name_rows(axes, rows)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
     total = cells[["n_runs", "n_expected"]].sum().astype(int)
@@ -112,19 +113,6 @@ def _low_edge(runs: pd.DataFrame, scale: pd.DataFrame) -> float:
     random, best = float(scale["random"].iloc[0]), float(scale["best"].iloc[0])
     edge = random - 0.6 * (best - random)
     return edge if runs["return"].min() < edge else float("nan")
-
-
-def _below(
-    axes: Axes,
-    value: float,
-    edge: float,
-    place: float,
-    color: str,
-    number: Callable[[float], str] = amount,
-) -> None:
-    """Say in the panel what lies left of its axis: cut off, but never silently."""
-    if not math.isnan(edge) and value < edge:
-        _beside(axes, 0.02, place, f"◀ {number(value)}", color, 8)
 
 
 def _beside(axes: Axes, x: float, place: float, text: str, color: str, size: float) -> None:

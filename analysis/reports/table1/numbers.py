@@ -55,10 +55,7 @@ def score(
 ) -> Table1:
     """Table 1 of `runs` (see `load.frame`).
 
-    Args:
-        runs: expected ones.
-        settings: what scores 0 and 1, and the bootstrap.
-        random: return of the random policy by task; that of `settings` if not given.
+    `random` is the return of the random policy by task; that of `settings` if not given.
     """
     paper = paper_table1(settings.reference)
     if random is None:
@@ -67,9 +64,8 @@ def score(
     scores = paper_score(finished, random, settings.best)
     others = objective_rows(runs[~runs["row"].isin(paper["row"])]).assign(paper_score=float("nan"))
     order = paper if others.empty else pd.concat([paper, others], ignore_index=True)
-    return Table1(
-        _rows(order, runs, scores, settings), _tasks(order, runs, scores, settings), scores, runs
-    )
+    rows, tasks = (make(order, runs, scores, settings) for make in (_rows, _tasks))
+    return Table1(rows, tasks, scores, runs)
 
 
 def _rows(
@@ -90,9 +86,8 @@ def _tasks(
     order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
 ) -> pd.DataFrame:
     by = ["task", "row"]
-    found = cells(runs, by, settings)
-    means = scores.runs.groupby(by)["score"].mean().reset_index()
-    found = found.merge(means, "left", by).merge(scores.tasks, "left", "task")
+    found = cells(runs, by, settings).join(scores.runs.groupby(by)["score"].mean(), on=by)
+    found = found.merge(scores.tasks, "left", "task")
     known = found.merge(order.assign(place=order.index).drop(columns="paper_score"), on="row")
     known = known.sort_values(["task", "place"], ignore_index=True)
     reason = known["excluded"].fillna("").astype(str)

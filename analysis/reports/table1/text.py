@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -20,7 +20,8 @@ def markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
     title = "Table 1: surrogate objectives, average normalized score"
     names = objective_names(table.rows)
     shown = tables.of(table.rows, "lr", {"Objective": lambda line: names[line["row"]], **_NUMBERS})
-    return tables.report(title, shown, *_tail(table, sweep, settings))
+    known = what_to_know(table, sweep, settings)
+    return tables.report(title, shown, known, notes.holes(table.runs))
 
 
 def task_markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
@@ -39,7 +40,8 @@ def task_markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
         f"{returns}\n\n## Scale\n\n{tables.of(table.scores.tasks, 'lrrll', columns)}"
     )
     title = f"Table 1 by task: mean return of the last {settings.episodes} training episodes"
-    return tables.report(title, body, *_tail(table, sweep, settings))
+    known = what_to_know(table, sweep, settings)
+    return tables.report(title, body, known, notes.holes(table.runs))
 
 
 _NUMBERS: dict[str, Callable[[Line], str]] = {
@@ -79,10 +81,6 @@ def subtitle(table: Table1, sweep: Sweep) -> str:
     )
 
 
-def _tail(table: Table1, sweep: Sweep, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
-    return what_to_know(table, sweep, settings), notes.holes(table.runs)
-
-
 def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
     """One sentence or two each: first how the numbers were made, then what is wrong with them."""
     return [
@@ -97,7 +95,7 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
         *notes.provenance(sweep.runs),
         *_tasks(table),
         *_incomplete(table),
-        *_short_runs(table, settings.episodes),
+        *lacking(table.runs, settings.episodes),
         *_outside_best(table),
     ]
 
@@ -116,8 +114,26 @@ def _tasks(table: Table1) -> list[str]:
     return found + notes.excluded(table.scores.tasks, more)
 
 
+def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
+    """That runs are missing, or have fewer episodes than count."""
+    found = []
+    if (runs["hole"] != "").any():
+        found.append(
+            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
+            "often the bad ones, so such a score may flatter its row."
+        )
+    short = notes.short_runs(runs, episodes)
+    if not short.empty:
+        tasks = ", ".join(sorted(set(short["task"])))
+        found.append(
+            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
+            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
+        )
+    return found
+
+
 def _incomplete(table: Table1) -> list[str]:
-    """Rows that average fewer runs or tasks than others, or have no interval."""
+    """Rows that average fewer tasks than others, or have no interval."""
     tasks_of = table.scores.runs.dropna(subset="score").groupby("row")["task"].agg(set)
     every = set().union(*tasks_of)
     found = [
@@ -126,11 +142,6 @@ def _incomplete(table: Table1) -> list[str]:
         for row in table.rows["row"]
         if row in tasks_of and every - tasks_of[row]
     ]
-    if (table.runs["hole"] != "").any():
-        found.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a score may flatter its row."
-        )
     alone = table.rows.loc[(table.rows["n_runs"] > 0) & table.rows["ci_low"].isna(), "row"]
     if not alone.empty:
         found.append(
@@ -138,17 +149,6 @@ def _incomplete(table: Table1) -> list[str]:
             "says nothing about spread."
         )
     return found
-
-
-def _short_runs(table: Table1, episodes: int) -> list[str]:
-    short = notes.short_runs(table.runs, episodes)
-    if short.empty:
-        return []
-    tasks = ", ".join(sorted(set(short["task"])))
-    return [
-        f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
-        f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
-    ]
 
 
 def _outside_best(table: Table1) -> list[str]:

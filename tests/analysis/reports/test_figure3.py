@@ -130,7 +130,7 @@ def test_holes_are_shown_and_enter_nothing(
     assert f"{never['run_id']}: never started" in printed
     assert all(f"{info['run_id']}: never started" in printed for info in alone)
     text = (tmp_path / "out" / "figure3.md").read_text()
-    assert "| 2 of 3 |" in text and "| 0 of 3 |" in text and "may be flattered" in text
+    assert "| 2 of 3 |" in text and "| 0 of 3 |" in text and "may flatter its row" in text
 
 
 def test_frozen_trpo_and_sb3_are_entries_of_their_own(
