@@ -7,20 +7,25 @@ the action. The MuJoCo tasks run faster through `repro.envs.mujoco.vector`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import reprlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.spaces import Box, Space
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from repro.config.names import nearest
+from repro.console import say
+from repro.envs import actions as task_actions
 from repro.envs import plain_state
+from repro.envs.user_code import described, naming
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -50,22 +55,26 @@ class GymnasiumVectorEnv(VectorEnv):
 
         Args:
             env_id: an id registered with Gymnasium, with a flat Box of observations, and Discrete
-                or flat Box actions.
+                actions or a flat Box of floats.
             num_envs: N, at least 1.
 
         Raises:
-            ConfigError: if the id is unknown, a package it needs is missing, a space is not
-                supported, or there is fewer than one environment.
+            ConfigError: if the id is unknown, a package it needs is missing, its own code raises,
+                a space is not supported, or there is fewer than one environment.
         """
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._env_id = env_id
         self._envs = [make_one(env_id) for _ in range(num_envs)]
-        first = self._envs[0]
-        self._task_space = _checked_observation_space(env_id, first.observation_space)
-        _check_action_space(env_id, first.action_space)
-
         self.num_envs = num_envs
+        with naming(env_id, "reading its spaces and metadata"):
+            self._read(self._envs[0])
+        self._allocate()
+        self._plain = True  # until `state` finds otherwise
+
+    def _read(self, first: gymnasium.Env[Any, Any]) -> None:
+        self._task_space = _checked_observation_space(self._env_id, first.observation_space)
+        task_actions.check(self._env_id, first.action_space)
         self.metadata = {**first.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.spec = first.spec
         low, high = (
@@ -73,10 +82,8 @@ class GymnasiumVectorEnv(VectorEnv):
         )
         self.single_observation_space = Box(low, high, dtype=np.float64)
         self.single_action_space = first.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._allocate()
-        self._plain = True  # until `state` finds otherwise
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def _allocate(self) -> None:
         n, shape = self.num_envs, self._task_space.shape
@@ -128,7 +135,7 @@ class GymnasiumVectorEnv(VectorEnv):
         try:
             self._rewards[i] = reward
             self._terminated[i], self._truncated[i] = terminated, truncated
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # such as a number too large, or what `__float__` raises
             returned = reprlib.repr((reward, terminated, truncated))
             text = f"{_call(action)} returned {returned}, not a reward and two booleans"
             raise TaskError(text, i) from error
@@ -151,7 +158,7 @@ class GymnasiumVectorEnv(VectorEnv):
             fits = np.shape(observation) == out.shape  # or NumPy would broadcast it
             if fits:
                 np.copyto(out, observation)
-        except (TypeError, ValueError):  # a type that is no number, or a ragged list
+        except Exception:  # no number, a ragged list, or what `__array__` raises
             fits = False
         if not fits:
             raise TaskError(
@@ -168,6 +175,10 @@ class GymnasiumVectorEnv(VectorEnv):
             layers = [plain_state.take(env) for env in self._envs[rows]]
         except plain_state.NotPlainError:
             self._plain = False
+            return None
+        except Exception as error:  # a task's own `checkpoint`
+            self._plain = False
+            say(f"{self._env_id}: its checkpoint failed with {described(error)}.", sys.stderr)
             return None
         return {
             "env_id": self._env_id,
@@ -203,28 +214,48 @@ class GymnasiumVectorEnv(VectorEnv):
             self.observations[i] = self._declared[i]
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close the environments."""
-        for env in self._envs:
-            env.close(**kwargs)
+        """Close the environments.
+
+        Raises:
+            ConfigError: naming the task, where one of them raised.
+        """
+        self.closed = True  # even then: it is not tried again
+        with naming(self._env_id, "its close"), contextlib.ExitStack() as stack:
+            for env in self._envs:
+                stack.callback(env.close, **kwargs)
 
 
 def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
     """One environment as Gymnasium registers it.
 
     Raises:
-        ConfigError: an unknown id, or a package it needs is missing.
+        ConfigError: an unknown id, a package it needs is missing, or its own code raises.
     """
+    game = re.fullmatch(r"(?:[\w.]+:)?ALE/(\w+)-v\d+", env_id)
+    if game:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", game[1]).lower()
+        raise ConfigError(f"{env_id} is a game of Atari: say env=atari env.game={name}.")
     try:
         return gymnasium.make(env_id, disable_env_checker=True)
     except gymnasium.error.DependencyNotInstalled as error:
         raise ConfigError(f"{env_id} needs a package that is missing: {_remedy(error)}") from error
     except ImportError as error:
         raise ConfigError(f"{env_id} cannot be imported: {_first_line(error)}") from error
-    except gymnasium.error.Error as error:
-        hint = nearest(env_id, gymnasium.registry)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, gymnasium.error.Error) and not _is_registered(env_id):
+            hint = nearest(env_id, gymnasium.registry)
+            raise ConfigError(
+                f"Gymnasium has no environment {env_id!r}{hint}: {_first_line(error)}"
+            ) from error
+        fix = ": arguments go into kwargs of gymnasium.register"
         raise ConfigError(
-            f"Gymnasium has no environment {env_id!r}{hint}: {_first_line(error)}"
+            f"{env_id} cannot be made, its code failed with {described(error)}"
+            f"{fix if isinstance(error, TypeError) else ''}."
         ) from error
+
+
+def _is_registered(env_id: str) -> bool:
+    return env_id.rpartition(":")[2] in gymnasium.registry
 
 
 def _remedy(error: gymnasium.error.DependencyNotInstalled) -> str:
@@ -237,20 +268,13 @@ def _first_line(error: Exception) -> str:
 
 
 def _checked_observation_space(env_id: str, space: Space[Any]) -> Box:
-    if isinstance(space, Box) and len(space.shape) == 1:
+    if isinstance(space, Box) and len(space.shape) == 1 and space.shape[0]:
         return space
+    images = ", or say env=atari for a game of Atari" if len(space.shape or ()) > 1 else ""
     raise ConfigError(
         f"{env_id} has observation space {space}, but the gymnasium backend supports only a flat "
-        "Box (one axis)"
-    )
-
-
-def _check_action_space(env_id: str, space: Space[Any]) -> None:
-    if isinstance(space, Discrete) or (isinstance(space, Box) and len(space.shape) == 1):
-        return
-    raise ConfigError(
-        f"{env_id} has action space {space}, but the gymnasium backend supports only Discrete or "
-        "a flat Box (one axis)"
+        "Box (one axis): wrap it in gymnasium.wrappers.FlattenObservation where the task is "
+        f"registered{images}."
     )
 
 
@@ -275,6 +299,6 @@ def _named(error: Exception) -> str:
 def _form(observation: Any) -> str:
     try:
         array = np.asarray(observation)
-    except ValueError:
+    except Exception:
         return "that is no array"
     return f"of shape {array.shape} and type {array.dtype}"

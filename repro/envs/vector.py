@@ -64,7 +64,7 @@ class VectorEnv(gymnasium.vector.VectorEnv[NDArray[Any], NDArray[Any], NDArray[A
         """Take one step in every environment, and start a new episode where one ended.
 
         Args:
-            actions: float32 or float64 [N, A], not clipped; or integers [N] if discrete.
+            actions: floats [N, A], not clipped; or integers [N] from the space's `start` on.
 
         Returns:
             Observations, float64 [N, D], rewards, float64 [N], terminated and truncated, bool [N],

@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.envs.user_code import naming
 from repro.envs.vector import FloatArray, VectorEnv
 from repro.errors import NumericalError
 from repro.evaluation.policies import Policy
@@ -112,17 +113,23 @@ def play_single(
         seed: of the evaluation.
         deterministic: the most likely actions instead of sampled ones.
         on_step: called with 0 at each start, and after each step with its number in the episode.
+
+    Raises:
+        ConfigError: the task raised.
     """
+    name = env.spec.id if env.spec else "the task"
     played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
     for k in range(episodes):
         env_seed, generator = start(seed, k + 1)
         generators = None if deterministic else [generator]
-        observation, _ = env.reset(seed=env_seed)
+        with naming(name, "its reset"):
+            observation, _ = env.reset(seed=env_seed)
         on_step(0)
         ended = False
         while not ended:
             (action,) = policy.act(np.asarray(observation, np.float64)[None], generators)
-            observation, reward, terminated, truncated, _ = env.step(action)
+            with naming(name, "its step"):
+                observation, reward, terminated, truncated, _ = env.step(action)
             played.returns[k] += float(reward)
             played.lengths[k] += 1
             on_step(int(played.lengths[k]))

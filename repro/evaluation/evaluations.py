@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from repro import envs
+from repro.envs import user_code
 from repro.envs.vector import FloatArray
-from repro.errors import LockedError, StorageError
+from repro.errors import ConfigError, LockedError, StorageError, TaskError
 from repro.evaluation.episodes import PlayedEpisodes, play
 from repro.evaluation.policies import load_policy
 from repro.runs import locks, provenance, store
@@ -62,7 +63,7 @@ def evaluate(
         num_envs: number of environments at once. The result does not depend on it.
 
     Raises:
-        ConfigError: the task is not available here, or the directory cannot be locked.
+        ConfigError: the task is not available here or raises, or the directory cannot be locked.
         CorruptError: the run's files are damaged or were changed.
         NumericalError: the task returned a value that is not finite.
         LockedError: another process owns the run.
@@ -74,8 +75,10 @@ def evaluate(
     vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
     try:
         played = play(policy, vector, episodes, seed, deterministic)
+    except TaskError as error:
+        raise ConfigError(f"{task.id}: {error}.") from error
     finally:
-        vector.close()
+        user_code.close(vector, task.id)
     number = _record(run.directory, seed, deterministic, played)
     return Evaluation(number, deterministic, *played)
 

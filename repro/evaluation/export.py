@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from gymnasium.spaces import Space
 from torch import Tensor
 
 from repro.errors import ConfigError
@@ -33,7 +35,7 @@ def write(policy: Policy, run: FinishedRun, path: Path) -> None:
         raise ConfigError(f"{path} must end with .pt2.")
     if isinstance(policy, NetworkPolicy):
         normalizer = policy.normalizer if policy.normalizer.enabled else None
-        program = Program(policy.networks, policy.parameters, normalizer, policy.box)
+        program = Program(policy.networks, policy.parameters, normalizer, policy.box, policy.space)
         kind, most = torch.float32, None
     elif isinstance(policy, FramesPolicy):
         parameters = {name: tensor[0] for name, tensor in policy.parameters.items()}
@@ -60,6 +62,7 @@ class Program(torch.nn.Module):
         parameters: Mapping[str, Tensor],
         normalizer: ObservationNormalizer | None = None,
         box: tuple[Tensor, Tensor] | None = None,
+        space: Space[Any] | None = None,
     ) -> None:
         """Copy the numbers of one learner.
 
@@ -68,12 +71,15 @@ class Program(torch.nn.Module):
             parameters: of one learner, by name.
             normalizer: of its observations.
             box: the least and the largest action, [A] each, to which actions are clipped.
+            space: of the task's actions; None for indices from 0.
         """
         super().__init__()
         self._networks = networks
         self._names = {name: f"parameter_{i}" for i, name in enumerate(parameters)}
         self._limit = None if normalizer is None else float(normalizer.clip)
-        self._clips = box is not None
+        self._clips, self._start = box is not None, int(getattr(space, "start", 0))
+        name = None if space is None else str(space.dtype)
+        self._dtype: torch.dtype | None = getattr(torch, name, None) if name else None
         buffers = {self._names[name]: tensor for name, tensor in parameters.items()}
         if normalizer is not None:
             buffers["center"] = torch.from_numpy(normalizer.center[0])
@@ -97,4 +103,6 @@ class Program(torch.nn.Module):
         }
         inputs = observations.unsqueeze(axis)
         actions = self._networks.distribution(parameters, inputs).mode().squeeze(axis)
-        return torch.clamp(actions, buffers["low"], buffers["high"]) if self._clips else actions
+        actions = torch.clamp(actions, buffers["low"], buffers["high"]) if self._clips else actions
+        actions = actions + self._start if self._start else actions
+        return actions if self._dtype is None else actions.to(self._dtype)

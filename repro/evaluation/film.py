@@ -19,6 +19,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.envs.user_code import described
 from repro.errors import ConfigError, StorageError, installation
 
 Image = NDArray[np.uint8]
@@ -102,7 +103,7 @@ def make_env(env_id: str, width: int | None, height: int | None) -> gymnasium.En
                 options = " and ".join(f"--{name}" for name in size)
                 raise ConfigError(f"{env_id} does not take {options}: leave it out.") from error
             raise ConfigError(f"{env_id} cannot be drawn: it takes no render_mode.") from error
-        except (gymnasium.error.Error, ImportError) as error:
+        except Exception as error:
             raise ConfigError(f"{env_id} cannot be made: {error}") from error
     if hasattr(env.unwrapped, "mujoco_renderer") and GL not in os.environ:
         choose_gl()
@@ -120,8 +121,8 @@ def render(env: gymnasium.Env[Any, Any]) -> Image:
         drawn = env.render()
     except gymnasium.error.DependencyNotInstalled as error:
         raise ConfigError(f"{name} cannot be drawn ({error}): {INSTALL}") from error
-    except (NotImplementedError, AssertionError) as error:
-        raise ConfigError(f"{name} cannot be drawn: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{name} cannot be drawn: {described(error)}.") from error
     if not isinstance(drawn, np.ndarray) or drawn.ndim != 3 or drawn.dtype != np.uint8:
         raise ConfigError(f"{name} cannot be drawn: it has no render_mode=rgb_array.")
     return drawn

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from torch import Tensor
 
 from repro import envs
 from repro.algorithms import ALGORITHMS
 from repro.config import sb3
+from repro.envs import actions as task_actions
+from repro.envs import user_code
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError, CorruptError
 from repro.learning.normalize import ObservationNormalizer
@@ -53,7 +54,7 @@ class Policy(Protocol):
                 actions. `[generator] * N` samples all rows from one generator.
 
         Returns:
-            float32 [N, A], or integers [N], as `VectorEnv.step` takes them.
+            Members of the task's space, of its dtype: [N, A], or integers [N].
         """
         ...
 
@@ -85,7 +86,7 @@ def load_policy(run: FinishedRun) -> Policy:
             raise ConfigError(sb3.missing(name)) from error
         return RowByRow(policy.load(run), _shape(env))
     finally:
-        env.close()
+        user_code.close(env, task.id)
 
 
 def _shape(env: VectorEnv) -> tuple[int, ...]:
@@ -125,10 +126,9 @@ class NetworkPolicy:
         self._copies: dict[str, Tensor] = {}
         self.normalizer = ObservationNormalizer(1, size, config.recipe)
         self.normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
-        space = env.single_action_space
-        self.box: tuple[Tensor, Tensor] | None = None
-        if config.recipe.clip_actions and isinstance(space, Box):
-            self.box = torch.as_tensor(space.low), torch.as_tensor(space.high)
+        self.space = env.single_action_space
+        box = task_actions.bounds(self.space) if config.recipe.clip_actions else None
+        self.box = None if box is None else (torch.from_numpy(box[0]), torch.from_numpy(box[1]))
 
     @torch.no_grad()
     def act(self, observations: Observations, generators: Generators | None) -> Actions:
@@ -143,7 +143,7 @@ class NetworkPolicy:
             actions = distribution.sample(self._noise(generators))
         if self.box is not None:
             actions = torch.clamp(actions, *self.box)
-        return np.asarray(actions[:, 0].numpy())
+        return task_actions.to_task(actions[:, 0].numpy(), self.space)
 
     def _stacked(self, copies: int) -> Mapping[str, Tensor]:
         """Parameters by name, [N, ...]."""

@@ -51,7 +51,7 @@ class StandalonePolicy:
                 a stream of its own, which continues from call to call.
 
         Returns:
-            float32 [A] or [N, A]; for discrete actions an int, or integers [N].
+            Of the task's space: [A] or [N, A]; for discrete actions an int, or integers [N].
 
         Raises:
             ConfigError: an observation of another shape, or frames that are not uint8.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repro import envs
+from repro.envs import user_code
 from repro.evaluation import film
 from repro.evaluation.episodes import PlayedEpisodes, play, play_single
 from repro.evaluation.policies import load_policy
@@ -55,8 +56,10 @@ def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisode
 
 
 def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
-    env = film.make_env(run.config.env.id, options.width, options.height)
-    rate = film.frame_rate(env)
+    task = run.config.env.id
+    env = film.make_env(task, options.width, options.height)
+    with user_code.naming(task, "reading its metadata"):
+        rate = film.frame_rate(env)
 
     def on_step(step: int) -> None:
         if step % rate.every == 0:
@@ -68,7 +71,7 @@ def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
         with film.Film(path, rate.fps) as video:
             return play_single(policy, env, *played, on_step)
     finally:
-        env.close()
+        user_code.close(env, task)
 
 
 def _film_game(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:

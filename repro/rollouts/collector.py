@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from repro.config.schema import Config
 from repro.engines import selection
 from repro.engines.buffers import Buffers
 from repro.engines.native import Networks
+from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
 from repro.errors import TaskError
 from repro.learning.normalize import RewardScaler
@@ -119,7 +119,7 @@ class Collector:
         self._draw_noise()
         for t in range(self.horizon):
             start = time.perf_counter()
-            actions = self._act(t)
+            actions = task_actions.to_task(self._act(t), self.envs.single_action_space)
             acted = time.perf_counter()
             observations, rewards, terminated, truncated, infos = self.envs.step(actions)
             self.seconds["forward"] += acted - start
@@ -142,7 +142,7 @@ class Collector:
             self._noise.copy_(self._drawn, non_blocking=True)
 
     def _act(self, t: int) -> Array:
-        """Actions [P N, ...] for the environments; fills the buffers at time t."""
+        """The policies' actions [P N, ...], clipped; fills the buffers at time t."""
         if self._fast_act is not None:
             return self._fast_act(t, self._observations)
         inputs = self._seen.store(t, self._observations)
@@ -321,7 +321,8 @@ class Collector:
 
 
 def _action_box(envs: VectorEnv, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    space = envs.single_action_space
-    if not isinstance(space, gymnasium.spaces.Box):
+    box = task_actions.bounds(envs.single_action_space)
+    if box is None:
         return None
-    return torch.as_tensor(space.low, device=device), torch.as_tensor(space.high, device=device)
+    low, high = box
+    return torch.from_numpy(low).to(device), torch.from_numpy(high).to(device)

@@ -14,6 +14,7 @@ from repro.algorithms.iteration import Iteration
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
+from repro.envs import user_code
 from repro.errors import ConfigError, CorruptError, TaskError
 
 if TYPE_CHECKING:  # it needs an optional package
@@ -39,7 +40,7 @@ class Training:
             self._algorithm = _make_sb3(config, device)
         else:
             self._algorithm = _make_learners(configs, device)
-        self.device = str(device)
+        self.device, self._task = str(device), config.env.id
         self.engine = self._algorithm.engine
 
     def __iter__(self) -> Iterator[Iteration]:
@@ -47,7 +48,7 @@ class Training:
         try:
             yield from self._algorithm.train()
         finally:
-            self._algorithm.close()
+            user_code.close(self._algorithm, self._task)  # what was trained is kept
 
     @property
     def position(self) -> tuple[int, int]:
@@ -91,7 +92,7 @@ def _make_learners(configs: Sequence[Config], device: torch.device) -> Learners:
     try:
         return ALGORITHMS[config.algorithm.name](configs, made, device)
     except BaseException:
-        made.close()
+        user_code.close(made, config.env.id)
         raise
 
 

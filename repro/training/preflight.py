@@ -7,9 +7,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from repro import envs
 from repro.config import sb3
 from repro.config.schema import Config
+from repro.console import say
+from repro.envs import actions as task_actions
+from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.training import loggers
@@ -32,7 +37,26 @@ def preflight(configs: Sequence[Config]) -> None:
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
     for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        envs.make(env.id, env.backend, 1, env.atari).close()
+        made = envs.make(env.id, env.backend, 1, env.atari)
+        made.close()
+        if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
+            _report_bounds(env.id, made)
+
+
+def _exceeds_bounds(config: Config, env_id: str) -> bool:
+    clips = config.recipe.clip_actions or config.algorithm.is_sb3
+    return config.env.id == env_id and not clips
+
+
+def _report_bounds(env_id: str, made: VectorEnv) -> None:
+    """Say that actions may leave the box that a task declares. The paper's tasks clip their own."""
+    box = task_actions.bounds(made.single_action_space)
+    if box is None or not np.isfinite(box).any():
+        return
+    say(
+        f"{env_id} declares bounds of its actions, and this recipe lets actions exceed them: "
+        "recipe.clip_actions=true clips them."
+    )
 
 
 def check_device(device: str) -> None:

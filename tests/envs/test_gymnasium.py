@@ -8,13 +8,24 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+    Space,
+    Text,
+    Tuple,
+    flatdim,
+)
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space
 
 import repro.envs
 from repro.envs.gymnasium import GymnasiumVectorEnv
 from repro.errors import ConfigError, TaskError
+from tests.helpers.spaces import Checks, register
 from tests.helpers.states import through_files
 
 FLAT = Box(-1, 1, (2,))
@@ -167,20 +178,54 @@ def test_observations_are_one_reused_array_within_the_declared_space() -> None:
 @pytest.mark.parametrize(
     ("spaces", "message"),
     [
-        ({"observation_space": Discrete(5)}, "observation space Discrete"),
-        ({"observation_space": Box(0, 255, (4, 4), np.uint8)}, "observation space Box"),
-        ({"observation_space": Dict({"x": FLAT})}, "observation space Dict"),
-        ({"action_space": MultiBinary(3)}, "action space MultiBinary"),
-        ({"action_space": Box(-1, 1, (2, 2))}, "action space Box"),
+        *(
+            ({"observation_space": each}, f"observation space {name}.*Flatten")
+            for name, each in (
+                ("Discrete", Discrete(5)),
+                ("Box", Box(0, 255, (4, 4), np.uint8)),
+                ("Box", Box(0, 1, ())),
+                ("Box", Box(0, 1, (0,))),
+                ("Dict", Dict({"x": FLAT})),
+                ("Tuple", Tuple([FLAT])),
+                ("MultiBinary", MultiBinary(3)),
+                ("Text", Text(3)),
+            )
+        ),
+        ({"observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "observation .*env=atari"),
+        *(
+            ({"action_space": each}, f"action space {name}.*TransformAction")
+            for name, each in (
+                ("MultiBinary", MultiBinary(3)),
+                ("MultiDiscrete", MultiDiscrete([2, 2])),
+                ("Box", Box(-1, 1, (2, 2))),
+                ("Box", Box(-1, 1, ())),
+                ("Box", Box(-1, 1, (0,))),
+                ("Box", Box(0, 9, (2,), np.int32)),
+                ("Box", Box(0, 1, (2,), np.uint8)),
+                ("Dict", Dict({"x": FLAT})),
+                ("Tuple", Tuple([FLAT])),
+                ("Text", Text(3)),
+            )
+        ),
     ],
 )
 def test_other_spaces_are_refused(
     spaces: dict[str, Space[Any]], message: str, bare_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gymnasium.registry[bare_id], "kwargs", spaces)
-    with pytest.raises(ConfigError, match=f"{bare_id} has {message}.*supports only") as caught:
+    with pytest.raises(ConfigError, match=f"{bare_id} has {message}") as caught:
         GymnasiumVectorEnv(bare_id, 1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("space", [Discrete(5), Dict({"x": FLAT, "y": MultiBinary(2)})])
+def test_the_wrapper_that_is_named_helps(space: Space[Any]) -> None:
+    def make() -> gymnasium.Env[Any, Any]:
+        return gymnasium.wrappers.FlattenObservation(Checks(observation_space=space))
+
+    env = GymnasiumVectorEnv(register("ReproFlattened", make), 2)
+    assert env.reset(seed=0)[0].shape == (2, flatdim(space))
+    assert env.observation_space.contains(env.step(np.zeros((2, 2), np.float32))[0])
 
 
 @pytest.mark.parametrize(
@@ -191,6 +236,8 @@ def test_other_spaces_are_refused(
         ("CartPole-v7", "did you mean CartPole-v"),
         ("Nowhere/Nothing-v0", "Namespace Nowhere not found"),
         ("no such name", "has no environment 'no such name'"),
+        ("ALE/MsPacman-v5", "say env=atari env.game=ms_pacman"),
+        ("ale_py:ALE/Pong-v5", "say env=atari env.game=pong"),
         ("HalfCheetah-v2", "cannot be imported.*moved to the gymnasium-robotics"),
     ],
 )

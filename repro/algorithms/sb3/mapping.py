@@ -14,8 +14,10 @@ from functools import partial
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Space
+from gymnasium.wrappers import TransformAction
 from sb3_contrib import TRPO
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.logger import Logger
@@ -27,7 +29,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from repro.algorithms.sb3.networks import check_space, network_keywords, policy_name
 from repro.config.schema import Config, EnvConfig, RecipeConfig
+from repro.envs import actions as task_actions
 from repro.envs.gymnasium import make_one
+from repro.errors import ConfigError
 
 RMSPROPS: dict[str, type[torch.optim.Optimizer]] = {
     "tensorflow": RMSpropTFLike,
@@ -44,13 +48,38 @@ def make_envs(config: Config) -> DummyVecEnv:
     """
     envs = DummyVecEnv([partial(make_env, config.env)] * config.env.num_envs)
     check_space(config.policy, envs.observation_space)
+    _check_actions(config, envs.action_space)
     return envs
+
+
+def _check_actions(config: Config, space: Space[Any]) -> None:
+    if isinstance(space, Box) and not np.isfinite([space.low, space.high]).all():
+        raise ConfigError(
+            f"{config.env.id} has action space {space}, but {config.algorithm.name} takes only "
+            "finite bounds of actions: declare them, or choose another algorithm."
+        )
 
 
 def make_env(task: EnvConfig) -> gymnasium.Env[Any, Any]:
     """One environment: a task as Gymnasium registers it under a `Monitor`, or a game of Atari.
 
     A game tells its whole scores itself, where a `Monitor` would: below lives and clipped rewards.
+    Stable-Baselines3 knows no `start` of Discrete, and its networks give float32.
+
+    Raises:
+        ConfigError: it is not to be had.
+    """
+    env = make_task(task)
+    if task.atari is not None:
+        return env
+    theirs, ours = env.action_space, task_actions.from_zero(env.action_space)
+    if ours != theirs:
+        env = TransformAction(env, partial(task_actions.to_task, space=theirs), ours)
+    return Monitor(env)
+
+
+def make_task(task: EnvConfig) -> gymnasium.Env[Any, Any]:
+    """One environment with the task's own spaces.
 
     Raises:
         ConfigError: it is not to be had.
@@ -61,7 +90,7 @@ def make_env(task: EnvConfig) -> gymnasium.Env[Any, Any]:
         return AtariGame(task.id, task.atari)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a v5
-        return Monitor(make_one(task.id))
+        return make_one(task.id)
 
 
 def normalized(config: Config, envs: VecEnv) -> VecEnv:

@@ -16,6 +16,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from repro.algorithms.sb3 import mapping
 from repro.config.schema import Config
+from repro.envs import actions as task_actions
+from repro.envs import user_code
 from repro.errors import ConfigError, CorruptError
 from repro.runs import store
 from repro.runs.finished import FinishedRun
@@ -41,14 +43,15 @@ class Policy:
         self._mean, self._variance = (
             state.get(f"observations.{name}") for name in ("mean", "variance")
         )
-        env = mapping.make_env(config.env)
+        env = mapping.make_task(config.env)
+        self._space = env.action_space
         self.policy = ActorCriticPolicy(
             env.observation_space,
-            env.action_space,
+            task_actions.from_zero(env.action_space),
             lr_schedule=lambda _: 0.0,
             **mapping.policy_keywords(config),
         )
-        env.close()
+        user_code.close(env, config.env.id)
         parameters = {
             name: torch.from_numpy(array)
             for name, array in state.items()
@@ -70,10 +73,10 @@ class Policy:
             deterministic: the most likely actions; otherwise torch's global generator samples.
 
         Returns:
-            [N, A], clipped to the task's box, or [N] for discrete actions.
+            Of the task's space: [N, A], clipped to its box, or [N] for discrete actions.
         """
         actions, _ = self.policy.predict(self._normalize(observations), deterministic=deterministic)
-        return actions
+        return task_actions.to_task(actions, self._space)
 
     def _normalize(self, observations: Array) -> Array:
         """Normalize as `VecNormalize` does."""

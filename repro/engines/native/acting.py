@@ -57,7 +57,7 @@ class Acting:
         low, high = box if box is not None else (None, None)
         self._alive = (networks, normalizer, buffers, box)
         self._struct = _Acting(
-            actor=pointer(networks.actor),
+            actor=pointer(networks.actor, "int64"),
             activation=networks.activation,
             parameter_count=networks.parameter_count,
             log_std=networks.log_std,
@@ -65,10 +65,10 @@ class Acting:
             learners=learners,
             horizon=horizon,
             num_envs=num_envs,
-            center=pointer(normalizer.center) if normalizer.enabled else None,
-            scale=pointer(normalizer.scale) if normalizer.enabled else None,
+            center=pointer(normalizer.center, "float64") if normalizer.enabled else None,
+            scale=pointer(normalizer.scale, "float64") if normalizer.enabled else None,
             clip=normalizer.clip,
-            raw=pointer(buffers.raw),
+            raw=pointer(buffers.raw, "float64"),
             inputs=pointer(buffers.inputs),
             noise=pointer(buffers.noise),
             means=pointer(buffers.statistics),

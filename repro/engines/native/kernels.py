@@ -83,10 +83,21 @@ def check_layout(structure: type[ctypes.Structure], size: int) -> None:
         )
 
 
-def pointer(array: np.ndarray[Any, Any] | Tensor | None) -> int | None:
-    """The address of a contiguous array. The caller must keep the array alive."""
+def pointer(array: np.ndarray[Any, Any] | Tensor | None, dtype: str = "float32") -> int | None:
+    """The address of a contiguous array. The caller must keep the array alive.
+
+    Args:
+        array: None for the null pointer.
+        dtype: the type that the kernel reads.
+
+    Raises:
+        TypeError: the array has another type, so that the kernel would misread it.
+    """
     if array is None:
         return None
+    found = str(array.dtype).removeprefix("torch.")
+    if found != dtype:
+        raise TypeError(f"the kernel reads {dtype}, but the array is of {found}: convert it first.")
     if isinstance(array, Tensor):
         assert array.is_contiguous()
         return array.data_ptr()

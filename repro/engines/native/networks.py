@@ -66,7 +66,7 @@ class Networks:
         x = x.contiguous()
         out = torch.empty(*x.shape[:2], outputs)
         library().mlp_forward(
-            *(pointer(tower), self.activation, self.learners, x.shape[1]),
+            *(pointer(tower, "int64"), self.activation, self.learners, x.shape[1]),
             *(pointer(self.parameters.flat), self.parameter_count, pointer(x), pointer(out)),
         )
         return out

@@ -26,6 +26,12 @@ _ADDRESSES = (
     *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "learning_rate"),
     *("minibatches", "gradient_norm"),
 )
+_DTYPES = {  # of the others float32
+    "order": "int32",
+    "active": "uint8",
+    "learning_rate": "float64",
+    "minibatches": "int64",
+}
 _NUMBERS = (
     *("activation", "parameter_count", "log_std", "action_size"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
@@ -57,8 +63,8 @@ class Updater:
         algorithm, recipe = config.algorithm, config.recipe
         stop = recipe.early_stop_kl
         self._constant: dict[str, Any] = {
-            "actor": pointer(networks.actor),
-            "critic": pointer(networks.critic),
+            "actor": pointer(networks.actor, "int64"),
+            "critic": pointer(networks.critic, "int64"),
             "parameters": pointer(adam.flat),
             "mean": pointer(adam.mean),
             "variance": pointer(adam.variance),
@@ -120,7 +126,9 @@ class Updater:
             "minibatches": minibatches,
             "gradient_norm": gradient_norm,
         }
-        addresses = {name: pointer(array) for name, array in arrays.items()}
+        addresses = {
+            name: pointer(array, _DTYPES.get(name, "float32")) for name, array in arrays.items()
+        }
         struct = _Update(**self._constant, **addresses, samples=samples)
         library().ppo_update(ctypes.addressof(struct))
         return minibatches, gradient_norm.astype(float)
