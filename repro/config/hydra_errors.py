@@ -68,6 +68,8 @@ def _translate(error: BaseException) -> str | None:
     message = str(error)
     key = str(getattr(error, "full_key", None) or getattr(error, "key", None) or "")
     if isinstance(error, OverrideParseException):
+        if "empty choice" in message:
+            return f"{error.override} is a sweep without values: give one, or leave it out."
         return f"{error.override} cannot be read: write key=value, and quote special characters."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")

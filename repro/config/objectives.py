@@ -13,6 +13,8 @@ from repro.config.names import check_choice, nearest
 from repro.config.schema import CONF_DIR
 from repro.errors import ConfigError
 
+FLOAT32 = (2.0**-149, 2.0**128 - 2.0**104)  # the smallest number above 0, and the largest
+
 
 def kinds() -> list[str]:
     """Every kind of objective, one YAML each."""
@@ -56,6 +58,12 @@ def _check_scalar(name: str, value: Any) -> None:
     key = f"objective.{name}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{key}={value} is not a number: give one, such as {key}=0.2.")
+    smallest, largest = FLOAT32
+    if largest < value < math.inf or 0 < value < smallest:
+        raise ConfigError(
+            f"{key}={value} must be between {smallest:.3g} and {largest:.3g}: runs compute in "
+            f"float32, where it is {'infinite' if value > largest else '0'}."
+        )
     if not math.isfinite(value) or value < 0 or (value == 0 and name != "beta"):
         limit = "0 or more" if name == "beta" else "above 0"
         raise ConfigError(f"{key}={value} must be finite and {limit}.")

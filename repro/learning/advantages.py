@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -85,10 +87,15 @@ def _discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
 
 
 def standardize(advantages: Tensor, unbiased: bool, epsilon: float) -> Tensor:
-    """(A - mean) / (std + epsilon) over the last axis, each learner by itself. [P, ..., M]."""
+    """(A - mean) / (std + epsilon) over the last axis, each learner by itself. [P, ..., M].
+
+    Equal advantages become 0, whatever epsilon is: no action was better than another.
+    """
     centered = advantages - advantages.mean(-1, keepdim=True)
-    std = _variance(centered, unbiased).sqrt()[..., None]
-    return centered / (std + epsilon)
+    scale = _variance(centered, unbiased).sqrt()[..., None] + epsilon
+    # Not by the scale alone: the mean of equal numbers may be rounded.
+    low, high = advantages.aminmax(dim=-1, keepdim=True)
+    return torch.where((low == high) | (scale == 0), 0, centered / scale)
 
 
 def explained_variance(values: Tensor, targets: Tensor) -> Tensor:
@@ -96,7 +103,8 @@ def explained_variance(values: Tensor, targets: Tensor) -> Tensor:
     residual, targets = (targets - values).double(), targets.double()
     residual = residual - residual.mean(-1, keepdim=True)
     targets = targets - targets.mean(-1, keepdim=True)
-    return 1 - _variance(residual) / _variance(targets)
+    variance = _variance(targets)
+    return torch.where(variance == 0, math.nan, 1 - _variance(residual) / variance)
 
 
 def _variance(centered: Tensor, unbiased: bool = False) -> Tensor:

@@ -88,7 +88,8 @@ class ObservationNormalizer:
     ) -> None:
         """Write normalized [P, M, D] float64 observations to `out`, float32."""
         if not self.enabled:
-            out[...] = observations
+            with np.errstate(over="ignore"):  # the collector reports it
+                out[...] = observations
             return
         scaled = (observations - self.center[:, None]) * self.scale[:, None]
         np.clip(scaled, -self.clip, self.clip, out=scaled)
@@ -109,7 +110,8 @@ class ObservationNormalizer:
         # In place: the compiled kernels hold the addresses of these arrays.
         self.center[:] = self.moments.mean
         variance = np.maximum(self.moments.variance, self._floor) + self._epsilon
-        np.divide(1, np.sqrt(variance), out=self.scale)
+        self.scale[:] = 0  # what has never varied becomes 0
+        np.divide(1, np.sqrt(variance), out=self.scale, where=variance != 0)
 
 
 class RewardScaler:
@@ -135,7 +137,8 @@ class RewardScaler:
         self.moments.update(self.returns[:, :, None])
         if self._reset == "episode":
             self.returns[terminated | truncated] = 0
-        scaled = rewards / np.sqrt(self.moments.variance + self._epsilon)
+        std = np.sqrt(self.moments.variance + self._epsilon)
+        scaled = np.divide(rewards, std, out=np.zeros_like(self.returns), where=std != 0)
         return np.clip(scaled, -self._clip, self._clip)
 
     def checkpoint(self, learner: int) -> dict[str, Any]:

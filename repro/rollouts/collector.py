@@ -27,7 +27,7 @@ from repro.learning.streams import Streams
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
-from repro.rollouts.diagnosis import bounds
+from repro.rollouts.diagnosis import bounds, usable
 from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
@@ -81,7 +81,7 @@ class Collector:
 
     def _allocate(self) -> None:
         p, t, n, a = self.learners, self.horizon, self.num_envs, self.policy.action_size
-        self._rewards = np.zeros((p, t, n), np.float32)
+        self._rewards = np.zeros((p, t, n))
         self._terminated = np.zeros((p, t, n), np.bool_)
         self._truncated = np.zeros((p, t, n), np.bool_)
         discrete = self.policy.discrete
@@ -192,7 +192,7 @@ class Collector:
             inputs=inputs,
             actions=self._actions.view(*samples, -1),
             old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
-            rewards=torch.from_numpy(self._rewards).to(self.device),
+            rewards=torch.from_numpy(self._rewards).float().to(self.device),
             values=values,
             next_values=next_values,
             terminated=torch.from_numpy(self._terminated).to(self.device),
@@ -217,19 +217,18 @@ class Collector:
         return self.networks.value(finals).view(self._values.shape)
 
     def _finite(self) -> Array:
-        finite = self._seen.finite(self._truncated) & np.isfinite(self._rewards).all((1, 2))
-        current = self._observations.reshape(self.learners, -1)
-        return np.asarray(finite & np.isfinite(current).all(1))
+        good = self._seen.usable(self._truncated, self._observations)
+        return np.asarray(good & usable(self._rewards).all((1, 2)))
 
     def not_finite(self, learner: int) -> str:
-        """Names the first value of the last rollout that is not finite, and its environment."""
-        found = self._seen.first_non_finite(
+        """Names the first value of the last rollout that is not usable, and its environment."""
+        found = self._seen.first_bad_value(
             learner, self._rewards, self._truncated, self._observations
         )
         step = self.steps // self.num_envs - self.horizon + found.step
         when = f"in step {step}" if step else "at its reset"
         place = self._environment(learner, found.environment)
-        return f"{place} returned a value that is not finite {when}: its {found.field}"
+        return f"{place} returned a value that is {found.complaint} {when}: its {found.field}"
 
     def outside(self) -> dict[int, str]:
         """Learner -> a sentence on its task, where an observation is outside the declared bounds.

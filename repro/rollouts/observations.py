@@ -19,7 +19,13 @@ from torch import Tensor
 from repro.config.schema import RecipeConfig
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.frames import FrameStacks, Inputs
-from repro.rollouts.diagnosis import NonFinite, first_non_finite
+from repro.rollouts.diagnosis import (
+    FLOAT32_MAX,
+    FLOAT64_MAX,
+    BadValue,
+    first_bad_value,
+    usable,
+)
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, int, int]  # P, T, N
@@ -52,6 +58,9 @@ class FlatObservations:
         self.raw = np.zeros((*shape, size))
         self.inputs = torch.zeros((*shape, size), device=device)
         self._finals = torch.zeros(*shape, size) if finals else None
+        self._raw_finals = np.zeros((*shape, size)) if finals else None
+        # What is normalized is computed in float64 first.
+        self._largest = FLOAT64_MAX if self.normalizer.enabled else FLOAT32_MAX
         self._device = device
 
     def observe(self, observations: Array) -> None:
@@ -69,7 +78,8 @@ class FlatObservations:
 
     def store_ends(self, t: int, ends: Array, finals: Array | None) -> None:
         """Store the last observations [P, N, D] of the episodes that ended at time t, [P, N]."""
-        if self._finals is not None and finals is not None:
+        if self._finals is not None and self._raw_finals is not None and finals is not None:
+            self._raw_finals[:, t] = finals
             self.normalizer.apply(finals, out=self._finals[:, t].numpy())
 
     def encode(self, observations: Array) -> Tensor:
@@ -86,24 +96,25 @@ class FlatObservations:
         """The last observations of episodes, [P, T N, D]; arbitrary where none ended."""
         return None if self._finals is None else self._finals.to(self._device).flatten(1, 2)
 
-    def finite(self, truncated: Array) -> Array:
-        """Whether each learner's observations are all finite, [P] bool.
+    def usable(self, truncated: Array, current: Array) -> Array:
+        """Whether the networks can read all of each learner's observations, [P] bool.
 
         Last observations of truncated episodes count too, since values are computed from them.
 
         Args:
             truncated: [P, T, N] bool.
+            current: observations after the rollout, [P, N, D].
         """
-        finite = np.asarray(np.isfinite(self.raw).all((1, 2, 3)))
-        if self._finals is not None:
-            for p in np.flatnonzero(finite & truncated.any((1, 2))).tolist():
-                finite[p] = self._last_is_finite(p, truncated).all()
-        return finite
+        good = usable(self.raw, self._largest).all((1, 2, 3))
+        good = np.asarray(good & usable(current, self._largest).all((1, 2)))
+        for p in np.flatnonzero(good & truncated.any((1, 2))).tolist():
+            good[p] = usable(self._last(p, truncated), self._largest).all()
+        return good
 
-    def first_non_finite(
+    def first_bad_value(
         self, learner: int, rewards: Array, truncated: Array, current: Array
-    ) -> NonFinite:
-        """The first value of a learner's rollout that is not finite. There must be one.
+    ) -> BadValue:
+        """The first value of a learner's rollout that is not usable. There must be one.
 
         Args:
             learner: which of the P.
@@ -112,15 +123,14 @@ class FlatObservations:
             current: observations after the rollout, [P, N, D].
         """
         observations = np.concatenate([self.raw[learner], current[learner][None]])
-        last = np.where(self._last_is_finite(learner, truncated), 0.0, np.nan)
-        return first_non_finite(rewards[learner], last, observations)
+        last = self._last(learner, truncated)
+        return first_bad_value(rewards[learner], last, observations, self._largest)
 
-    def _last_is_finite(self, learner: int, truncated: Array) -> Array:
-        """Whether last observations are finite, [T, N, D]; true where no episode was truncated."""
-        if self._finals is None:
-            return np.ones(self.raw.shape[1:], np.bool_)
-        finite = np.isfinite(self._finals[learner].numpy())
-        return np.asarray(finite | ~truncated[learner, :, :, None])
+    def _last(self, learner: int, truncated: Array) -> Array:
+        """Last observations of truncated episodes as returned, [T, N, D]; 0 elsewhere."""
+        if self._raw_finals is None:
+            return np.zeros(self.raw.shape[1:])
+        return np.where(truncated[learner, :, :, None], self._raw_finals[learner], 0)
 
     def renormalize(self) -> Tensor | None:
         """Update the normalizer with the rollout, and normalize the rollout again.
@@ -224,17 +234,18 @@ class FrameObservations:
         """None: `Collector` computes values of last stacks when episodes end."""
         return None
 
-    def finite(self, truncated: Array) -> Array:
+    def usable(self, truncated: Array, current: Array) -> Array:
         """All true, [P]: frames are integers."""
         return np.ones(len(self._rows), np.bool_)
 
-    def first_non_finite(
+    def first_bad_value(
         self, learner: int, rewards: Array, truncated: Array, current: Array
-    ) -> NonFinite:
-        """The first reward that is not finite; arguments as in `FlatObservations`."""
+    ) -> BadValue:
+        """The first reward that is not usable; arguments as in `FlatObservations`."""
         _, horizon, num_envs, _ = self._rows.shape
         no_observations = np.zeros((horizon + 1, num_envs, 0))
-        return first_non_finite(rewards[learner], no_observations[1:], no_observations)
+        nothing, before = no_observations[1:], no_observations
+        return first_bad_value(rewards[learner], nothing, before, FLOAT32_MAX)
 
     def renormalize(self) -> Tensor | None:
         """None: the networks divide frames by 255, and no statistics are kept."""

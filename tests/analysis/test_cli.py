@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis import __main__ as command
 from analysis.__main__ import COMMANDS, main
+from analysis.cli import Command, Output
 from tests.helpers.synthetic_runs import identity, write_reference, write_run
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +146,19 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # PYTHONIOENCODING, LC_ALL=C
+def test_an_output_that_cannot_show_a_character_gets_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: str
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors)
+    monkeypatch.setattr(sys, "stdout", stream)
+    report = Command("report", "", lambda _: Output({}, "0.5 ± 0.1"), ())
+    monkeypatch.setattr(command, "COMMANDS", (report,))
+    assert main(["report", "--out", str(tmp_path / "größer")]) == 0
+    stream.seek(0)
+    assert stream.read().startswith("0.5 ? 0.1\n")
 
 
 def test_commands_have_names_of_their_own() -> None:

@@ -159,6 +159,20 @@ def test_tanh_is_accurate_and_saturates() -> None:
     np.testing.assert_allclose(found[-4:], [-1, 1, 1, -1], atol=1e-7)
 
 
+@pytest.mark.parametrize("normalization", ["rollout", "minibatch"])
+def test_equal_advantages_train_alike(normalization: str) -> None:
+    """One step an episode, nothing to see, always the same reward: there is nothing to learn."""
+    constant = "env=gymnasium env.id=tests.helpers.tasks:Constant-v0"
+    by = f"recipe.advantage_normalization={normalization}"
+    compiled, plain = twins(*constant.split(), by, "recipe.advantage_epsilon=0")
+    before = plain.weights(0)
+    records = iterate_on_the_same_rollout(compiled, plain)
+    for ppo, record in zip((plain, compiled), records, strict=True):
+        assert record.active == [0] and np.isfinite(record.metrics["surrogate"]).all()
+        assert all(np.isfinite(array).all() for array in ppo.weights(0).values())
+        np.testing.assert_array_equal(ppo.weights(0)["log_std"], before["log_std"])
+
+
 def test_what_is_not_finite_stays_so(config: Compose, learners: Learners) -> None:
     ppo = learners([config("env=hopper", "algorithm.horizon=64")])
     x = torch.full((1, 2, 11), float("nan"))

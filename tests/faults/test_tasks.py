@@ -186,6 +186,35 @@ def test_f9_the_last_observation_of_an_episode_that_is_cut_short(tmp_path: Path)
         assert outcome.error.endswith("not finite in step 70: its last observation[0]")
 
 
+LARGE = {
+    "LargeReward": "reward",
+    "LargeObservation": "observation[0]",
+    "LargeAtTruncation": "last observation[0]",
+}
+
+
+@pytest.mark.parametrize("task", LARGE)
+def test_f9_a_value_too_large_for_float32_is_not_called_infinite(tmp_path: Path, task: str) -> None:
+    line = f"env=gymnasium env.id=tests.helpers.tasks:{task}-v0 recipe=sb3"
+    (outcome,) = run_pack([tiny(tmp_path, line)])
+    assert outcome.error is not None and outcome.error.endswith(
+        f"returned a value that is too large for float32 in step 70: its {LARGE[task]}"
+    )
+
+
+def test_f9_infos_that_nothing_reads_change_nothing(tmp_path: Path) -> None:
+    """In a pack and alone, of whatever form they are."""
+    for place, task in (("plain", "Walk"), ("infos", "ShapelessInfos")):
+        for outcome in run_pack(pack(tmp_path / place, task)):
+            assert outcome.status == store.DONE
+    for plain, infos in zip(
+        pack(tmp_path / "plain", "Walk"), pack(tmp_path / "infos", "ShapelessInfos"), strict=True
+    ):
+        results = [result(directory(config)) for config in (plain, infos)]
+        assert results[0].pop("digest") != results[1].pop("digest"), "it covers the task's id"
+        assert_equal_bits(*results)
+
+
 MALFORMED = {
     "WrongShape": "an observation of shape (3,) and type float32 where the task declares Box",
     "TextObservation": "an observation of shape (2,) and type <U5 where the task declares Box",

@@ -127,6 +127,56 @@ class NaNAtTruncation(Walk):
         return observation, reward, terminated, truncated, info
 
 
+class LargeReward(Walk):
+    """A reward that float64 can hold and float32 cannot."""
+
+    def fault(self, reward: float) -> float:
+        return -1e39
+
+
+class LargeObservation(Walk):
+    """The same of an observation."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def fault(self, reward: float) -> float:
+        self.where = 1e40
+        return reward
+
+    def observe(self) -> Any:
+        return np.array([self.where, self.left / 10])
+
+
+class LargeAtTruncation(LargeObservation):
+    """The same of the last observation of an episode that a time limit ends."""
+
+    def step(self, action: np.int64) -> Step:
+        observation, reward, terminated, _, info = Walk.step(self, action)
+        ends = self.steps == FAULT_STEP
+        return observation, reward, terminated and not ends, ends, info
+
+
+class Constant(Walk):
+    """One step an episode, nothing to see, and always a reward of 1; a real action."""
+
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))  # type: ignore[assignment]
+
+    def step(self, action: Any) -> Step:
+        return self.observe(), 1.0, True, False, {}
+
+    def observe(self) -> Observation:
+        return np.zeros(2, np.float32)
+
+
+class ShapelessInfos(Walk):
+    """Reports what is not of one shape or type each step."""
+
+    def step(self, action: np.int64) -> Step:
+        *rest, _ = super().step(action)
+        kinds: tuple[Any, ...] = (np.arange(self.steps % 4), "text", None, {"deep": [self.steps]})
+        return *rest, {"seen": kinds[self.steps % 4], str(self.steps): 0}  # type: ignore[return-value]
+
+
 class ArrayReward(Walk):
     def fault(self, reward: float) -> float:
         return np.array([1.0, 2.0])  # type: ignore[return-value]

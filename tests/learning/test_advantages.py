@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.learning import advantages
+from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
 
@@ -218,3 +219,39 @@ def test_standardize_and_explained_variance_against_numpy() -> None:
     y = x + np.random.default_rng(1).normal(size=x.shape)
     found = advantages.explained_variance(torch.from_numpy(y), torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(found, 1 - (x - y).var(-1) / x.var(-1), atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 10])
+@pytest.mark.parametrize("unbiased", [False, True])
+@pytest.mark.parametrize("epsilon", [0, 1e-8])
+def test_equal_advantages_become_zero(size: int, unbiased: bool, epsilon: float) -> None:
+    """Also where the mean of equal numbers is rounded, and beside a learner whose own differ."""
+    equal = torch.tensor([0.1, 1e30, -1.0, 0.0])[:, None].expand(4, size)
+    other = torch.arange(size, dtype=torch.float32)[None]
+    found = advantages.standardize(torch.cat([equal, other]), unbiased, epsilon)
+    assert not found[:4].any()
+    assert size == 1 or (found[4] != 0).any()
+    nan = advantages.standardize(torch.full((1, size), float("nan")), unbiased, epsilon)
+    assert nan.isnan().all(), "what is not finite is not hidden"
+
+
+def test_the_explained_variance_of_constant_targets_is_unknown() -> None:
+    values = torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]])
+    assert advantages.explained_variance(values, torch.full((2, 3), 0.1)).isnan().all()
+
+
+def test_what_never_varies_is_normalized_to_zero(config: Compose) -> None:
+    zero = ("recipe.observation_variance_floor=0", "recipe.observation_epsilon=0")
+    recipe = config("env=reacher", *zero, "recipe.reward_scaling=true").recipe
+    normalizer = ObservationNormalizer(1, 2, recipe)
+    normalizer.moments.variance[:] = [[0, 4]]
+    normalizer.restore(0, normalizer.checkpoint(0))
+    out = np.empty((1, 1, 2), np.float32)
+    normalizer.apply(np.full((1, 1, 2), 3.0), out)
+    np.testing.assert_array_equal(out, [[[0, 1.5]]])
+
+    scaler = RewardScaler(1, np.ones(1), recipe)
+    scaler.moments.variance[:] = 0
+    scaler.moments.update = lambda samples: None  # type: ignore[method-assign]
+    never = np.zeros((1, 1), np.bool_)
+    assert scaler.apply(np.ones((1, 1)), never, never) == 0

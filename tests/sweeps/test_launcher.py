@@ -9,6 +9,7 @@ here on real jobs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
 
+import repro
 from repro.config.compose import register_schema
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
-from repro.errors import RunsFailedError
+from repro.errors import ConfigError, RunsFailedError
 from repro.runs import store
 from repro.sweeps import dispatch, jobs, packs, sweeper
 from repro.training.outcome import SKIPPED, Outcome
@@ -108,6 +110,25 @@ def test_batches_go_on_after_a_failure(cli: Cli) -> None:
 def test_batches_are_checked_before_the_first(cli: Cli) -> None:
     done = cli("-m", "env=reacher", "seed=0,1,-1", "hydra.sweeper.max_batch_size=1")
     assert done.code == 2 and "seed=-1" in done.err and not cli.left()
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("seed=range(3,3)", "is a sweep without values"),
+        ("seed=shuffle(range(3,3))", "is a sweep without values"),
+        ("seed=choice()", "is a sweep without values"),
+        ("seed=glob(*)", "seed is no group"),
+        ("objective=glob(zz*)", "matches no choice: objective can be"),
+    ],
+)
+def test_a_sweep_of_nothing_is_refused(cli: Cli, line: str, remedy: str) -> None:
+    done = cli("-m", "env=hopper", "algorithm.gamma=0.9,0.99", line)
+    assert done.code == 2 and not done.out and done.err.count("\n") == 1
+    assert done.err.startswith(line) and remedy in done.err
+    with pytest.raises(ConfigError, match=re.escape(line)):
+        repro.train("env=hopper", line)
+    assert not cli.left()
 
 
 def test_hydras_own_launcher_and_sweeper_work_too(cli: Cli) -> None:

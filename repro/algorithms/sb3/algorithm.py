@@ -129,7 +129,7 @@ class StableBaselines3:
         buffer = self.model.rollout_buffer
         values = map(np.asarray, (buffer.observations, buffer.rewards, self.model._last_obs))
         if not self.recorder.finite or not all(np.isfinite(x).all() for x in values):
-            return "its task returned a value that is not finite"
+            return "its task returned a value that is not finite in float32"
         parameters = self.model.policy.parameters()
         if not all(bool(torch.isfinite(x).all()) for x in parameters):
             return "its parameters stopped being finite"

@@ -107,9 +107,10 @@ class Learner {
     for (int64_t m = 0; m < size; ++m) mean += advantages_[m];
     mean /= size;
     for (int64_t m = 0; m < size; ++m) squares += (advantages_[m] - mean) * (advantages_[m] - mean);
-    const double std = std::sqrt(squares / (size - u_.unbiased));
+    const double scale = std::sqrt(squares / (size - u_.unbiased)) + u_.advantage_epsilon;
+    // Equal advantages become 0. In double, their mean is exact.
     for (int64_t m = 0; m < size; ++m)
-      advantages_[m] = (advantages_[m] - mean) / (std + u_.advantage_epsilon);
+      advantages_[m] = scale == 0 ? 0 : (advantages_[m] - mean) / scale;
   }
 
   // log r of every sample: log pi(a|s) under the parameters of now, less that under the old ones.
