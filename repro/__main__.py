@@ -53,14 +53,14 @@ keys that are often set:
   hydra.launcher.workers=N   with -m: processes, by default one a core
 All keys and their values: repro env=hopper --cfg job
 
-An interrupted run continues when the same command is given again; a finished
-one is not repeated.
+An interrupted run continues when the same command is given again; a
+finished one is not repeated.
 
 other commands:
   python -m repro.status DIR      how far a sweep is
   python -m repro.evaluate RUN    whole episodes of a finished run
   python -m repro.watch RUN       a video of it
-  python -m repro.again RUN       an unfinished run continues, from its directory
+  python -m repro.again RUN       continues an unfinished run
   repro-analysis COMMAND          tables and figures
 Each has its own --help. Hydra's options are listed by --hydra-help.
 
