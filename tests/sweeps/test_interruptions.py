@@ -25,6 +25,7 @@ LONG = (
     "env.id=faulty:FaultyDawdles-v0,CartPole-v1",
     "seed=0,1",
     "budget=smoke",
+    "total_timesteps=100000000",  # no machine ends before it is interrupted
 )
 
 
