@@ -17,12 +17,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from repro.config import objectives
 from repro.config.atari import AtariConfig
+from repro.config.fields import CONF_DIR as CONF_DIR
 from repro.config.fields import choice, number, within
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# A wheel holds `conf` in the package; a checkout has it beside.
-CONF_DIR = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
 
 # Keys that say where a run is stored and how it is watched. They change nothing that it computes,
 # so the hash leaves them out. `budget` and `experiment` name choices that show in other keys.
@@ -208,21 +206,18 @@ class Config:
     @property
     def objective_value(self) -> float | None:
         """The scalar that names a row of Table 1: epsilon, d_targ or beta; None for L_CPI."""
-        keys = {"kl_adaptive": "target_kl", "kl_fixed": "beta"}
-        value = self.objective.get(keys.get(self.objective.get("kind", ""), "epsilon"))
-        return None if value is None else float(value)
+        return objectives.value(self.objective)
 
     @property
     def objective_label(self) -> str:
-        """For run ids and legends, such as `clip_0.2` or `none`; empty without an objective."""
-        value = self.objective_value
-        return str(self.objective.get("kind", "")) + ("" if value is None else f"_{value:g}")
+        """For tables and legends, such as `clip_0.2` or `none`; empty without an objective."""
+        return objectives.label(self.objective)
 
     @property
     def run_id(self) -> str:
         """The name of the directory: the same for the same configuration, alone or in a sweep."""
         task = self.env.id.replace("/", "-")
-        names = (task, self.algorithm.name, self.objective_label)
+        names = (task, self.algorithm.name, objectives.short_label(self.objective))
         return "_".join([*filter(None, names), f"s{self.seed}", self.hash[:8]])
 
     @property

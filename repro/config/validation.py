@@ -14,11 +14,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from repro.config import algorithms, atari, objectives, sb3
-from repro.config.fields import RANGES, flattened
+from repro.config.fields import allows, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
 from repro.config.schema import Config
 from repro.errors import ConfigError
+
+
+# Sections whose numbers enter the arithmetic of a run, in float32.
+COMPUTED = ("algorithm.", "recipe.")
 
 
 def from_omegaconf(node: DictConfig) -> Config:
@@ -37,8 +41,8 @@ def from_omegaconf(node: DictConfig) -> Config:
             raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
         config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
-    if not config.algorithm.takes_objective:
-        config.objective = {}
+    own = config.objective if config.algorithm.takes_objective else {}
+    config.objective = objectives.without_defaults(own)
     validate(config)
     return config
 
@@ -85,8 +89,10 @@ def _check_value(key: str, value: Any, metadata: Mapping[str, Any]) -> None:
         for number in flattened(value):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ConfigError(f"{key}={value} must be finite.")
-            if not RANGES[meaning](number):
+            if not allows(meaning, number):
                 raise ConfigError(f"{key}={value} {must} {meaning}.")
+            if isinstance(number, float) and key.startswith(COMPUTED):
+                objectives.check_float32(key, number)
 
 
 def _check_parts(config: Config) -> None:

@@ -29,7 +29,11 @@ PROGRESS: dict[str, tuple[str, str]] = {
     "value_loss": ("float64", "L_VF before c1, by its plain definition (V - V_targ)^2"),
     "entropy": ("float64", "S, in nats"),
     "kl": ("float64", "forward KL(old, new), in nats"),
-    "clip_fraction": ("float64", "share of samples whose ratio is outside the clip range"),
+    "clip_fraction": (
+        "float64",
+        "share of samples whose ratio is outside the clip range; null where an objective has no "
+        "form that says what it is",
+    ),
     "gradient_norm": (
         "float64",
         "2-norm of the first minibatch's gradient before clipping: joint, or the policy's alone "
@@ -38,7 +42,11 @@ PROGRESS: dict[str, tuple[str, str]] = {
     "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), at collection"),
     "std": ("float64", "mean standard deviation of the actions; null for discrete actions"),
     "beta": ("float64", "coefficient of the KL penalty during this update"),
-    "epsilon": ("float64", "clip range during this update; null where nothing is clipped"),
+    "epsilon": (
+        "float64",
+        "clip range during this update, the first scalar that the schedule scales; null where it "
+        "scales none",
+    ),
     "learning_rate": ("float64", "the policy's step size during this update (Adam, RMSProp)"),
     "minibatches": (
         "int64",
