@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from repro import __version__
 from repro.cli import finish
-from repro.config import keys, overrides
+from repro.config import command_line, grammar, keys, overrides
 from repro.config.compose import register_schema
 from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
 from repro.errors import ConfigError
-from repro.sweeps import sweep
+from repro.sweeps import grid, preview, sweep
 from repro.training import signals
 
 HELP = """\
@@ -98,9 +96,13 @@ def _run(arguments: Sequence[str]) -> None:
     if "--version" in arguments:
         print(f"ppo-repro {__version__}")
         return
-    options = _parse(arguments)
-    overrides.check_overrides(options.overrides, options.config_dir)
-    for config in _compose(arguments, options.overrides):
+    options = command_line.parse(arguments)
+    given = options.overrides
+    overrides.check_overrides(given, options.config_dir)
+    if options.dry_run:
+        preview.show(grid.compose(given))
+        return
+    for config in _compose(arguments, options):
         sweep.train_one(config)
 
 
@@ -118,33 +120,28 @@ def _help() -> str:
     return HELP.format(groups="\n".join([*groups, ""]))
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options; what argparse says of wrong ones becomes a ConfigError."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return get_args_parser().parse_intermixed_args(list(arguments))
-    except SystemExit:
-        last = complaint.getvalue().strip().splitlines()[-1]
-        raise ConfigError(f"{last.partition('error: ')[2]}: see --help.") from None
-
-
-def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
+def _compose(arguments: Sequence[str], options: argparse.Namespace) -> list[Config]:
     """The configuration of a single run; of a sweep none, since its launcher trains it.
 
     Args:
         arguments: all of them.
-        given: the overrides among them, in their order.
+        options: what they mean.
     """
     nodes: list[DictConfig] = []
 
     def keep(node: DictConfig) -> None:
         nodes.append(node)
 
+    given = grammar.spelled_out(options.overrides)
+    if options.multirun:
+        grammar.refuse_empty(grammar.parse(given))
+    line = command_line.options_first(
+        arguments, options.overrides, grammar.deferred(given) if options.multirun else given
+    )
     register_schema()
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
     with translated(given):
-        with _hydra_process(_options_first(arguments, given)):
+        with _hydra_process(line):
             try:
                 app()
             except SystemExit as error:  # --hydra-help ends with 0
@@ -154,19 +151,6 @@ def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
     for config in configs:
         overrides.check_use(given, config)
     return configs
-
-
-def _options_first(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
-    """The same arguments in an order that Hydra can read: it wants its overrides in one piece."""
-    rest = iter(given)
-    following = next(rest, None)
-    options = []
-    for argument in arguments:
-        if argument == following:
-            following = next(rest, None)
-        else:
-            options.append(argument)
-    return [*options, *given]
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
-from repro.config import overrides
+from repro.config import grammar, overrides
 from repro.config.compose import register_schema
 from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
@@ -53,6 +53,7 @@ def compose(given: Sequence[str]) -> Grid:
         ConfigError: the first mistake.
     """
     overrides.check_overrides(given)
+    given = grammar.spelled_out(given)
     with _own_state(), translated(given):
         register_schema()
         with initialize_config_dir(str(CONF_DIR), job_name="repro", version_base="1.3"):
@@ -63,7 +64,7 @@ def _compose(given: Sequence[str]) -> Grid:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     master = hydra.compose_config(
-        "config", list(given), RunMode.MULTIRUN, with_log_configuration=False
+        "config", grammar.deferred(given), RunMode.MULTIRUN, with_log_configuration=False
     )
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=HydraContext(hydra.config_loader, Callbacks(master)),
@@ -83,7 +84,7 @@ def _compose(given: Sequence[str]) -> Grid:
     return Grid(
         [[next(jobs).config for _ in batch] for batch in batches],
         launcher.settings,
-        bool(sweeper.params) or any(each.is_sweep_override() for each in overrides.parse(given)),
+        bool(sweeper.params) or any(each.is_sweep_override() for each in grammar.parse(given)),
     )
 
 

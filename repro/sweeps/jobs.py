@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from repro.config import keys, overrides
+from repro.config import grammar, keys, overrides
 from repro.config.atari import check_game
 from repro.config.validation import from_omegaconf
 from repro.errors import ConfigError
@@ -49,7 +49,7 @@ class Composer:
 
     def compose(self, given: Sequence[str]) -> DictConfig:
         """The configuration of one job, without its `hydra` node."""
-        parsed = overrides.parse(given)
+        parsed = grammar.parse(given)
         values = [override for override in parsed if _sets_value(override)]
         rest = [override for override in parsed if not _sets_value(override)]
         if not all(_chooses_group(override) for override in rest):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from repro.config.schema import Config
 from repro.console import ProgressBar
@@ -26,6 +26,9 @@ from repro.sweeps import summary
 from repro.sweeps.settings import Settings
 from repro.training import preflight
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
+
+if TYPE_CHECKING:
+    from repro.sweeps.packs import Pack
 
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
 CONTINUES = "Interrupted: the same command again continues."
@@ -83,8 +86,17 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
     Raises:
         KeyboardInterrupt: after the summary.
     """
-    before = [_before(config) for config in configs]
+    before = [ended_before(config) for config in configs]
     return _train(configs, before, settings, alone=False)
+
+
+def planned(configs: Sequence[Config], settings: Settings) -> tuple[list[Pack], int]:
+    """The packs of runs that are to be trained, and how many of them train at the same time."""
+    from repro.sweeps import dispatch, packs  # only now: they load torch
+
+    slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
+    plan = packs.plan(configs, slots, settings.max_pack)
+    return plan, min(slots, len(plan))
 
 
 def train_one(config: Config) -> Outcome:
@@ -97,7 +109,7 @@ def train_one(config: Config) -> Outcome:
         RunsFailedError: it is not done; the error says why.
         KeyboardInterrupt: it was interrupted, and saved.
     """
-    before = _before(config)
+    before = ended_before(config)
     if before is None or before.status != SKIPPED:
         _check([config])
     if before is not None and before.status == store.FAILED:
@@ -142,16 +154,15 @@ def _train(
     waiting = [config for config in configs if outcomes[config.directory] is None]
     interruption = None
     if waiting:
-        from repro.sweeps import dispatch, packs
+        from repro.sweeps import dispatch
 
-        slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
-        plan = packs.plan(waiting, slots, settings.max_pack)
+        plan, processes = planned(waiting, settings)
         if not alone:
-            summary.heading(before, len(plan), min(slots, len(plan)))
+            summary.heading(before, len(plan), processes)
         steps = sum(pack.steps for pack in plan)
         with ProgressBar(len(waiting), steps, enabled=configs[0].progress) as bar:
             try:
-                results = dispatch.run_packs(plan, min(slots, len(plan)), settings, bar)
+                results = dispatch.run_packs(plan, processes, settings, bar)
             except dispatch.Interruption as error:
                 interruption, results = error, error.outcomes
         outcomes |= {outcome.directory: outcome for result in results for outcome in result}
@@ -182,7 +193,7 @@ def _only_writer(runs_dir: Path) -> Iterator[None]:
         folder.parent.rmdir()
 
 
-def _before(config: Config) -> Outcome | None:
+def ended_before(config: Config) -> Outcome | None:
     """How a run ended before; None for one to be trained."""
     directory = config.directory
     try:
