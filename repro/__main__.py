@@ -19,7 +19,6 @@ from repro.config.compose import register_schema
 from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
 from repro.config.validation import from_omegaconf
-from repro.errors import ConfigError
 from repro.sweeps import grid, preview, sweep
 from repro.training import signals
 
@@ -36,6 +35,9 @@ examples:
   repro env=hopper objective=kl_adaptive seed=1           another objective
   repro -m env=hopper,walker2d objective=clip,kl_adaptive seed=0,1,2
   repro -m +experiment=table1 budget=quick                the paper's Table 1
+  repro -m env=hopper objective='clip(0.1,0.2),kl_adaptive(0.003,0.01)'
+                                            each objective at values of its own
+  repro -m env=hopper,reacher seed=0,1,2 --dry-run        runs, packs, time
   repro env=gymnasium env.id=CartPole-v1 algorithm=a2c    any Gymnasium task
 
 groups and their choices (env must be chosen; an experiment is written with +):
@@ -98,10 +100,10 @@ def _run(arguments: Sequence[str]) -> None:
         return
     options = command_line.parse(arguments)
     given = options.overrides
-    overrides.check_overrides(given, options.config_dir)
     if options.dry_run:
-        preview.show(grid.compose(given))
+        preview.show(grid.compose(given, options.config_dir))
         return
+    overrides.check_overrides(given, options.config_dir)
     for config in _compose(arguments, options):
         sweep.train_one(config)
 

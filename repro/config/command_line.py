@@ -1,4 +1,4 @@
-"""The options of `python -m repro`: Hydra's, one of our own, and those of Hydra's that are not ours."""
+"""The options of `python -m repro`: Hydra's, as far as they have a meaning here, and our own."""
 
 from __future__ import annotations
 
@@ -87,5 +87,6 @@ def _check(options: argparse.Namespace) -> None:
 
 def _is_multirun(overrides: Sequence[str]) -> bool:
     """Whether `hydra.mode` asks for what `-m` does."""
-    modes = [each for each in parse_overrides(spelled_out(overrides)) if each.key_or_group == "hydra.mode"]
-    return any(str(each.value()) == "MULTIRUN" for each in modes)
+    parsed = parse_overrides(spelled_out(overrides))
+    modes = [each.value() for each in parsed if each.key_or_group == "hydra.mode"]
+    return "MULTIRUN" in map(str, modes)

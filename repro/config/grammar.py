@@ -29,6 +29,7 @@ from repro.errors import ConfigError
 Alternative = tuple[str, ...]
 """Plain overrides: an option, and its values."""
 
+ARGUMENTS, _ALL = "env.kwargs.", "env.kwargs="  # keys with any name below
 _OPTION = re.compile(r"([\w./-]+)\s*\((.*)\)", re.DOTALL)
 _KEY = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 _FUNCTIONS = ("range", "interval", "glob", "shuffle", "sort", "tag", "extend_list")  # Hydra's
@@ -73,8 +74,8 @@ def spelled_out(given: Iterable[str]) -> list[str]:
     given, lines, own = list(given), list[str](), dict[str, str]()
     for line in given:
         found = alternatives(line)
-        if found is None:
-            lines.append(line)
+        if found is None:  # Hydra wants a plus before a name that is new
+            lines.append(f"++{line}" if line.startswith((ARGUMENTS, _ALL)) else line)
         elif len(found) == 1:
             lines += found[0]
             own |= {each.partition("=")[0]: line for each in found[0][1:]}
@@ -195,8 +196,8 @@ def _parts(key: str, text: str) -> list[str]:
             raise ConfigError(f"{key}={text} has an empty place: give a value, or leave it out.")
         if part[0] in "'\"":
             (override,) = parse([f"{key}={part}"])
-            value = override.value()
-            parts += _parts(key, value) if "(" in str(value) else [part]
+            value = str(override.value())
+            parts += _parts(key, value) if "(" in value else [part]
         elif part.startswith("choice(") and part.endswith(")"):
             parts += _parts(key, part.removeprefix("choice(")[:-1])
         else:
@@ -206,8 +207,7 @@ def _parts(key: str, text: str) -> list[str]:
 
 def _split(key: str, text: str) -> list[str]:
     """At the commas outside of all brackets and quotes."""
-    parts, open_brackets, quote = [""], [], ""
-    escaped = False
+    parts, open_brackets, quote, escaped = [""], list[str](), "", False
     for character in text:
         if character == "," and not open_brackets and not quote:
             parts.append("")

@@ -50,9 +50,9 @@ def scalars(kind: str) -> dict[str, Scalar]:
         ConfigError: the YAML says something of a scalar that it cannot say.
     """
     path = CONF_DIR / "objective" / f"{kind}.yaml"
-    if not path.is_file():  # a run of a kind that there was
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "kind" not in values:  # a kind that there was, or a setting of one, such as table1/clip_0.1
         return {}
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     about = values.pop(ABOUT, None) or {}
     values.pop("kind")
     try:
@@ -105,9 +105,7 @@ def _scalars(objective: Mapping[str, Any]) -> dict[str, Scalar]:
 
 def without_defaults(objective: Mapping[str, Any]) -> dict[str, Any]:
     """An objective as runs have it: without what its YAML says of scalars, and without nulls."""
-    return {
-        name: each for name, each in objective.items() if name != ABOUT and each is not None
-    }
+    return {name: each for name, each in objective.items() if name != ABOUT and each is not None}
 
 
 def check(objective: Mapping[str, Any]) -> None:

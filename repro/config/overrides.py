@@ -16,10 +16,9 @@ import yaml
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from repro.config import algorithms, keys
-from repro.config.grammar import alternatives, parse
+from repro.config.grammar import ARGUMENTS, alternatives, parse
 from repro.config.schema import CONF_DIR, Config
 from repro.errors import ConfigError
-
 
 _PLACE = "each run has a directory of its own in runs_dir, so set that"
 # Keys of Hydra's that say where its own files go. It writes none here.
@@ -91,6 +90,9 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
     key, line = override.key_or_group, override.input_line
     if override.package is not None:
         raise ConfigError(f"{line}: a group cannot be moved to another place: say {key}=...")
+    if key.startswith(ARGUMENTS):
+        _check_argument(override)
+        return
     if key not in keys.known_keys() and key not in options:
         raise ConfigError(keys.unknown_key(key or str(line)))
     if override.is_delete():
@@ -99,6 +101,15 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
         _check_options(override, options[key])
     elif override.is_add():
         raise ConfigError(f"{line}: {key} has a value already: leave out the +.")
+
+
+def _check_argument(override: Override) -> None:
+    """Of `gymnasium.make`: the task knows its name."""
+    key, line = override.key_or_group, override.input_line
+    if override.is_add() or override.is_delete():
+        raise ConfigError(f"{line} must be written as {key}=VALUE.")
+    if not all(name.isidentifier() for name in key.split(".")):
+        raise ConfigError(f"{line}: {key.removeprefix(ARGUMENTS)} is no name of an argument.")
 
 
 def _check_hydra_override(override: Override) -> None:

@@ -51,10 +51,11 @@ BATCHABLE = (
     "algorithm.delta",
     "algorithm.damping",
 )
-# Left out of `as_dict` where they are null, so that older runs, which lack them, keep their ids.
+# Left out of `as_dict` where they are null or empty, so that older runs keep their ids.
 OPTIONAL = (
     "env.game",
     "env.atari",
+    "env.kwargs",
     "policy.convolutions",
     "recipe.value_clip_schedule",
     "schedule_timesteps",
@@ -63,7 +64,10 @@ OPTIONAL = (
 
 @dataclass
 class EnvConfig:
-    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only."""
+    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only.
+
+    `kwargs` are arguments of `gymnasium.make`.
+    """
 
     name: str = MISSING
     backend: str = choice("mujoco", "gymnasium", "atari")
@@ -72,6 +76,7 @@ class EnvConfig:
     num_envs: int = number("above 0", default=1)
     game: str | None = None
     atari: AtariConfig | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -242,7 +247,7 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as in a run's `config.yaml`."""
-        absent = [key for key in OPTIONAL if get(self, key) is None]
+        absent = [key for key in OPTIONAL if get(self, key) in (None, {})]
         return _without(dataclasses.asdict(self), absent)
 
 

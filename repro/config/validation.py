@@ -20,7 +20,6 @@ from repro.config.names import check_choice
 from repro.config.schema import Config
 from repro.errors import ConfigError
 
-
 # Sections whose numbers enter the arithmetic of a run, in float32.
 COMPUTED = ("algorithm.", "recipe.")
 
@@ -107,6 +106,11 @@ def _check_parts(config: Config) -> None:
         raise ConfigError(
             f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
+        )
+    if config.env.kwargs and config.env.backend == "atari":
+        raise ConfigError(
+            f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
+            "of a game are env.atari.*."
         )
     if config.engine == "native" and name != "ppo":
         raise ConfigError(

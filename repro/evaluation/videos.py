@@ -57,7 +57,8 @@ def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisode
 
 def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
     task = run.config.env.id
-    env = film.make_env(task, options.width, options.height)
+    kwargs = run.config.env.kwargs
+    env = film.make_env(task, options.width, options.height, kwargs)
     with user_code.naming(task, "reading its metadata"):
         rate = film.frame_rate(env)
 

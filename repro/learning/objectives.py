@@ -109,9 +109,7 @@ def bounded(
     return torch.minimum(ratio * advantages, clipped * advantages) - beta * kl
 
 
-def adapt_beta(
-    beta: Tensor, kl: Tensor, target_kl: Tensor, low: Tensor, high: Tensor
-) -> Tensor:
+def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Section 4: halve beta below d_targ / 1.5, double it above 1.5 d_targ. All [P].
 
     A NaN `target_kl` leaves its beta alone. A beta that changes stays within `low` and `high`; the

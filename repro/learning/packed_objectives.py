@@ -15,7 +15,6 @@ from repro.errors import ConfigError
 from repro.learning.objectives import (
     FORMS,
     SURROGATES,
-    Form,
     Scalars,
     Surrogate,
     adapt_beta,

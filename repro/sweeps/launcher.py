@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from repro.config import grammar
 from repro.config.hydra_errors import translated
@@ -47,9 +47,11 @@ class PopulationLauncher(Launcher):
         Raises:
             ConfigError: a sweep has no values, whichever sweeper it is that splits it.
         """
-        params = config.hydra.sweeper.get("params") or {}
+        hydra = OmegaConf.to_container(config.hydra, resolve=False)
+        assert isinstance(hydra, dict)
+        params: dict[str, str] = hydra["sweeper"].get("params") or {}
         swept = [f"{key}={value}" for key, value in params.items()]
-        given = grammar.spelled_out([*swept, *config.hydra.overrides.task])
+        given = grammar.spelled_out([*swept, *hydra["overrides"]["task"]])
         grammar.refuse_empty(grammar.parse(given))
         self._master = config
         self._composer = Composer(hydra_context.config_loader, config)

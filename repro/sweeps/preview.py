@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def show(grid: Grid) -> None:
     """Say which runs there are, how they are packed, their steps, and the time that is left.
 
-    Nothing is written. The time is measured: a few iterations of a pack of each sort are trained.
+    Nothing is written. The time is measured: a few iterations of each sort of pack are trained.
 
     Raises:
         ConfigError: runs that are impossible on this machine.
@@ -45,13 +45,13 @@ def _show(configs: Sequence[Config], settings: Settings) -> None:
         say(f"  {_described(pack)}: {_steps(pack.steps)}, about {duration(own)}")
     total = forecast.elapsed(seconds, processes)
     steps = _steps(sum(pack.steps for pack in plan))
-    say(f"{steps} in about {duration(total)}, as fast as this machine is now. Nothing was trained.")
+    say(f"{steps} in about {duration(total)} if nothing else runs here. Nothing was trained.")
 
 
 def _described(pack: Pack) -> str:
     first = pack.configs[0]
     labels = dict.fromkeys(each.objective_label for each in pack.configs if each.objective_label)
-    seeds = dict.fromkeys(str(each.seed) for each in pack.configs)
+    seeds = [str(seed) for seed in sorted({each.seed for each in pack.configs})]
     words = [first.env.id, first.algorithm.name, *labels]
     runs = f"{len(pack.configs)} run{'' if len(pack.configs) == 1 else 's'}"
     return f"{runs}: {' '.join(words)}, seed{'s' if len(seeds) > 1 else ''} {' '.join(seeds)}"

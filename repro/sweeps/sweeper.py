@@ -69,4 +69,3 @@ class PopulationSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self._loader)
         overrides = parser.parse_overrides(grammar.spelled_out([*params, *arguments]))
         return BasicSweeper.split_arguments(overrides, self.max_batch_size)
-

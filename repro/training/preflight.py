@@ -36,8 +36,9 @@ def preflight(configs: Sequence[Config]) -> None:
         sb3.check_installed(name)
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
-    for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        made = envs.make(env.id, env.backend, 1, env.atari)
+    tasks = [config.env for config in configs]
+    for env in {(env.id, env.backend, str(env.kwargs)): env for env in tasks}.values():
+        made = envs.make(env.id, env.backend, 1, env.atari, env.kwargs)
         made.close()
         if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
             _report_bounds(env.id, made)

@@ -52,10 +52,10 @@ def test_a_new_objective_is_one_function_and_one_yaml(copy: Path) -> None:
     for name in NEW:
         path = copy / "conf" / "objective" / f"{name}.yaml"
         path.write_text(block("yaml", f"kind: {name}"))
-    objectives = "objective='spo,clip,clip_two(epsilon_high=0.28,0.4)'"
+    objectives = "objective=spo,clip,clip_two(epsilon_high=0.28,0.4)"
     sweep = ("env=reacher", objectives, "seed=0,1", "budget=smoke", "runs_dir=sweep")
-    schedule = ("recipe.epsilon_schedule=linear", "engine=auto")
-    done = run(copy, "repro", "-m", *sweep, *schedule, "hydra.launcher.workers=1")
+    schedule = ("recipe.epsilon_schedule=linear", "hydra.launcher.workers=1")
+    done = run(copy, "repro", "-m", *sweep, *schedule)
     assert done.returncode == 0, done.stderr
     runs = {path.name.rpartition("_s")[0]: path for path in store.run_directories(copy / "sweep")}
     two, spo = runs["Reacher-v4_ppo_clip_two_0.2_0.4"], runs["Reacher-v4_ppo_spo_0.2"]
