@@ -60,8 +60,8 @@ def test_a_task_of_ones_own_from_its_class_to_its_policy(cli: Cli) -> None:
     assert wrong.code == 2 and "env.kwargs.sped is not an argument of my_package:" in wrong.err
     mine = Path("mine/env")
     mine.mkdir(parents=True)
-    (mine / "reach.yaml").write_text(block("yaml"))
-    assert cli("--config-dir", "mine", "env=reach", *SHORT, "runs_dir=named").code == 0
+    (mine / "my_reach.yaml").write_text(block("yaml"))
+    assert cli("--config-dir", "mine", "env=my_reach", *SHORT, "runs_dir=named").code == 0
     (named,) = store.run_directories(Path("named"))
     assert store.read_config(named)["env"]["kwargs"] == {"speed": 0.2}
 
