@@ -1,51 +1,75 @@
-"""The options of `python -m repro`: Hydra's, as far as they have a meaning here, and our own."""
+"""What the command line asks for: the configuration of a run, or what Hydra's options say."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import io
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 
-from hydra._internal.utils import get_args_parser
+import hydra
+from omegaconf import DictConfig
 
-from repro.config.grammar import parse as parse_overrides
-from repro.config.grammar import spelled_out
-from repro.errors import ConfigError
+from repro.config import grammar
+from repro.config.compose import compose, register_schema
+from repro.config.hydra_errors import translated
+from repro.config.options import parse as parse_options
+from repro.config.overrides import check_overrides, check_use
+from repro.config.schema import CONF_DIR, Config
+from repro.config.validation import from_omegaconf
 
-CONFIG_NAME = "config"
-_MODES = ("run", "multirun", "cfg", "info")  # Hydra does one of them
 
-
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options, and `dry_run`.
+def configurations(arguments: Sequence[str]) -> list[Config]:
+    """The configuration of a single run; of a sweep none, since its launcher trains it.
 
     Raises:
-        ConfigError: an option that is not known, or has no meaning here.
+        ConfigError: arguments that cannot be read, or a configuration that cannot run.
     """
-    complaint = io.StringIO()
-    parser = get_args_parser()
-    parser.add_argument("--dry-run", action="store_true")
-    try:
-        with contextlib.redirect_stderr(complaint):
-            options = parser.parse_intermixed_args(list(arguments))
-    except SystemExit:
-        last = complaint.getvalue().strip().splitlines()[-1]
-        raise ConfigError(f"{last.partition('error: ')[2]}: see --help.") from None
-    _check(options)
-    options.multirun = options.multirun or _is_multirun(options.overrides)
-    return options
+    if not any(each.startswith("-") or "hydra" in each for each in arguments):
+        return [compose(*arguments)]  # Hydra itself would compose twice
+    options = parse_options(arguments)
+    check_overrides(options.overrides, options.config_dir)
+    return _through_hydra(arguments, options)
 
 
-def options_first(
-    arguments: Sequence[str], given: Sequence[str], overrides: Sequence[str]
-) -> list[str]:
-    """Arguments in an order that Hydra can read: it wants its overrides in one piece.
+def _through_hydra(arguments: Sequence[str], options: argparse.Namespace) -> list[Config]:
+    """Let Hydra do what its options say.
 
     Args:
         arguments: all of them.
-        given: the overrides among them, in their order.
-        overrides: what to say in their place.
+        options: what they mean.
+    """
+    given = grammar.spelled_out(options.overrides)
+    if options.multirun:
+        grammar.refuse_empty(grammar.parse(given))
+    overrides = grammar.deferred(given) if options.multirun else given
+    nodes: list[DictConfig] = []
+
+    def keep(node: DictConfig) -> None:
+        nodes.append(node)
+
+    register_schema()
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
+    with translated(given):
+        with _hydra_process([*_without(arguments, options.overrides), *overrides]):
+            try:
+                app()
+            except SystemExit as error:  # --hydra-help ends with 0
+                if error.code:
+                    raise
+        configs = [from_omegaconf(node) for node in nodes]
+    for config in configs:
+        check_use(given, config)
+    return configs
+
+
+def _without(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
+    """The arguments but for the overrides, which Hydra wants in one piece behind them.
+
+    Args:
+        arguments: all of them.
+        given: the overrides, in their order.
     """
     rest = iter(given)
     following = next(rest, None)
@@ -55,38 +79,20 @@ def options_first(
             following = next(rest, None)
         else:
             options.append(argument)
-    return [*options, *overrides]
+    return options
 
 
-def _check(options: argparse.Namespace) -> None:
-    if options.config_name not in (None, CONFIG_NAME):
-        raise ConfigError(
-            f"--config-name={options.config_name}: there is one configuration, whose groups are "
-            "chosen by overrides such as env=hopper; files of your own go below --config-dir."
-        )
-    if options.config_path is not None:
-        raise ConfigError(
-            f"--config-path={options.config_path}: the configuration is the project's own; files "
-            "of your own go below --config-dir."
-        )
-    if options.experimental_rerun is not None:
-        raise ConfigError(
-            f"--experimental-rerun={options.experimental_rerun}: no file of that kind is written "
-            "here. python -m repro.again RUN continues a run, and the same command again does too."
-        )
-    if options.shell_completion:
-        raise ConfigError("--shell-completion is not offered: see --help for what can be said.")
-    given = [f"--{name}" for name in _MODES if getattr(options, name)]
-    given += ["--dry-run"] if options.dry_run else []
-    if len(given) > 1 and set(given) != {"--multirun", "--dry-run"}:
-        raise ConfigError(
-            f"{given[0]} and {given[1]} cannot be combined: leave one of them out. -m --dry-run "
-            "shows the runs of a sweep, --cfg job the configuration of one run."
-        )
-
-
-def _is_multirun(overrides: Sequence[str]) -> bool:
-    """Whether `hydra.mode` asks for what `-m` does."""
-    parsed = parse_overrides(spelled_out(overrides))
-    modes = [each.value() for each in parsed if each.key_or_group == "hydra.mode"]
-    return "MULTIRUN" in map(str, modes)
+@contextlib.contextmanager
+def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads the process's arguments, and shows exceptions only where this is set."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from repro.cli import loaded
+from repro.config.options import parse as parse_options
 from repro.config.schema import Config
 from repro.console import say
+from repro.errors import ConfigError
 from repro.sweeps import summary, sweep
-from repro.sweeps.grid import Grid
+from repro.sweeps.grid import compose
 from repro.sweeps.settings import Settings
 from repro.training import preflight
 
@@ -16,15 +19,22 @@ if TYPE_CHECKING:
     from repro.sweeps.packs import Pack
 
 
-def show(grid: Grid) -> None:
+def show(arguments: Sequence[str]) -> None:
     """Say which runs there are, how they are packed, their steps, and the time that is left.
 
     Nothing is written. The time is measured: a few iterations of each sort of pack are trained.
 
+    Args:
+        arguments: of the command line.
+
     Raises:
-        ConfigError: runs that are impossible on this machine.
+        ConfigError: bad input, or runs that are impossible on this machine.
     """
-    settings = grid.settings if grid.swept else Settings(backend="serial")
+    options = parse_options(arguments)
+    grid = compose(options.overrides, options.config_dir)
+    if grid.swept and not options.multirun:
+        raise ConfigError("--dry-run of several values: to run each of them, add -m.")
+    settings = grid.settings if options.multirun else Settings(backend="serial")
     preflight.preflight([config for batch in grid.batches for config in batch])
     for batch in grid.batches:
         _show(batch, settings)
@@ -40,6 +50,7 @@ def _show(configs: Sequence[Config], settings: Settings) -> None:
     summary.heading(before, len(plan), processes)
     from repro.sweeps import forecast  # only now: it loads torch
 
+    loaded()
     seconds = forecast.seconds(plan, processes)
     for pack, own in zip(plan, seconds, strict=True):
         say(f"  {_described(pack)}: {_steps(pack.steps)}, about {duration(own)}")

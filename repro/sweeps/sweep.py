@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from repro.cli import loaded
 from repro.config.schema import Config
 from repro.console import ProgressBar
 from repro.errors import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from repro.sweeps.packs import Pack
 
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
-CONTINUES = "Interrupted: the same command again continues."
 EXIT_CODES = {
     store.DONE: 0,
     SKIPPED: 0,
@@ -157,6 +157,7 @@ def _train(
         from repro.sweeps import dispatch
 
         plan, processes = planned(waiting, settings)
+        loaded()
         if not alone:
             summary.heading(before, len(plan), processes)
         steps = sum(pack.steps for pack in plan)
