@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import repro.envs
-from repro.envs.mujoco.task import squared_norm
+from repro.envs.mujoco.expressions import evaluate, load, sum_of_squares
 from repro.envs.mujoco.vector import MujocoVectorEnv, supported_ids
 from tests.helpers.mujoco_solo import Array, Solo, action_stream
 
@@ -96,7 +96,7 @@ def test_a_pendulum_whose_state_is_not_finite_ends_its_episode(env_id: str) -> N
     env.reset(seed=0)
     env._qpos[1, 0], env._qvel[2, 1], env._qpos[3, 1] = np.nan, np.inf, np.nan
     rewards, terminated = np.zeros(4), np.zeros(4, dtype=np.bool_)
-    env._task.reward(np.zeros((4, 1)), rewards, terminated)
+    env.task.step(np.zeros((4, 1)), np.zeros((4, 4)), rewards, terminated)
     assert terminated.tolist() == [False, True, True, True]
     assert rewards.tolist() == ([1, 1, 1, 1] if env_id.endswith("v4") else [1, 0, 0, 0])
 
@@ -140,7 +140,8 @@ def test_control_cost_is_summed_as_for_one_action(actuators: int, dtype: type) -
     expected = np.array([np.sum(np.square(action)) for action in actions])
     assert expected.dtype == dtype
     for layout in (actions, np.asfortranarray(actions), actions[:, ::-1][:, ::-1]):
-        found = squared_norm(layout)
+        cost = sum_of_squares(load("action", actuators, own_dtype=True))
+        found = evaluate(cost, {"action": layout}, {})[:, 0]
         assert np.array_equal(found, expected)
         assert found.dtype == dtype
 

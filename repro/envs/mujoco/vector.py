@@ -1,16 +1,15 @@
 """N copies of one Gymnasium MuJoCo task, stepped in one call and bit-equal to Gymnasium.
 
-The simulations are rows of one `mujoco.batch.Batch`, which binds the positions, velocities and
-controls of all of them as NumPy arrays. A step writes the controls, runs the physics in C, and
-computes observations and rewards with array operations (`repro.envs.mujoco.task`). A loop over
-`MjData` and `mj_step` gives the same bits and takes 7 to 15 % longer, since it touches N copies of
-MuJoCo's scratch memory.
+The positions, velocities and controls of all simulations are NumPy arrays (`repro.envs.mujoco.
+library`). A step writes the controls, runs the physics in C, and evaluates the task's expressions
+for all simulations together. A loop over `MjData` and `mj_step` gives the same bits and takes 7 to
+15 % longer, since it touches N copies of MuJoCo's scratch memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -19,11 +18,11 @@ import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from repro.envs.mujoco.control import InvertedDoublePendulum, InvertedPendulum, Reacher
-from repro.envs.mujoco.locomotion import HalfCheetah, Hopper, Swimmer, Walker2d
+from repro.envs.mujoco import control, locomotion
+from repro.envs.mujoco.arrays import ActionArray, TaskArrays
+from repro.envs.mujoco.library import Simulations
 from repro.envs.mujoco.prototype import (
     constructor_settings,
     episode_steps,
@@ -31,7 +30,7 @@ from repro.envs.mujoco.prototype import (
     parse_id,
     route_mujoco_warnings,
 )
-from repro.envs.mujoco.task import ActionArray, Simulation, Task
+from repro.envs.mujoco.task import Facts, Task
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -42,18 +41,19 @@ from repro.envs.vector import (
 )
 from repro.errors import ConfigError
 
-TASKS: dict[str, type[Task]] = {
-    "HalfCheetah": HalfCheetah,
-    "Hopper": Hopper,
-    "InvertedDoublePendulum": InvertedDoublePendulum,
-    "InvertedPendulum": InvertedPendulum,
-    "Reacher": Reacher,
-    "Swimmer": Swimmer,
-    "Walker2d": Walker2d,
+TASKS: dict[str, Callable[[Facts], Task]] = {
+    "HalfCheetah": locomotion.half_cheetah,
+    "Hopper": locomotion.hopper,
+    "InvertedDoublePendulum": control.inverted_double_pendulum,
+    "InvertedPendulum": control.inverted_pendulum,
+    "Reacher": control.reacher,
+    "Swimmer": locomotion.swimmer,
+    "Walker2d": locomotion.walker2d,
 }
 """Tasks by the name in Gymnasium's id."""
 
 VERSIONS = (4, 5)
+TASK = "task_"  # prefix of a task's own part of the state
 
 
 def supported_ids() -> list[str]:
@@ -99,14 +99,9 @@ class MujocoVectorEnv(VectorEnv):
         self._frame_skip = int(original.frame_skip)
         self._episode_steps = episode_steps(prototype)
         self._model_digest = _digest(original.model)
-        self._batch = Batch(original.model, num_envs, nthread=1)
-        self._qpos: FloatArray = self._batch.bind("qpos")
-        self._qvel: FloatArray = self._batch.bind("qvel")
-        self._ctrl: FloatArray = self._batch.bind("ctrl")
-        self._pristine_state: FloatArray = self._batch.state[0].copy()
-        self._task = TASKS[name](
-            Simulation(
-                batch=self._batch,
+        task = TASKS[name](
+            Facts(
+                data=original.data,
                 initial_qpos=original.init_qpos,
                 initial_qvel=original.init_qvel,
                 step_seconds=float(original.dt),
@@ -114,6 +109,14 @@ class MujocoVectorEnv(VectorEnv):
                 version=version,
             )
         )
+        self._draw_start = task.start
+        self._has_contact_forces = task.contact_forces
+        self.simulations = Simulations(original.model, num_envs, task.contact_forces)
+        self.task = TaskArrays(task, self.simulations)
+        self._qpos: FloatArray = self.simulations.field("qpos")
+        self._qvel: FloatArray = self.simulations.field("qvel")
+        self._ctrl: FloatArray = self.simulations.field("ctrl")
+        self._pristine_state: FloatArray = self.simulations.state[0].copy()
         self._allocate()
         prototype.close()
 
@@ -146,13 +149,14 @@ class MujocoVectorEnv(VectorEnv):
         return self.observations, {}
 
     def _start_episodes(self, rows: NDArray[np.int32]) -> None:
-        self._batch.state[rows] = self._pristine_state
+        if self._has_contact_forces:
+            self.simulations.clear(rows)
+        self.simulations.state[rows] = self._pristine_state
         for i in rows.tolist():
-            self._qpos[i], self._qvel[i] = self._task.start_state(self._generator(i))
-        self._batch.forward(rows)
+            self._qpos[i], self._qvel[i] = self._draw_start(self._generator(i))
+        self.simulations.forward(rows)
         self._elapsed[rows] = 0
-        # This also writes the rows of running episodes, with the values that they already have.
-        self._task.observe(self.observations)
+        self.task.start(rows, self.observations)
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -170,7 +174,7 @@ class MujocoVectorEnv(VectorEnv):
             actions: float32 or float64 [N, A].
         """
         self._ctrl[:] = actions
-        self._batch.step(nstep=self._frame_skip)
+        self.simulations.step(self._frame_skip)
 
     def step(
         self, actions: ActionArray
@@ -182,11 +186,8 @@ class MujocoVectorEnv(VectorEnv):
             ValueError: if the actions are not floats of shape [N, A].
         """
         self._check_step(actions)
-        task = self._task
-        task.before_step()
         self.simulate(actions)
-        task.observe(self.observations)
-        task.reward(actions, self._rewards, self._terminated)
+        self.task.step(actions, self.observations, self._rewards, self._terminated)
         self._elapsed += 1
         np.greater_equal(self._elapsed, self._episode_steps, out=self._truncated)
         np.logical_or(self._terminated, self._truncated, out=self._done)
@@ -217,11 +218,11 @@ class MujocoVectorEnv(VectorEnv):
             "mujoco": mujoco.__version__,
             "model": self._model_digest,
             "needs_reset": self._needs_reset,
-            "integration": self._batch.state[rows].copy(),
+            "integration": self.simulations.state[rows].copy(),
             "elapsed": self._elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
             "generators": [_generator_state(generator) for generator in self._generators[rows]],
-            **{f"task_{name}": a[rows].copy() for name, a in self._task.extra_state().items()},
+            **{TASK + name: array for name, array in self.task.state(rows).items()},
         }
 
     def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
@@ -233,12 +234,12 @@ class MujocoVectorEnv(VectorEnv):
         """
         self._check_state(state, len(self._elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
-        self._batch.state[rows] = state["integration"]
+        self.simulations.state[rows] = state["integration"]
         self._elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
         self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
-        for name, array in self._task.extra_state().items():
-            array[rows] = state[f"task_{name}"]
+        own = {k.removeprefix(TASK): array for k, array in state.items() if k.startswith(TASK)}
+        self.task.set_state(own, rows)
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
         """Start new episodes in some environments."""

@@ -1,0 +1,160 @@
+"""Many simulations of one model, by the functions `mjb_*` of MuJoCo's C library.
+
+`mujoco.batch.Batch` wraps the same functions, but keeps the address of its batch to itself. The
+compiled rollout (`repro.engines.native.collect`) needs that address.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.envs.vector import FloatArray
+from repro.errors import ConfigError, TaskError
+
+STATE_FIELDS = {
+    "qpos": mujoco.mjtState.mjSTATE_QPOS,
+    "qvel": mujoco.mjtState.mjSTATE_QVEL,
+    "ctrl": mujoco.mjtState.mjSTATE_CTRL,
+}
+"""Parts of a simulation's state that tasks read. Any other field is derived from the state."""
+
+
+class _Settings(ctypes.Structure):
+    """`mjBatchConfig` of mjbatch.h."""
+
+    _fields_ = [("threads", ctypes.c_int), ("persistent", ctypes.c_bool)]
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """MuJoCo's C library, the one that the package has loaded."""
+    folder = Path(mujoco.__file__).parent
+    names = ("libmujoco.so*", "libmujoco*.dylib", "mujoco.dll")
+    found = next((path for name in names for path in folder.glob(name)), None)
+    if found is None:
+        raise ConfigError(f"{folder} has no MuJoCo library: reinstall with pip install mujoco.")
+    c, address, number = ctypes.CDLL(str(found)), ctypes.c_void_p, ctypes.c_int
+    size = ctypes.POINTER(number)
+    for name, result, arguments in (
+        ("mjb_makeBatch", address, [address, number, address, ctypes.c_char_p, number]),
+        ("mjb_deleteBatch", None, [address]),
+        ("mjb_nstate", number, [address]),
+        ("mjb_state", address, [address]),
+        ("mjb_stateComponent", address, [address, number, size]),
+        ("mjb_output", address, [address, ctypes.c_char_p, size, size]),
+        ("mjb_step", number, [address, address, number, number, number]),
+        ("mjb_forward", number, [address, address, number, number]),
+        ("mjb_reset", number, [address, address, number, address, number]),
+        ("mjb_apply", number, [address, address, number, address, address, number]),
+        ("mjb_status", address, [address]),
+        ("mjb_error", ctypes.c_char_p, [address, number]),
+    ):
+        function = getattr(c, name)
+        function.restype, function.argtypes = result, arguments
+    return c
+
+
+class _Batch:
+    """Owns an `mjBatch`: every array of its memory keeps it alive."""
+
+    def __init__(self, model: mujoco.MjModel, count: int, persistent: bool) -> None:
+        settings, error = _Settings(1, persistent), ctypes.create_string_buffer(300)
+        self.address: int | None = library().mjb_makeBatch(
+            *(model._address, count, ctypes.addressof(settings), error, len(error))
+        )
+        if not self.address:
+            raise ConfigError(f"MuJoCo makes no batch of simulations: {error.value.decode()}")
+
+    def __del__(self) -> None:
+        if getattr(self, "address", None):
+            library().mjb_deleteBatch(self.address)
+
+    def array(self, address: int, shape: tuple[int, ...], kind: Any = ctypes.c_double) -> Any:
+        memory = (kind * int(np.prod(shape))).from_address(address)
+        memory.owner = self
+        return np.ctypeslib.as_array(memory).reshape(shape)
+
+
+class Simulations:
+    """N simulations on one thread. The arrays are live: they show what the last call left.
+
+    Attributes:
+        address: of the `mjBatch`.
+        state: `mjSTATE_INTEGRATION` of each simulation, [N, S]; what is written here counts.
+    """
+
+    def __init__(self, model: mujoco.MjModel, count: int, contact_forces: bool = False) -> None:
+        """Allocate.
+
+        Args:
+            model: compiled.
+            count: N.
+            contact_forces: compute `cfrc_ext` after each step, as Gymnasium does for all tasks.
+                Only tasks that read it should ask for it.
+        """
+        # One MjData for all simulations stays in the cache, but contact forces are computed by
+        # another call than the step, and so need a simulation's own MjData.
+        self._batch = _Batch(model, count, persistent=contact_forces)
+        self.model, self.count, self._c = model, count, library()
+        self.address = self._batch.address
+        self._contact_forces = contact_forces
+        self._post_constraint = ctypes.cast(self._c.mj_rnePostConstraint, ctypes.c_void_p)
+        self._bound: dict[str, FloatArray] = {}
+        width = self._c.mjb_nstate(self.address)
+        self.state = self._batch.array(self._c.mjb_state(self.address), (count, width))
+
+    def field(self, name: str) -> FloatArray:
+        """A field of `MjData` for all simulations, flattened to [N, size]."""
+        if name not in self._bound:
+            self._bound[name] = self._state_field(name) if name in STATE_FIELDS else self._out(name)
+        return self._bound[name]
+
+    def _state_field(self, name: str) -> FloatArray:
+        size = ctypes.c_int()
+        component = STATE_FIELDS[name].value
+        first = self._c.mjb_stateComponent(self.address, component, ctypes.byref(size))
+        offset = (first - self.state.ctypes.data) // self.state.itemsize
+        return self.state[:, offset : offset + size.value]
+
+    def _out(self, name: str) -> FloatArray:
+        size, bytes_each = ctypes.c_int(), ctypes.c_int()
+        first = self._c.mjb_output(
+            *(self.address, name.encode(), ctypes.byref(size), ctypes.byref(bytes_each))
+        )
+        if not first or bytes_each.value != 8:
+            raise KeyError(f"MuJoCo has no field {name!r} of float64 in its data")
+        return self._batch.array(first, (self.count, size.value))
+
+    def step(self, substeps: int) -> None:
+        """Advance all simulations by calls of `mj_step`."""
+        self.check(self._c.mjb_step(self.address, None, 0, substeps, 0))
+        if self._contact_forces:
+            # Called with more arguments than it has, which C's calling conventions permit.
+            post = self._post_constraint
+            self.check(self._c.mjb_apply(self.address, None, 0, post, None, 0))
+
+    def forward(self, rows: NDArray[np.int32]) -> None:
+        """Derive all fields of some simulations from their states."""
+        stage = mujoco.mjtStage.mjSTAGE_ACC.value
+        self.check(self._c.mjb_forward(self.address, rows.ctypes.data, len(rows), stage))
+
+    def clear(self, rows: NDArray[np.int32]) -> None:
+        """Reset some simulations to the model's defaults, contact forces included."""
+        stage = mujoco.mjtStage.mjSTAGE_NONE.value
+        self.check(self._c.mjb_reset(self.address, rows.ctypes.data, len(rows), None, stage))
+
+    def check(self, failed: int) -> None:
+        """Raise a TaskError for the first of `failed` simulations."""
+        if failed:
+            found = self._c.mjb_status(self.address)
+            status = self._batch.array(found, (self.count,), ctypes.c_int)
+            row = int(np.flatnonzero(status)[0])
+            text = self._c.mjb_error(self.address, row).decode(errors="replace")
+            raise TaskError(f"MuJoCo failed with {text!r}", row)
