@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,14 +17,18 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import cuda, native
-from repro.engines.buffers import Buffers
+from repro.engines.buffers import Buffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
+from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
-from repro.learning.normalize import ObservationNormalizer
+from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
 from repro.networks.mlp import MLPActorCritic
+
+if TYPE_CHECKING:
+    from repro.engines.native.collect import Collecting
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
@@ -92,6 +97,28 @@ def acting(
     if buffers.actions.is_cuda:
         return cuda.Acting(networks, normalizer, buffers, box)
     return None
+
+
+def collecting(
+    config: Config,
+    acting: Act | None,
+    normalizer: ObservationNormalizer,
+    scaler: RewardScaler,
+    envs: VectorEnv,
+    recorded: Recorded,
+) -> Collecting | None:
+    """Many steps as one call; None where the collector takes them one by one."""
+    if not isinstance(acting, native.Acting) or config.env.backend != "mujoco":
+        return None
+    # Here, since it needs MuJoCo, which other tasks do without.
+    from repro.engines.native.collect import Collecting
+    from repro.engines.native.program import agrees
+    from repro.envs.mujoco.vector import MujocoVectorEnv
+
+    assert isinstance(envs, MujocoVectorEnv)
+    if not agrees(envs.task.task, envs.task.fields, acting.action_size):
+        return None
+    return Collecting(acting, normalizer, scaler, envs, recorded)
 
 
 def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers
+from repro.engines.buffers import Buffers, Recorded
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
@@ -32,7 +32,11 @@ from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
 
+if TYPE_CHECKING:  # it needs MuJoCo
+    from repro.engines.native.collect import Collecting
+
 Array = np.ndarray[Any, Any]
+STEPS_A_CALL = 500  # of simulators in one call of the kernels, some 20 ms
 
 
 class Collector:
@@ -60,14 +64,15 @@ class Collector:
         self._seen = self._observations_of(config)
         gamma = np.array([c.algorithm.gamma for c in configs])
         self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
+        self._episode_statistics = EpisodeStatistics(
+            (self.learners, self.num_envs), envs.keeps_scores
+        )
         self._allocate()
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
         self._seen.observe(self._observations)
-        self._episode_statistics = EpisodeStatistics(
-            (self.learners, self.num_envs), envs.keeps_scores
-        )
+        self._many_steps = self._bind_steps(config)
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -102,6 +107,19 @@ class Collector:
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
         return selection.acting(self.networks, seen.normalizer, buffers, self._action_box)
 
+    def _bind_steps(self, config: Config) -> Collecting | None:
+        if isinstance(self._seen, FrameObservations):
+            return None
+        statistics = self._episode_statistics
+        recorded = Recorded(
+            *(self._rewards, self._terminated, self._truncated),
+            *(statistics.returns, statistics.lengths),
+        )
+        return selection.collecting(
+            *(config, self._fast_act, self._seen.normalizer, self._reward_scaler),
+            *(self.envs, recorded),
+        )
+
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
         """Run the policies for T steps. The tensors returned are overwritten by the next call.
@@ -117,20 +135,43 @@ class Collector:
         episodes = [Episodes() for _ in range(self.learners)]
         self._episode_statistics.finished_steps[:] = 0
         self._draw_noise()
-        for t in range(self.horizon):
-            start = time.perf_counter()
-            actions = task_actions.to_task(self._act(t), self.envs.single_action_space)
-            acted = time.perf_counter()
-            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
-            self.seconds["forward"] += acted - start
-            self.seconds["env"] += time.perf_counter() - acted
-            self.steps += self.num_envs
-            self._record(t, rewards, terminated, truncated)
-            if terminated.any() or truncated.any():
-                self._record_ends(t, infos, iteration, episodes)
-            self._observations = self._by_learner(observations)
-            self._seen.observe(self._observations)
+        t = 0
+        while t < self.horizon:
+            taken, infos = self._step(t) if self._many_steps is None else self._steps(t)
+            self.steps += (taken - t) * self.num_envs
+            t = taken
+            ended = bool(infos)
+            if ended:
+                self._record_ends(t - 1, infos, iteration, episodes)
+            self._observations = self._by_learner(self.envs.observations)
+            if ended or self._many_steps is None:
+                self._seen.observe(self._observations)
         return self._rollout(episodes)
+
+    def _step(self, t: int) -> tuple[int, dict[str, Any]]:
+        """Take the step at time t. Returns t + 1, and the step's infos if an episode ended."""
+        start = time.perf_counter()
+        actions = task_actions.to_task(self._act(t), self.envs.single_action_space)
+        acted = time.perf_counter()
+        _, rewards, terminated, truncated, infos = self.envs.step(actions)
+        self.seconds["forward"] += acted - start
+        self.seconds["env"] += time.perf_counter() - acted
+        self._record(t, rewards, terminated, truncated)
+        return t + 1, infos if terminated.any() or truncated.any() else {}
+
+    def _steps(self, t: int) -> tuple[int, dict[str, Any]]:
+        """Take steps from time t on; returns as `_step`.
+
+        The kernels return in time for signals, and for the watchdog to see that steps are taken.
+        """
+        many = self._many_steps
+        assert many is not None
+        most = max(1, STEPS_A_CALL // (self.learners * self.num_envs))
+        taken, infos = many(t, min(t + most, self.horizon))
+        forward, env = many.seconds.tolist()
+        self.seconds["forward"] += forward
+        self.seconds["env"] += env
+        return taken, infos
 
     def _draw_noise(self) -> None:
         for noise, stream in zip(self._drawn, self.streams, strict=True):

@@ -17,13 +17,14 @@ Array = np.ndarray[Any, Any]
 
 
 class _Acting(ctypes.Structure):
-    """`Acting` of rollout.cpp, field by field; `check_layout` compares the sizes."""
+    """`Acting` of acting.h, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         ("actor", ctypes.c_void_p),
         ("activation", ctypes.c_int64),
         ("parameter_count", ctypes.c_int64),
         ("log_std", ctypes.c_int64),
+        ("own", ctypes.c_int64),
         ("parameters", ctypes.c_void_p),
         ("learners", ctypes.c_int64),
         ("horizon", ctypes.c_int64),
@@ -42,7 +43,12 @@ class _Acting(ctypes.Structure):
 
 
 class Acting:
-    """Normalizes, acts and fills the buffers: one call in place of some twenty torch calls."""
+    """Normalizes, acts and fills the buffers: one call in place of some twenty torch calls.
+
+    Attributes:
+        action_size: A.
+        address: of the structure that the kernels read.
+    """
 
     def __init__(
         self,
@@ -55,12 +61,14 @@ class Acting:
         check_layout(_Acting, library().acting_size())
         learners, horizon, num_envs = buffers.raw.shape[:3]
         low, high = box if box is not None else (None, None)
+        self.action_size = networks.action_size
         self._alive = (networks, normalizer, buffers, box)
         self._struct = _Acting(
             actor=pointer(networks.actor, "int64"),
             activation=networks.activation,
             parameter_count=networks.parameter_count,
             log_std=networks.log_std,
+            own=0,
             parameters=pointer(networks.parameters.flat),
             learners=learners,
             horizon=horizon,
@@ -76,7 +84,7 @@ class Acting:
             box_low=pointer(low),
             box_high=pointer(high),
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
         self._act = library().act
         self._out = np.zeros((learners * num_envs, networks.action_size), np.float32)
         self._out_address = pointer(self._out)
@@ -84,5 +92,5 @@ class Acting:
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
         observations = np.ascontiguousarray(observations, np.float64)  # a copy only of other types
-        self._act(self._address, t, observations.ctypes.data, self._out_address)
+        self._act(self.address, t, observations.ctypes.data, self._out_address)
         return self._out

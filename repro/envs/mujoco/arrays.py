@@ -8,12 +8,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.envs.mujoco.expressions import ACTION, BEFORE, Array, Expression, evaluate, fields_of
+from repro.envs.mujoco.expressions import (
+    ACTION,
+    BEFORE,
+    Array,
+    Expression,
+    constant,
+    evaluate,
+    fields_of,
+)
 from repro.envs.mujoco.library import STATE_FIELDS, Simulations
 from repro.envs.mujoco.task import Task
 from repro.envs.vector import BoolArray, FloatArray
 
 ActionArray = NDArray[np.floating[Any]]
+
+
+def results(task: Task, fields: Mapping[str, Array]) -> FloatArray:
+    """A task's results side by side, [N, D + 2]: observation, reward, whether terminated (1 or 0).
+
+    Args:
+        task: its expressions.
+        fields: by name, [N, size] each, the actions among them.
+    """
+    ended = constant(0.0) if task.terminated is None else task.terminated
+    known: dict[Expression, Array] = {}
+    parts = (*task.observation, task.reward, ended)
+    return np.concatenate([evaluate(x, fields, known) for x in parts], axis=1, dtype=np.float64)
 
 
 class TaskArrays:
@@ -60,7 +81,8 @@ class TaskArrays:
 
     def start(self, rows: NDArray[Any], observations: FloatArray) -> None:
         """Write the observations of simulations that have just started, into their rows."""
-        fields, known = {name: self.fields[name][rows] for name in self._seen}, {}
+        fields = {name: self.fields[name][rows] for name in self._seen}
+        known: dict[Expression, Array] = {}
         observed = np.empty((len(rows), observations.shape[1]))
         self._observe(fields, known, observed)
         observations[rows] = observed

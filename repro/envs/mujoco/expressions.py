@@ -185,7 +185,7 @@ def _scalar_square(x: Array, exponent: float) -> Array:
 
 
 def _all(condition: Array) -> Array:
-    return condition.all(axis=1, keepdims=True)
+    return np.asarray(condition.all(axis=1, keepdims=True))
 
 
 # `Operation` of repro/engines/native/task.h has the same order, after `load` and `constant`.

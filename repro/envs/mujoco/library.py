@@ -76,7 +76,9 @@ class _Batch:
         if getattr(self, "address", None):
             library().mjb_deleteBatch(self.address)
 
-    def array(self, address: int, shape: tuple[int, ...], kind: Any = ctypes.c_double) -> Any:
+    def array(
+        self, address: int, shape: tuple[int, ...], kind: Any = ctypes.c_double
+    ) -> NDArray[Any]:
         memory = (kind * int(np.prod(shape))).from_address(address)
         memory.owner = self
         return np.ctypeslib.as_array(memory).reshape(shape)
@@ -87,6 +89,7 @@ class Simulations:
 
     Attributes:
         address: of the `mjBatch`.
+        contact_forces: whether `cfrc_ext` is computed.
         state: `mjSTATE_INTEGRATION` of each simulation, [N, S]; what is written here counts.
     """
 
@@ -104,8 +107,7 @@ class Simulations:
         self._batch = _Batch(model, count, persistent=contact_forces)
         self.model, self.count, self._c = model, count, library()
         self.address = self._batch.address
-        self._contact_forces = contact_forces
-        self._post_constraint = ctypes.cast(self._c.mj_rnePostConstraint, ctypes.c_void_p)
+        self.contact_forces = contact_forces
         self._bound: dict[str, FloatArray] = {}
         width = self._c.mjb_nstate(self.address)
         self.state = self._batch.array(self._c.mjb_state(self.address), (count, width))
@@ -135,9 +137,9 @@ class Simulations:
     def step(self, substeps: int) -> None:
         """Advance all simulations by calls of `mj_step`."""
         self.check(self._c.mjb_step(self.address, None, 0, substeps, 0))
-        if self._contact_forces:
+        if self.contact_forces:
             # Called with more arguments than it has, which C's calling conventions permit.
-            post = self._post_constraint
+            post = self.function("mj_rnePostConstraint")
             self.check(self._c.mjb_apply(self.address, None, 0, post, None, 0))
 
     def forward(self, rows: NDArray[np.int32]) -> None:
@@ -149,6 +151,10 @@ class Simulations:
         """Reset some simulations to the model's defaults, contact forces included."""
         stage = mujoco.mjtStage.mjSTAGE_NONE.value
         self.check(self._c.mjb_reset(self.address, rows.ctypes.data, len(rows), None, stage))
+
+    def function(self, name: str) -> int | None:
+        """The address of a function of MuJoCo's library."""
+        return ctypes.cast(getattr(self._c, name), ctypes.c_void_p).value
 
     def check(self, failed: int) -> None:
         """Raise a TaskError for the first of `failed` simulations."""

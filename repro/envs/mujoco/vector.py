@@ -68,6 +68,17 @@ class MujocoVectorEnv(VectorEnv):
     when reset with s and stepped alone with the same actions. Only Gymnasium's infos are left out.
     Actions are not clipped here: MuJoCo clips the control, and the control cost is computed from
     the action as given, in its own dtype.
+
+    The compiled rollout (`repro.engines.native.collect`) takes steps in the place of `step`, with
+    the attributes below, whose memory does not move.
+
+    Attributes:
+        simulations: MuJoCo's.
+        task: its expressions and what they read.
+        frame_skip: calls of `mj_step` in a step.
+        episode_steps: after which an episode is truncated.
+        elapsed: steps of the running episodes, int64 [N].
+        rewards: of the last step, [N]; so are `terminated` and `truncated`.
     """
 
     def __init__(self, env_id: str, num_envs: int) -> None:
@@ -96,8 +107,8 @@ class MujocoVectorEnv(VectorEnv):
         self.action_space = batch_space(prototype.action_space, num_envs)
 
         self._env_id = env_id
-        self._frame_skip = int(original.frame_skip)
-        self._episode_steps = episode_steps(prototype)
+        self.frame_skip = int(original.frame_skip)
+        self.episode_steps = episode_steps(prototype)
         self._model_digest = _digest(original.model)
         task = TASKS[name](
             Facts(
@@ -110,7 +121,6 @@ class MujocoVectorEnv(VectorEnv):
             )
         )
         self._draw_start = task.start
-        self._has_contact_forces = task.contact_forces
         self.simulations = Simulations(original.model, num_envs, task.contact_forces)
         self.task = TaskArrays(task, self.simulations)
         self._qpos: FloatArray = self.simulations.field("qpos")
@@ -124,12 +134,12 @@ class MujocoVectorEnv(VectorEnv):
         n = self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * n
         self._needs_reset = True
-        self._elapsed = np.zeros(n, dtype=np.int64)
+        self.elapsed = np.zeros(n, dtype=np.int64)
         self.observations: FloatArray = np.zeros(self.observation_space.shape or ())
         self._final_observations = np.zeros_like(self.observations)
-        self._rewards = np.zeros(n)
-        self._terminated = np.zeros(n, dtype=np.bool_)
-        self._truncated = np.zeros(n, dtype=np.bool_)
+        self.rewards = np.zeros(n)
+        self.terminated = np.zeros(n, dtype=np.bool_)
+        self.truncated = np.zeros(n, dtype=np.bool_)
         self._done = np.zeros(n, dtype=np.bool_)
 
     def reset(
@@ -149,13 +159,13 @@ class MujocoVectorEnv(VectorEnv):
         return self.observations, {}
 
     def _start_episodes(self, rows: NDArray[np.int32]) -> None:
-        if self._has_contact_forces:
+        if self.simulations.contact_forces:
             self.simulations.clear(rows)
         self.simulations.state[rows] = self._pristine_state
         for i in rows.tolist():
             self._qpos[i], self._qvel[i] = self._draw_start(self._generator(i))
         self.simulations.forward(rows)
-        self._elapsed[rows] = 0
+        self.elapsed[rows] = 0
         self.task.start(rows, self.observations)
 
     def _generator(self, i: int) -> np.random.Generator:
@@ -174,7 +184,7 @@ class MujocoVectorEnv(VectorEnv):
             actions: float32 or float64 [N, A].
         """
         self._ctrl[:] = actions
-        self.simulations.step(self._frame_skip)
+        self.simulations.step(self.frame_skip)
 
     def step(
         self, actions: ActionArray
@@ -187,16 +197,19 @@ class MujocoVectorEnv(VectorEnv):
         """
         self._check_step(actions)
         self.simulate(actions)
-        self.task.step(actions, self.observations, self._rewards, self._terminated)
-        self._elapsed += 1
-        np.greater_equal(self._elapsed, self._episode_steps, out=self._truncated)
-        np.logical_or(self._terminated, self._truncated, out=self._done)
-        infos: dict[str, Any] = {}
-        if self._done.any():
-            np.copyto(self._final_observations, self.observations)
-            self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
-            infos = {"final_obs": self._final_observations, "_final_obs": self._done}
-        return self.observations, self._rewards, self._terminated, self._truncated, infos
+        self.task.step(actions, self.observations, self.rewards, self.terminated)
+        self.elapsed += 1
+        np.greater_equal(self.elapsed, self.episode_steps, out=self.truncated)
+        return self.observations, self.rewards, self.terminated, self.truncated, self.autoreset()
+
+    def autoreset(self) -> dict[str, Any]:
+        """Start a new episode where one ended in the last step; returns that step's infos."""
+        np.logical_or(self.terminated, self.truncated, out=self._done)
+        if not self._done.any():
+            return {}
+        np.copyto(self._final_observations, self.observations)
+        self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
+        return {"final_obs": self._final_observations, "_final_obs": self._done}
 
     def _check_step(self, actions: ActionArray) -> None:
         if self._needs_reset:
@@ -219,7 +232,7 @@ class MujocoVectorEnv(VectorEnv):
             "model": self._model_digest,
             "needs_reset": self._needs_reset,
             "integration": self.simulations.state[rows].copy(),
-            "elapsed": self._elapsed[rows].copy(),
+            "elapsed": self.elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
             "generators": [_generator_state(generator) for generator in self._generators[rows]],
             **{TASK + name: array for name, array in self.task.state(rows).items()},
@@ -232,10 +245,10 @@ class MujocoVectorEnv(VectorEnv):
             ConfigError: if the state is of another task or number of environments, or of another
                 model or version of MuJoCo, whose physics may differ.
         """
-        self._check_state(state, len(self._elapsed[rows]))
+        self._check_state(state, len(self.elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
         self.simulations.state[rows] = state["integration"]
-        self._elapsed[rows] = state["elapsed"]
+        self.elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
         self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
         own = {k.removeprefix(TASK): array for k, array in state.items() if k.startswith(TASK)}

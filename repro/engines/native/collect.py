@@ -1,0 +1,172 @@
+"""Many steps of a pack in MuJoCo's simulations in one call of collect.h."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from typing import Any
+
+import numpy as np
+
+from repro.engines.buffers import Recorded
+from repro.engines.native.acting import Acting
+from repro.engines.native.kernels import check_layout, library, pointer
+from repro.engines.native.program import Program
+from repro.envs.mujoco.vector import MujocoVectorEnv
+from repro.learning.normalize import ObservationNormalizer, RewardScaler, RunningMoments
+
+_Fields = list[tuple[str, Any]]
+
+
+def _addresses(*names: str) -> _Fields:
+    return [(name, ctypes.c_void_p) for name in names]
+
+
+def _numbers(*names: str) -> _Fields:
+    return [(name, ctypes.c_int64) for name in names]
+
+
+def _reals(*names: str) -> _Fields:
+    return [(name, ctypes.c_double) for name in names]
+
+
+class _Normalizer(ctypes.Structure):
+    """`Normalizer` of moments.h."""
+
+    _fields_ = [
+        *_addresses("mean", "variance", "count", "center", "scale"),
+        *_reals("floor", "epsilon"),
+    ]
+
+
+class _Scaler(ctypes.Structure):
+    """`Scaler` of moments.h."""
+
+    _fields_ = [
+        *_addresses("mean", "variance", "count", "returns", "gamma"),
+        *_numbers("reset"),
+        *_reals("clip", "epsilon"),
+    ]
+
+
+_RESETS = ("never", "termination", "episode")  # `ReturnReset` of moments.h
+
+
+class _Collection(ctypes.Structure):
+    """`Collection` of collect.h, field by field; `check_layout` compares the sizes."""
+
+    _fields_ = [
+        *_addresses("acting", "normalizer", "scaler", "instructions"),
+        *_numbers("instruction_count", "memory"),
+        *_addresses("batch", "step", "apply", "post_constraint"),
+        *_numbers("substeps", "episode_steps"),
+        *_addresses("control"),
+        *_numbers("control_stride"),
+        *_addresses("observations", "task_rewards", "task_terminated", "task_truncated", "elapsed"),
+        *_addresses("rewards", "terminated", "truncated", "returns", "lengths"),
+        *_addresses("seconds"),
+    ]
+
+
+class Collecting:
+    """Steps until an episode ends, from observations to rewards, as the collector's own loop.
+
+    Attributes:
+        seconds: of the last call, in the policies' forward passes and in the simulators.
+    """
+
+    def __init__(
+        self,
+        acting: Acting,
+        normalizer: ObservationNormalizer,
+        scaler: RewardScaler,
+        envs: MujocoVectorEnv,
+        recorded: Recorded,
+    ) -> None:
+        """Bind arrays whose memory must not move."""
+        check_layout(_Collection, library().collection_size())
+        self.seconds = np.zeros(2)
+        self._envs = envs
+        program = Program(envs.task.task, envs.task.fields)
+        learning = _normalizer(normalizer) if normalizer.each_step else None
+        scaling = _scaler(scaler) if scaler.enabled else None
+        simulations, control = envs.simulations, envs.simulations.field("ctrl")
+        self._struct = _Collection(
+            acting=acting.address,
+            normalizer=_address(learning),
+            scaler=_address(scaling),
+            instructions=program.instructions.ctypes.data,
+            instruction_count=len(program.instructions),
+            memory=program.memory,
+            batch=simulations.address,
+            step=simulations.function("mjb_step"),
+            apply=simulations.function("mjb_apply") if simulations.contact_forces else None,
+            post_constraint=simulations.function("mj_rnePostConstraint"),
+            substeps=envs.frame_skip,
+            episode_steps=envs.episode_steps,
+            control=control.ctypes.data,
+            control_stride=control.strides[0] // control.itemsize,
+            observations=pointer(envs.observations, "float64"),
+            task_rewards=pointer(envs.rewards, "float64"),
+            task_terminated=pointer(envs.terminated, "bool"),
+            task_truncated=pointer(envs.truncated, "bool"),
+            elapsed=pointer(envs.elapsed, "int64"),
+            rewards=pointer(recorded.rewards, "float64"),
+            terminated=pointer(recorded.terminated, "bool"),
+            truncated=pointer(recorded.truncated, "bool"),
+            returns=pointer(recorded.returns, "float64"),
+            lengths=pointer(recorded.lengths, "int64"),
+            seconds=pointer(self.seconds, "float64"),
+        )
+        self._alive = (acting, program, learning, scaling, normalizer, scaler, recorded)
+        self._collect, self._address = library().collect, ctypes.addressof(self._struct)
+
+    def __call__(self, t: int, stop: int) -> tuple[int, dict[str, Any]]:
+        """Take steps from time t of the rollout on, until `stop` or the end of an episode.
+
+        Returns:
+            How many steps of the rollout have been taken now, and infos as of `VectorEnv.step` if
+            an episode ended in the last of them. Then the next one has started, and the normalizer
+            has not seen its first observation yet.
+
+        Raises:
+            TaskError: MuJoCo failed in a simulation; its index is the environment's.
+        """
+        self.seconds[:] = 0
+        taken: int = self._collect(self._address, t, stop)
+        if taken < 0:
+            self._envs.simulations.check(1)
+        start = time.perf_counter()
+        infos = self._envs.autoreset()
+        self.seconds[1] += time.perf_counter() - start
+        return taken, infos
+
+
+def _normalizer(normalizer: ObservationNormalizer) -> _Normalizer:
+    return _Normalizer(
+        **_moments(normalizer.moments),
+        center=pointer(normalizer.center, "float64"),
+        scale=pointer(normalizer.scale, "float64"),
+        floor=normalizer.floor,
+        epsilon=normalizer.epsilon,
+    )
+
+
+def _scaler(scaler: RewardScaler) -> _Scaler:
+    return _Scaler(
+        **_moments(scaler.moments),
+        returns=pointer(scaler.returns, "float64"),
+        gamma=pointer(scaler.gamma, "float64"),
+        reset=_RESETS.index(scaler.reset),
+        clip=scaler.clip,
+        epsilon=scaler.epsilon,
+    )
+
+
+def _moments(moments: RunningMoments) -> dict[str, int | None]:
+    arrays = {"mean": moments.mean, "variance": moments.variance, "count": moments.count}
+    return {name: pointer(array, "float64") for name, array in arrays.items()}
+
+
+def _address(structure: ctypes.Structure | None) -> int | None:
+    return None if structure is None else ctypes.addressof(structure)
