@@ -115,7 +115,8 @@ def collecting(
     from repro.engines.native.program import agrees
     from repro.envs.mujoco.vector import MujocoVectorEnv
 
-    assert isinstance(envs, MujocoVectorEnv)
+    if not isinstance(envs, MujocoVectorEnv):
+        return None
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
     return Collecting(acting, normalizer, scaler, envs, recorded)

@@ -27,7 +27,7 @@ from repro.learning.streams import Streams
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
-from repro.rollouts.diagnosis import bounds, usable
+from repro.rollouts.diagnosis import bounds, first_outside, usable
 from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # it needs MuJoCo
     from repro.engines.native.collect import Collecting
 
 Array = np.ndarray[Any, Any]
-STEPS_A_CALL = 500  # of simulators in one call of the kernels, some 20 ms
 
 
 class Collector:
@@ -135,16 +134,16 @@ class Collector:
         episodes = [Episodes() for _ in range(self.learners)]
         self._episode_statistics.finished_steps[:] = 0
         self._draw_noise()
-        t = 0
+        many, t = self._many_steps, 0
         while t < self.horizon:
-            taken, infos = self._step(t) if self._many_steps is None else self._steps(t)
+            taken, infos = many(t, self.seconds) if many else self._step(t)
             self.steps += (taken - t) * self.num_envs
             t = taken
             ended = bool(infos)
             if ended:
                 self._record_ends(t - 1, infos, iteration, episodes)
             self._observations = self._by_learner(self.envs.observations)
-            if ended or self._many_steps is None:
+            if ended or not many:  # the kernels have shown it to the normalizer
                 self._seen.observe(self._observations)
         return self._rollout(episodes)
 
@@ -159,26 +158,9 @@ class Collector:
         self._record(t, rewards, terminated, truncated)
         return t + 1, infos if terminated.any() or truncated.any() else {}
 
-    def _steps(self, t: int) -> tuple[int, dict[str, Any]]:
-        """Take steps from time t on; returns as `_step`.
-
-        The kernels return in time for signals, and for the watchdog to see that steps are taken.
-        """
-        many = self._many_steps
-        assert many is not None
-        most = max(1, STEPS_A_CALL // (self.learners * self.num_envs))
-        taken, infos = many(t, min(t + most, self.horizon))
-        forward, env = many.seconds.tolist()
-        self.seconds["forward"] += forward
-        self.seconds["env"] += env
-        return taken, infos
-
     def _draw_noise(self) -> None:
         for noise, stream in zip(self._drawn, self.streams, strict=True):
-            if self.policy.discrete:
-                stream.action.random(dtype=np.float32, out=noise.numpy())
-            else:
-                stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
+            stream.draw_noise(noise.numpy(), uniform=self.policy.discrete)
         if self._drawn is not self._noise:
             self._noise.copy_(self._drawn, non_blocking=True)
 
@@ -278,13 +260,12 @@ class Collector:
         """
         if self._declared is None or isinstance(self._seen, FrameObservations):
             return {}
-        raw, (low, high) = self._seen.raw, self._declared
-        for p, t, n, d in np.argwhere((raw < low) | (raw > high))[:1]:
-            self._declared = None
-            value = f"observation[{d}] = {raw[p, t, n, d]:g}"
-            declared = f"[{low[d]:g}, {high[d]:g}], which its task declares"
-            return {int(p): f"{self._environment(p, n)} returned {value}, outside of {declared}"}
-        return {}
+        found = first_outside(self._seen.raw, self._declared)
+        if found is None:
+            return {}
+        self._declared = None
+        learner, n, text = found
+        return {learner: f"{self._environment(learner, n)} returned {text}"}
 
     def _environment(self, learner: int, n: int) -> str:
         """Names an environment by its number and the seed of its first episode."""

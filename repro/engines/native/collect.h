@@ -50,16 +50,17 @@ class Collecting {
         task_(collection.instructions, collection.instruction_count, collection.memory),
         actions_(a_.learners * a_.num_envs * actor_.size()) {}
 
-  // From step t on until `stop`, or until the first step in which an episode ends: how many steps
-  // of the rollout have been taken. After the end of an episode the caller resets the simulation and
-  // updates the normalizer. Negative: -1 - the step in which MuJoCo failed.
+  // From step t on until `stop`, until the first step in which an episode ends, or until MuJoCo
+  // fails: how many steps of the rollout have been taken. After the end of an episode the caller
+  // resets the simulation and updates the normalizer. A step that failed is not counted; the next
+  // call fails in it again, and then has taken none.
   int64_t run(int64_t t, int64_t stop) {
     bool ended = false;
     while (t < stop && !ended) {
       const auto start = Clock::now();
       actor_.act(t, o_.observations, actions_.data());
       const auto acted = Clock::now();
-      if (simulate()) return -1 - t;
+      if (simulate()) return t;
       ended = evaluate();
       for (int64_t p = 0; p < a_.learners; ++p) record(p, t);
       if (!ended && o_.normalizer) observe();

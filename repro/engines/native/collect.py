@@ -49,6 +49,8 @@ class _Scaler(ctypes.Structure):
     ]
 
 
+# Of simulators, some 20 ms: signals wait for the end of a call, and the watchdog for its steps.
+STEPS_A_CALL = 500
 _RESETS = ("never", "termination", "episode")  # `ReturnReset` of moments.h
 
 
@@ -69,11 +71,7 @@ class _Collection(ctypes.Structure):
 
 
 class Collecting:
-    """Steps until an episode ends, from observations to rewards, as the collector's own loop.
-
-    Attributes:
-        seconds: of the last call, in the policies' forward passes and in the simulators.
-    """
+    """Steps until an episode ends, from observations to rewards, as the collector's own loop."""
 
     def __init__(
         self,
@@ -85,8 +83,9 @@ class Collecting:
     ) -> None:
         """Bind arrays whose memory must not move."""
         check_layout(_Collection, library().collection_size())
-        self.seconds = np.zeros(2)
-        self._envs = envs
+        self._envs, self._seconds = envs, np.zeros(2)
+        self._horizon = recorded.rewards.shape[1]
+        self._most = max(1, STEPS_A_CALL // envs.num_envs)
         program = Program(envs.task.task, envs.task.fields)
         learning = _normalizer(normalizer) if normalizer.each_step else None
         scaling = _scaler(scaler) if scaler.enabled else None
@@ -116,29 +115,35 @@ class Collecting:
             truncated=pointer(recorded.truncated, "bool"),
             returns=pointer(recorded.returns, "float64"),
             lengths=pointer(recorded.lengths, "int64"),
-            seconds=pointer(self.seconds, "float64"),
+            seconds=pointer(self._seconds, "float64"),
         )
         self._alive = (acting, program, learning, scaling, normalizer, scaler, recorded)
         self._collect, self._address = library().collect, ctypes.addressof(self._struct)
 
-    def __call__(self, t: int, stop: int) -> tuple[int, dict[str, Any]]:
-        """Take steps from time t of the rollout on, until `stop` or the end of an episode.
+    def __call__(self, t: int, seconds: dict[str, float]) -> tuple[int, dict[str, Any]]:
+        """Take steps from time t of the rollout on, until an episode ends.
+
+        Args:
+            t: below the horizon.
+            seconds: `env` and `forward` are added to.
 
         Returns:
-            How many steps of the rollout have been taken now, and infos as of `VectorEnv.step` if
-            an episode ended in the last of them. Then the next one has started, and the normalizer
-            has not seen its first observation yet.
+            How many steps of the rollout have been taken now; some may be left even if no episode
+            has ended. And infos as of `VectorEnv.step` if one ended in the last step: then the next
+            one has started, and the normalizer has not seen its first observation yet.
 
         Raises:
             TaskError: MuJoCo failed in a simulation; its index is the environment's.
         """
-        self.seconds[:] = 0
-        taken: int = self._collect(self._address, t, stop)
-        if taken < 0:
+        self._seconds[:] = 0
+        taken: int = self._collect(self._address, t, min(t + self._most, self._horizon))
+        if taken == t:
             self._envs.simulations.check(1)
         start = time.perf_counter()
         infos = self._envs.autoreset()
-        self.seconds[1] += time.perf_counter() - start
+        forward, env = self._seconds.tolist()
+        seconds["forward"] += forward
+        seconds["env"] += env + time.perf_counter() - start
         return taken, infos
 
 

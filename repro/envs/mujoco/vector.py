@@ -81,12 +81,13 @@ class MujocoVectorEnv(VectorEnv):
         rewards: of the last step, [N]; so are `terminated` and `truncated`.
     """
 
-    def __init__(self, env_id: str, num_envs: int) -> None:
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any] | None = None) -> None:
         """Compile the model once and allocate N simulations.
 
         Args:
             env_id: one of `supported_ids()`, such as "HalfCheetah-v4".
             num_envs: N, at least 1.
+            kwargs: arguments of `gymnasium.make`.
 
         Raises:
             ConfigError: for an id that is not supported, or fewer than one environment.
@@ -95,7 +96,7 @@ class MujocoVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         route_mujoco_warnings()
-        prototype = make_prototype(env_id)
+        prototype = make_prototype(env_id, kwargs or {})
         original: Any = prototype.unwrapped
 
         self.spec = prototype.spec
