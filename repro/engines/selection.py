@@ -69,6 +69,26 @@ def networks(
     return BoundPolicy(policy, parameters.views)
 
 
+def candidates(
+    config: Config, policy: MLPActorCritic, layout: StackedParameters, parameters: Tensor
+) -> BoundPolicy:
+    """The deterministic policies of an evolutionary search, whose acting is compiled if possible.
+
+    Args:
+        config: of a learner of the pack.
+        policy: the shapes.
+        layout: of parameters, by name.
+        parameters: one row for each environment, [P N, n].
+    """
+    if config.engine != TORCH and _not_covered(policy, parameters.device) is None:
+        try:
+            library()
+            return native.Candidates(policy, layout, parameters)
+        except KernelsUnavailableError as error:
+            _warn(str(error))
+    return BoundPolicy(policy, dict(zip(layout.views, layout.split(parameters), strict=True)))
+
+
 def updater(
     config: Config, networks: native.Networks | BoundPolicy, adam: Adam, has_form: bool
 ) -> native.Updater | None:
@@ -82,7 +102,7 @@ def engine(networks: native.Networks | BoundPolicy, kernel: native.Updater | Non
     """What computes, for run.json and for exact resume."""
     if kernel is not None:
         return NATIVE
-    return MIXED if isinstance(networks, native.Networks) else TORCH
+    return MIXED if isinstance(networks, native.Networks | native.Candidates) else TORCH
 
 
 def acting(
@@ -92,7 +112,7 @@ def acting(
     box: tuple[Tensor, Tensor] | None,
 ) -> native.Acting | cuda.Acting | None:
     """One environment step's decisions as one call; None where plain torch calls make them."""
-    if isinstance(networks, native.Networks):
+    if isinstance(networks, native.Networks | native.Candidates):
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
         return cuda.Acting(networks, normalizer, buffers, box)
@@ -100,15 +120,15 @@ def acting(
 
 
 def collecting(
-    config: Config,
     acting: Act | None,
     normalizer: ObservationNormalizer,
     scaler: RewardScaler,
     envs: VectorEnv,
     recorded: Recorded,
+    backend: str,
 ) -> Collecting | None:
     """Many steps as one call; None where the collector takes them one by one."""
-    if not isinstance(acting, native.Acting) or config.env.backend != "mujoco":
+    if not isinstance(acting, native.Acting) or backend != "mujoco":
         return None
     # Here, since it needs MuJoCo, which other tasks do without.
     from repro.engines.native.collect import Collecting

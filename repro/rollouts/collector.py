@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,9 +32,6 @@ from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
 
-if TYPE_CHECKING:  # it needs MuJoCo
-    from repro.engines.native.collect import Collecting
-
 Array = np.ndarray[Any, Any]
 
 
@@ -53,7 +50,7 @@ class Collector:
         config = configs[0]
         self.learners, self.num_envs = len(configs), config.env.num_envs
         self.horizon = config.algorithm.horizon
-        self.networks, self.policy = networks, networks.policy
+        self.policy, self._backend = networks.policy, config.env.backend
         self.envs, self.streams, self.device = envs, streams, device
         self.bootstrap = config.recipe.time_limit == "bootstrap"
         self.seconds = {"env": 0.0, "forward": 0.0}
@@ -71,7 +68,7 @@ class Collector:
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
         self._seen.observe(self._observations)
-        self._many_steps = self._bind_steps(config)
+        self.bind(networks)
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -97,26 +94,22 @@ class Collector:
             (p, t, n), device=self.device
         )  # filled while acting: frames only
         self._final_values = torch.zeros((p, t, n), device=self.device)
-        self._fast_act = self._bind_act()
 
-    def _bind_act(self) -> selection.Act | None:
-        seen = self._seen
+    def bind(self, networks: BoundPolicy | Networks) -> None:
+        """Act with these networks from now on, by compiled kernels where they cover that."""
+        self.networks, seen, episodes = networks, self._seen, self._episode_statistics
+        self._fast_act, self._many_steps = None, None
         if isinstance(seen, FrameObservations):
-            return None
+            return
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
-        return selection.acting(self.networks, seen.normalizer, buffers, self._action_box)
-
-    def _bind_steps(self, config: Config) -> Collecting | None:
-        if isinstance(self._seen, FrameObservations):
-            return None
-        statistics = self._episode_statistics
+        self._fast_act = selection.acting(networks, seen.normalizer, buffers, self._action_box)
         recorded = Recorded(
             *(self._rewards, self._terminated, self._truncated),
-            *(statistics.returns, statistics.lengths),
+            *(episodes.returns, episodes.lengths),
         )
-        return selection.collecting(
-            *(config, self._fast_act, self._seen.normalizer, self._reward_scaler),
-            *(self.envs, recorded),
+        self._many_steps = selection.collecting(
+            *(self._fast_act, seen.normalizer, self._reward_scaler, self.envs, recorded),
+            backend=self._backend,
         )
 
     @torch.no_grad()

@@ -67,6 +67,20 @@ def test_many_steps_are_the_collectors_own(number: int, monkeypatch: pytest.Monk
         assert expected["finished_steps"].all()
 
 
+def test_each_environment_acts_by_its_own_candidate() -> None:
+    """CEM's candidates, against the torch code that defines them."""
+    shape = ("env=half_cheetah", "algorithm=cem", "algorithm.horizon=5", "env.num_envs=3")
+    cem = make_learners([compose(*shape, f"seed={seed}") for seed in range(2)])
+    collector = cem.collector
+    assert collector._many_steps is not None and "native" in cem.engine
+    rollout = collector.collect(1)
+    inputs, means = (x.view(2, 5, 3, -1) for x in (rollout.inputs, rollout.old[0]))
+    for t in range(5):
+        expected = collector.networks.distribution(inputs[:, t])[0]
+        torch.testing.assert_close(means[:, t], expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(means.flatten(1, 2), rollout.actions), "without noise"
+
+
 def test_a_call_ends_soon_so_that_signals_and_the_watchdog_are_served() -> None:
     collector = pack_of("Swimmer-v5", "algorithm.horizon=1000", "env.num_envs=2").collector
     seconds = {"forward": 0.0, "env": 0.0}

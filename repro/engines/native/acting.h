@@ -13,9 +13,10 @@
 struct Acting {
   const int64_t* actor;
   int64_t activation, parameter_count;
-  int64_t log_std;  // offset in a learner's parameters; -1 where the policy is deterministic
-  int64_t own;      // whether each environment has a policy of its own
-  const float* parameters;  // [P, parameter_count], or [P, N, parameter_count]
+  int64_t own;               // whether each environment has a policy of its own
+  const float* parameters;   // [P, parameter_count], or [P, N, parameter_count]
+  const float* log_std;      // of learner 0, [A]; null where policies are deterministic
+  int64_t log_std_stride;    // between learners
   int64_t learners, horizon, num_envs;
   const double *center, *scale;  // [P, D]; null where observations are not normalized
   double clip;
@@ -36,10 +37,10 @@ class Actor {
         features_(tower_[0].inputs),
         size_(tower_.back().outputs),
         std_(acting.learners * size_) {
-    if (o_.log_std < 0) return;
+    if (!o_.log_std) return;
     for (int64_t p = 0; p < o_.learners; ++p)
       for (int64_t a = 0; a < size_; ++a)
-        std_[p * size_ + a] = std::exp(o_.parameters[p * o_.parameter_count + o_.log_std + a]);
+        std_[p * size_ + a] = std::exp(o_.log_std[p * o_.log_std_stride + a]);
   }
 
   // Step t: normalizes observations [P, N, D], draws actions, keeps both in the rollout, and writes

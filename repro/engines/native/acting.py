@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repro.engines.buffers import Buffers
 from repro.engines.native.kernels import check_layout, library, pointer
-from repro.engines.native.networks import Networks
+from repro.engines.native.networks import Candidates, Networks
 from repro.learning.normalize import ObservationNormalizer
 
 Array = np.ndarray[Any, Any]
@@ -23,9 +23,10 @@ class _Acting(ctypes.Structure):
         ("actor", ctypes.c_void_p),
         ("activation", ctypes.c_int64),
         ("parameter_count", ctypes.c_int64),
-        ("log_std", ctypes.c_int64),
         ("own", ctypes.c_int64),
         ("parameters", ctypes.c_void_p),
+        ("log_std", ctypes.c_void_p),
+        ("log_std_stride", ctypes.c_int64),
         ("learners", ctypes.c_int64),
         ("horizon", ctypes.c_int64),
         ("num_envs", ctypes.c_int64),
@@ -52,7 +53,7 @@ class Acting:
 
     def __init__(
         self,
-        networks: Networks,
+        networks: Networks | Candidates,
         normalizer: ObservationNormalizer,
         buffers: Buffers,
         box: tuple[Tensor, Tensor] | None,
@@ -60,6 +61,7 @@ class Acting:
         """Bind arrays whose memory must not move; `box` clips the environments' actions."""
         check_layout(_Acting, library().acting_size())
         learners, horizon, num_envs = buffers.raw.shape[:3]
+        std = networks.log_stds
         low, high = box if box is not None else (None, None)
         self.action_size = networks.action_size
         self._alive = (networks, normalizer, buffers, box)
@@ -67,9 +69,10 @@ class Acting:
             actor=pointer(networks.actor, "int64"),
             activation=networks.activation,
             parameter_count=networks.parameter_count,
-            log_std=networks.log_std,
-            own=0,
-            parameters=pointer(networks.parameters.flat),
+            own=isinstance(networks, Candidates),
+            parameters=pointer(networks.actor_parameters),
+            log_std=None if std is None else std.data_ptr(),
+            log_std_stride=0 if std is None else std.stride(0),
             learners=learners,
             horizon=horizon,
             num_envs=num_envs,
