@@ -20,7 +20,7 @@ from tests.helpers.mujoco_solo import Array, Solo, action_stream
 pytestmark = pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
 
 ALL_IDS = supported_ids()
-ENDLESS = ("HalfCheetah", "Reacher", "Swimmer")
+ENDLESS = ("HalfCheetah", "HumanoidStandup", "Pusher", "Reacher", "Swimmer")
 """Tasks that only the time limit ends."""
 SEEDS = [3, 11, 11, 2**31]
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION

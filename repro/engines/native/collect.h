@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "acting.h"
+#include "forces.h"
 #include "moments.h"
 #include "task.h"
 
-// Functions of MuJoCo's library, which is loaded at run time (mjbatch.h has their arguments).
+// `mjb_step` of MuJoCo's library, which is loaded at run time.
 using StepBatch = int (*)(void* batch, const int* rows, int count, int substeps, int stage);
-using ApplyToBatch = int (*)(void* batch, const int* rows, int count, void* function, void*, int);
 
 // Mirrored by repro/engines/native/collect.py, which checks `collection_size`.
 struct Collection {
@@ -23,8 +23,7 @@ struct Collection {
   int64_t instruction_count, memory;
   void* batch;
   StepBatch step;
-  ApplyToBatch apply;      // null where the task reads no contact forces
-  void* post_constraint;   // what is applied for them
+  const ForcesStep* forces;  // null where the task reads no contact forces
   int64_t substeps, episode_steps;
   double* control;         // of simulation 0
   int64_t control_stride;
@@ -80,8 +79,8 @@ class Collecting {
     for (int64_t i = 0; i < simulations(); ++i)
       std::copy_n(actions_.data() + i * actor_.size(), actor_.size(),
                   o_.control + i * o_.control_stride);
-    if (o_.step(o_.batch, nullptr, 0, o_.substeps, 0)) return true;
-    return o_.apply && o_.apply(o_.batch, nullptr, 0, o_.post_constraint, nullptr, 0);
+    if (o_.forces) return step_all_with_forces(o_.batch, *o_.forces);
+    return o_.step(o_.batch, nullptr, 0, o_.substeps, 0);
   }
 
   // Observations, rewards and ends of all simulations; whether an episode has ended.

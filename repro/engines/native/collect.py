@@ -12,6 +12,7 @@ from repro.engines.buffers import Recorded
 from repro.engines.native.acting import Acting
 from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.program import Program
+from repro.envs.mujoco.library import INTEGRATION
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.learning.normalize import ObservationNormalizer, RewardScaler, RunningMoments
 
@@ -54,13 +55,25 @@ STEPS_A_CALL = 500
 _RESETS = ("never", "termination", "episode")  # `ReturnReset` of moments.h
 
 
+class _ForcesStep(ctypes.Structure):
+    """`ForcesStep` of forces.h."""
+
+    _fields_ = [
+        *_addresses("apply", "set_state", "step", "post_constraint", "get_state"),
+        *_addresses("model", "data", "states"),
+        *_numbers("width", "parts"),
+        *_addresses("fields"),
+        *_numbers("field_count", "substeps"),
+    ]
+
+
 class _Collection(ctypes.Structure):
     """`Collection` of collect.h, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         *_addresses("acting", "normalizer", "scaler", "instructions"),
         *_numbers("instruction_count", "memory"),
-        *_addresses("batch", "step", "apply", "post_constraint"),
+        *_addresses("batch", "step", "forces"),
         *_numbers("substeps", "episode_steps"),
         *_addresses("control"),
         *_numbers("control_stride"),
@@ -89,6 +102,7 @@ class Collecting:
         program = Program(envs.task.task, envs.task.fields)
         learning = _normalizer(normalizer) if normalizer.each_step else None
         scaling = _scaler(scaler) if scaler.enabled else None
+        forces, fields = _forces(envs) if envs.simulations.contact_forces else (None, None)
         simulations, control = envs.simulations, envs.simulations.field("ctrl")
         self._struct = _Collection(
             acting=acting.address,
@@ -99,8 +113,7 @@ class Collecting:
             memory=program.memory,
             batch=simulations.address,
             step=simulations.function("mjb_step"),
-            apply=simulations.function("mjb_apply") if simulations.contact_forces else None,
-            post_constraint=simulations.function("mj_rnePostConstraint"),
+            forces=_address(forces),
             substeps=envs.frame_skip,
             episode_steps=envs.episode_steps,
             control=control.ctypes.data,
@@ -118,6 +131,7 @@ class Collecting:
             seconds=pointer(self._seconds, "float64"),
         )
         self._alive = (acting, program, learning, scaling, normalizer, scaler, recorded)
+        self._alive_forces = (forces, fields)
         self._collect, self._address = library().collect, ctypes.addressof(self._struct)
 
     def __call__(self, t: int, seconds: dict[str, float]) -> tuple[int, dict[str, Any]]:
@@ -166,6 +180,31 @@ def _scaler(scaler: RewardScaler) -> _Scaler:
         clip=scaler.clip,
         epsilon=scaler.epsilon,
     )
+
+
+def _forces(envs: MujocoVectorEnv) -> tuple[_ForcesStep, np.ndarray[Any, Any]]:
+    """The step, and its `DerivedField`s of forces.h: source, rows and size of each."""
+    simulations = envs.simulations
+    fields = np.array(simulations.derived(), np.int64)
+    names = {
+        "apply": "mjb_apply",
+        "set_state": "mj_setState",
+        "step": "mj_step",
+        "post_constraint": "mj_rnePostConstraint",
+        "get_state": "mj_getState",
+    }
+    step = _ForcesStep(
+        **{key: simulations.function(name) for key, name in names.items()},
+        model=simulations.model._address,
+        data=simulations.data._address,
+        states=pointer(simulations.state, "float64"),
+        width=simulations.state.shape[1],
+        parts=INTEGRATION.value,
+        fields=fields.ctypes.data,
+        field_count=len(fields),
+        substeps=envs.frame_skip,
+    )
+    return step, fields
 
 
 def _moments(moments: RunningMoments) -> dict[str, int | None]:

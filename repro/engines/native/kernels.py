@@ -18,7 +18,7 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 SOURCES = ("ppo.cpp", "rollout.cpp")
-HEADERS = ("acting.h", "collect.h", "matrix.h", "moments.h", "network.h", "task.h")
+HEADERS = ("acting.h", "collect.h", "forces.h", "matrix.h", "moments.h", "network.h", "task.h")
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
     "-std=c++17",

@@ -106,3 +106,35 @@ def _arm_velocities(facts: Facts, rng: np.random.Generator, at_rest: int) -> Flo
     qvel: FloatArray = facts.initial_qvel + noise
     qvel[-at_rest:] = 0.0
     return qvel
+
+
+def pusher(facts: Facts) -> Task:
+    """Push a cylinder to a goal on a table.
+
+    Gymnasium's v4 refuses MuJoCo 3 and later, in which the cylinder has another density.
+    """
+    arm, cylinder, goal = (facts.body_position(name) for name in ("tips_arm", "object", "goal"))
+    near = -norm(cylinder - arm) * facts.weight("reward_near_weight")
+    distance = -norm(cylinder - goal) * facts.weight("reward_dist_weight")
+    control = -sum_of_squares(facts.action) * facts.weight("reward_control_weight")
+    return Task(
+        observation=[facts.qpos[:7], facts.qvel[:7], arm, cylinder, goal],
+        reward=distance + control + near,
+        start=_pusher_start(facts),
+    )
+
+
+def _pusher_start(facts: Facts) -> Start:
+    """The arm at rest, and the cylinder uniformly in a rectangle, but not near the goal."""
+    goal = np.zeros(2)
+
+    def start(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        qpos = facts.initial_qpos.copy()
+        while True:
+            cylinder = np.concatenate([rng.uniform(-0.3, 0, 1), rng.uniform(-0.2, 0.2, 1)])
+            if np.linalg.norm(cylinder - goal) > 0.17:
+                break
+        qpos[-4:-2], qpos[-2:] = cylinder, goal
+        return qpos, _arm_velocities(facts, rng, at_rest=4)
+
+    return start

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from repro.envs.vector import FloatArray
 from repro.errors import ConfigError, TaskError
 
+INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 STATE_FIELDS = {
     "qpos": mujoco.mjtState.mjSTATE_QPOS,
     "qvel": mujoco.mjtState.mjSTATE_QVEL,
@@ -51,8 +53,6 @@ def library() -> ctypes.CDLL:
         ("mjb_output", address, [address, ctypes.c_char_p, size, size]),
         ("mjb_step", number, [address, address, number, number, number]),
         ("mjb_forward", number, [address, address, number, number]),
-        ("mjb_reset", number, [address, address, number, address, number]),
-        ("mjb_apply", number, [address, address, number, address, address, number]),
         ("mjb_status", address, [address]),
         ("mjb_error", ctypes.c_char_p, [address, number]),
     ):
@@ -64,8 +64,8 @@ def library() -> ctypes.CDLL:
 class _Batch:
     """Owns an `mjBatch`: every array of its memory keeps it alive."""
 
-    def __init__(self, model: mujoco.MjModel, count: int, persistent: bool) -> None:
-        settings, error = _Settings(1, persistent), ctypes.create_string_buffer(300)
+    def __init__(self, model: mujoco.MjModel, count: int) -> None:
+        settings, error = _Settings(threads=1, persistent=False), ctypes.create_string_buffer(300)
         self.address: int | None = library().mjb_makeBatch(
             *(model._address, count, ctypes.addressof(settings), error, len(error))
         )
@@ -89,6 +89,7 @@ class Simulations:
 
     Attributes:
         address: of the `mjBatch`.
+        data: scratch memory for one simulation, where contact forces are computed.
         contact_forces: whether `cfrc_ext` is computed.
         state: `mjSTATE_INTEGRATION` of each simulation, [N, S]; what is written here counts.
     """
@@ -102,9 +103,7 @@ class Simulations:
             contact_forces: compute `cfrc_ext` after each step, as Gymnasium does for all tasks.
                 Only tasks that read it should ask for it.
         """
-        # One MjData for all simulations stays in the cache, but contact forces are computed by
-        # another call than the step, and so need a simulation's own MjData.
-        self._batch = _Batch(model, count, persistent=contact_forces)
+        self._batch, self.data = _Batch(model, count), mujoco.MjData(model)
         self.model, self.count, self._c = model, count, library()
         self.address = self._batch.address
         self.contact_forces = contact_forces
@@ -136,21 +135,46 @@ class Simulations:
 
     def step(self, substeps: int) -> None:
         """Advance all simulations by calls of `mj_step`."""
-        self.check(self._c.mjb_step(self.address, None, 0, substeps, 0))
         if self.contact_forces:
-            # Called with more arguments than it has, which C's calling conventions permit.
-            post = self.function("mj_rnePostConstraint")
-            self.check(self._c.mjb_apply(self.address, None, 0, post, None, 0))
+            self._each(
+                range(self.count), lambda data: _step_with_forces(self.model, data, substeps)
+            )
+        else:
+            self.check(self._c.mjb_step(self.address, None, 0, substeps, 0))
 
     def forward(self, rows: NDArray[np.int32]) -> None:
-        """Derive all fields of some simulations from their states."""
-        stage = mujoco.mjtStage.mjSTAGE_ACC.value
-        self.check(self._c.mjb_forward(self.address, rows.ctypes.data, len(rows), stage))
+        """Derive all fields of some simulations that have just started from their states."""
+        if self.contact_forces:
+            self._each(rows.tolist(), lambda data: mujoco.mj_forward(self.model, data))
+        else:
+            stage = mujoco.mjtStage.mjSTAGE_ACC.value
+            self.check(self._c.mjb_forward(self.address, rows.ctypes.data, len(rows), stage))
 
-    def clear(self, rows: NDArray[np.int32]) -> None:
-        """Reset some simulations to the model's defaults, contact forces included."""
-        stage = mujoco.mjtStage.mjSTAGE_NONE.value
-        self.check(self._c.mjb_reset(self.address, rows.ctypes.data, len(rows), None, stage))
+    def _each(self, rows: Iterable[int], advance: Callable[[mujoco.MjData], None]) -> None:
+        """Call a function on one simulation after the other.
+
+        MuJoCo's batches compute no contact forces (`repro/engines/native/forces.h`).
+        """
+        model, data = self.model, self.data
+        for row in rows:
+            mujoco.mj_resetData(model, data)  # also sets forces to 0, as at the start of an episode
+            mujoco.mj_setState(model, data, self.state[row], INTEGRATION)
+            try:
+                advance(data)
+            except mujoco.FatalError as error:
+                raise TaskError(f"MuJoCo failed with {str(error)!r}", row) from error
+            mujoco.mj_getState(model, data, self.state[row], INTEGRATION)
+            for name, array in self._bound.items():
+                if name not in STATE_FIELDS:
+                    array[row] = getattr(data, name).ravel()
+
+    def derived(self) -> list[tuple[int, int, int]]:
+        """Of each derived field: its address in `data`, that of its rows, and its size."""
+        return [
+            (getattr(self.data, name).ctypes.data, array.ctypes.data, array.shape[1])
+            for name, array in self._bound.items()
+            if name not in STATE_FIELDS
+        ]
 
     def function(self, name: str) -> int | None:
         """The address of a function of MuJoCo's library."""
@@ -164,3 +188,8 @@ class Simulations:
             row = int(np.flatnonzero(status)[0])
             text = self._c.mjb_error(self.address, row).decode(errors="replace")
             raise TaskError(f"MuJoCo failed with {text!r}", row)
+
+
+def _step_with_forces(model: mujoco.MjModel, data: mujoco.MjData, substeps: int) -> None:
+    mujoco.mj_step(model, data, nstep=substeps)
+    mujoco.mj_rnePostConstraint(model, data)

@@ -20,7 +20,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.envs.mujoco import control, locomotion
+from repro.envs.mujoco import bodies, control, locomotion
 from repro.envs.mujoco.arrays import ActionArray, TaskArrays
 from repro.envs.mujoco.library import Simulations
 from repro.envs.mujoco.prototype import (
@@ -42,10 +42,14 @@ from repro.envs.vector import (
 from repro.errors import ConfigError
 
 TASKS: dict[str, Callable[[Facts], Task]] = {
+    "Ant": bodies.ant,
     "HalfCheetah": locomotion.half_cheetah,
     "Hopper": locomotion.hopper,
+    "Humanoid": bodies.humanoid,
+    "HumanoidStandup": bodies.humanoid_standup,
     "InvertedDoublePendulum": control.inverted_double_pendulum,
     "InvertedPendulum": control.inverted_pendulum,
+    "Pusher": control.pusher,
     "Reacher": control.reacher,
     "Swimmer": locomotion.swimmer,
     "Walker2d": locomotion.walker2d,
@@ -53,12 +57,14 @@ TASKS: dict[str, Callable[[Facts], Task]] = {
 """Tasks by the name in Gymnasium's id."""
 
 VERSIONS = (4, 5)
+REFUSED = ("Pusher-v4",)  # by Gymnasium, with MuJoCo 3 and later
 TASK = "task_"  # prefix of a task's own part of the state
 
 
 def supported_ids() -> list[str]:
     """The environment ids that `MujocoVectorEnv` accepts."""
-    return [f"{name}-v{version}" for name in TASKS for version in VERSIONS]
+    ids = [f"{name}-v{version}" for name in TASKS for version in VERSIONS]
+    return [env_id for env_id in ids if env_id not in REFUSED]
 
 
 class MujocoVectorEnv(VectorEnv):
@@ -160,8 +166,6 @@ class MujocoVectorEnv(VectorEnv):
         return self.observations, {}
 
     def _start_episodes(self, rows: NDArray[np.int32]) -> None:
-        if self.simulations.contact_forces:
-            self.simulations.clear(rows)
         self.simulations.state[rows] = self._pristine_state
         for i in rows.tolist():
             self._qpos[i], self._qvel[i] = self._draw_start(self._generator(i))
