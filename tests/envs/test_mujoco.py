@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarni
 ALL_IDS = supported_ids()
 ENDLESS = ("HalfCheetah", "HumanoidStandup", "Pusher", "Reacher", "Swimmer")
 """Tasks that only the time limit ends."""
+SLOW = ("Ant", "Humanoid")
 SEEDS = [3, 11, 11, 2**31]
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 
@@ -34,9 +35,10 @@ def terminates(env_id: str) -> bool:
 def test_bit_equal_to_gymnasium(env_id: str) -> None:
     batched, solo = MujocoVectorEnv(env_id, len(SEEDS)), Solo(env_id, len(SEEDS))
     assert np.array_equal(batched.reset(seed=SEEDS)[0], solo.reset(list(SEEDS)))
-    for actions, _ in zip(action_stream(env_id, len(SEEDS)), range(330), strict=False):
+    steps, least = (120, 5) if env_id.startswith(SLOW) else (330, 20)
+    for actions, _ in zip(action_stream(env_id, len(SEEDS)), range(steps), strict=False):
         solo.check_step(batched, actions)
-    assert solo.terminations > 20 if terminates(env_id) else solo.terminations == 0
+    assert solo.terminations > least if terminates(env_id) else solo.terminations == 0
 
 
 @pytest.mark.parametrize("env_id", ALL_IDS)
@@ -46,11 +48,39 @@ def test_bit_equal_through_a_short_time_limit(env_id: str, monkeypatch: pytest.M
     batched, solo = MujocoVectorEnv(env_id, 5), Solo(env_id, 5)
     batched.reset(seed=40)
     solo.reset([40, 41, 42, 43, 44])
-    for actions, _ in zip(action_stream(env_id, 5, seed=1), range(120), strict=False):
+    steps = 40 if env_id.startswith(SLOW) else 120
+    for actions, _ in zip(action_stream(env_id, 5, seed=1), range(steps), strict=False):
         solo.check_step(batched, actions)
     assert solo.truncations > 5
     if env_id.startswith("Inverted"):
         assert solo.terminations > 5
+
+
+ENDLESSLY = {"terminate_when_unhealthy": False}
+SHOWING = {"exclude_current_positions_from_observation": False}
+ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("Ant-v4", {"use_contact_forces": True, "contact_force_range": (-0.5, 0.7), **ENDLESSLY}),
+    ("Ant-v5", {"include_cfrc_ext_in_observation": False, "main_body": "aux_1", **SHOWING}),
+    ("HalfCheetah-v4", {"forward_reward_weight": 0.7, "ctrl_cost_weight": 0.3, **SHOWING}),
+    ("Hopper-v4", {"healthy_reward": 0.3, "healthy_z_range": (1.1, 1.3), **ENDLESSLY}),
+    ("Hopper-v5", {"healthy_state_range": (-2.0, 2.0), "frame_skip": 2, "max_episode_steps": 9}),
+    ("Humanoid-v4", {"healthy_z_range": (1.3, 1.5), **SHOWING, **ENDLESSLY}),
+    ("Humanoid-v5", {"contact_cost_range": (0.1, 0.2), "include_cinert_in_observation": False}),
+    ("HumanoidStandup-v5", {"impact_cost_weight": 1e-3, "include_cvel_in_observation": False}),
+    ("InvertedDoublePendulum-v5", {"healthy_reward": 3.0, "reset_noise_scale": 0.3}),
+    ("Pusher-v5", {"reward_near_weight": 0.7, "reward_control_weight": 0.3}),
+    ("Reacher-v5", {"reward_dist_weight": 0.7, "reward_control_weight": 0.3}),
+    ("Swimmer-v4", {"reset_noise_scale": 0.3, **SHOWING}),
+    ("Walker2d-v5", {"healthy_angle_range": (-0.1, 0.1), **SHOWING, **ENDLESSLY}),
+]
+
+
+@pytest.mark.parametrize(("env_id", "kwargs"), ARGUMENTS)
+def test_bit_equal_with_arguments_of_the_constructor(env_id: str, kwargs: dict[str, Any]) -> None:
+    batched, solo = MujocoVectorEnv(env_id, 2, kwargs), Solo(env_id, 2, kwargs)
+    assert np.array_equal(batched.reset(seed=[1, 2])[0], solo.reset([1, 2]))
+    for actions, _ in zip(action_stream(env_id, 2), range(40), strict=False):
+        solo.check_step(batched, actions)
 
 
 @pytest.mark.parametrize("env_id", ["InvertedPendulum-v4", "InvertedPendulum-v5"])
