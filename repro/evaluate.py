@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, at_least, finish
+from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
@@ -22,7 +22,7 @@ another process owns the run.
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,6 +49,7 @@ def _run(arguments: Sequence[str]) -> None:
 
     from repro.evaluation.evaluations import evaluate, summary
 
+    loaded()
     torch.set_num_threads(1)
     for each in runs:
         done = evaluate(each, options.episodes, options.seed, options.deterministic, options.envs)

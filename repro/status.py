@@ -15,7 +15,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro.cli import Parser, finish
+from repro.cli import Parser, finish, start
 from repro.console import say
 from repro.runs import locks
 from repro.sweeps.survey import DONE, FAILED, MISSING, PREEMPTED, RUNNING, STATES, Expected, survey
@@ -41,7 +41,7 @@ exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no sweep
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from repro.errors import CorruptError
+
+if TYPE_CHECKING:  # a run writes tables and reads none: it need not load pandas
+    import pandas as pd
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -75,12 +79,24 @@ def table_bytes(
         compact: choose the smallest encoding, which takes longer to write.
     """
     types = {name: pa.type_for_alias(kind) for name, (kind, _) in schema.items()}
-    arrays = [pa.array(columns[name], type=kind, from_pandas=True) for name, kind in types.items()]
+    arrays = [_column(columns[name], kind) for name, kind in types.items()]
     table = pa.Table.from_arrays(arrays, names=list(schema))
     buffer = io.BytesIO()
     options = _compact(types) if compact else {}
     pq.write_table(table, buffer, write_page_checksum=True, compression="zstd", **options)
     return buffer.getvalue()
+
+
+def _column(values: Any, kind: Any) -> Any:
+    """A column of an Arrow table; NaN becomes null."""
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not (numeric and isinstance(values, np.ndarray)):
+        return pa.array(values, type=kind, from_pandas=True)
+    # What `pa.array` would do, which loads pandas to see whether `values` is a series of it.
+    data = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    present = ~np.isnan(data)
+    bitmap = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(data), [bitmap, pa.py_buffer(data)])
 
 
 def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +125,21 @@ def read_table(path: Path, remedy: str = "run that configuration again") -> pd.D
         CorruptError: naming the file, when it is damaged.
         FileNotFoundError: when there is no file.
     """
+    frame: pd.DataFrame = _read(path, remedy).to_pandas()
+    return frame
+
+
+def read_numbers(path: Path, column: str) -> np.ndarray[Any, Any]:
+    """One column of a table that `read_table` would read, without pandas; null becomes NaN."""
+    values = _read(path, "run that configuration again").column(column)
+    return np.array([math.nan if each is None else each for each in values.to_pylist()])
+
+
+def _read(path: Path, remedy: str) -> Any:
     try:
-        table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read()
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
         raise CorruptError(f"{path} is damaged ({error}): {remedy}.") from error
-    frame: pd.DataFrame = table.to_pandas()
-    return frame

@@ -24,10 +24,9 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from repro.config.schema import PLACEMENT
@@ -82,6 +81,9 @@ __all__ = [
     "write_sweep",
     "write_table",
 ]
+if TYPE_CHECKING:
+    import pandas as pd
+
 REMEDY = "run that configuration again"
 Array = np.ndarray[Any, Any]
 
@@ -142,6 +144,8 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
     Raises:
         CorruptError: naming the file, when it is damaged.
     """
+    import pandas as pd
+
     path = directory / EVALUATIONS_FILE
     if not path.exists():
         return pd.DataFrame({name: [] for name in EVALUATIONS})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from repro.console import say
 from repro.runs import store
+from repro.runs.files import read_numbers
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
 EPISODES = 100  # the last so many count, as in the paper
@@ -80,8 +82,8 @@ def final_return(directory: Path) -> tuple[float, int]:
     Raises:
         CorruptError: the table is damaged.
     """
-    returns = store.read_table(directory / "episodes.parquet")["return"].tail(EPISODES)
-    return float(returns.mean()), len(returns)
+    returns = read_numbers(directory / "episodes.parquet", "return")[-EPISODES:]
+    return float(returns.mean()) if len(returns) else math.nan, len(returns)
 
 
 def _count(number: int, noun: str) -> str:

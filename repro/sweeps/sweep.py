@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from repro.cli import loaded
 from repro.config.schema import Config
 from repro.console import ProgressBar
 from repro.errors import (
@@ -28,7 +29,6 @@ from repro.training import preflight
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
-CONTINUES = "Interrupted: the same command again continues."
 EXIT_CODES = {
     store.DONE: 0,
     SKIPPED: 0,
@@ -144,6 +144,7 @@ def _train(
     if waiting:
         from repro.sweeps import dispatch, packs
 
+        loaded()
         slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
         plan = packs.plan(waiting, slots, settings.max_pack)
         if not alone:
