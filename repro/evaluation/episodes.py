@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.envs.randomness import Randomness
 from repro.envs.user_code import naming
 from repro.envs.vector import FloatArray, VectorEnv
 from repro.errors import NumericalError
@@ -118,18 +119,24 @@ def play_single(
         ConfigError: the task raised.
     """
     name = env.spec.id if env.spec else "the task"
+    randomness = Randomness([env])
     played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
     for k in range(episodes):
         env_seed, generator = start(seed, k + 1)
         generators = None if deterministic else [generator]
-        with naming(name, "its reset"):
+        randomness.seed(0, env_seed)
+        with naming(name, "its reset"), randomness:
+            randomness.enter(0)
             observation, _ = env.reset(seed=env_seed)
+            randomness.leave(0)
         on_step(0)
         ended = False
         while not ended:
             (action,) = policy.act(np.asarray(observation, np.float64)[None], generators)
-            with naming(name, "its step"):
+            with naming(name, "its step"), randomness:
+                randomness.enter(0)
                 observation, reward, terminated, truncated, _ = env.step(action)
+                randomness.leave(0)
             played.returns[k] += float(reward)
             played.lengths[k] += 1
             on_step(int(played.lengths[k]))
