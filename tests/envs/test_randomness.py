@@ -145,7 +145,7 @@ def test_pythons_generator_is_read_only_after_a_draw() -> None:
 class FirstAction:
     """A policy without a network."""
 
-    stochastic, observation_shape = False, (2,)
+    stochastic, observation_shape, largest = False, (2,), 1e38
 
     def act(self, observations: Any, generators: Any) -> Any:
         return np.zeros(len(observations), np.int64)
