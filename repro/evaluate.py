@@ -42,17 +42,23 @@ def _run(arguments: Sequence[str]) -> None:
         default=20,
         help="environments at once (default 20); the result does not depend on it",
     )
+    parser.add_argument(
+        "--max-steps",
+        type=at_least(1),
+        default=50_000,
+        help="of an episode, which is cut off there (default 50000; games of Atari end by "
+        "themselves)",
+    )
     options = parser.parse_args(arguments)
     runs = [_open(directory) for directory in options.directories]
 
-    import torch  # only now: bad input is refused within a moment
-
+    # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.evaluations import evaluate, summary
 
     loaded()
-    torch.set_num_threads(1)
+    settings = (options.deterministic, options.envs, options.max_steps)
     for each in runs:
-        done = evaluate(each, options.episodes, options.seed, options.deterministic, options.envs)
+        done = evaluate(each, options.episodes, options.seed, *settings)
         say(f"{each.run_id}: {summary(done, options.seed)}")
 
 

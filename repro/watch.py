@@ -38,18 +38,19 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--deterministic", action="store_true", help="take the most likely actions")
     parser.add_argument("--width", type=at_least(16, SIZE_LIMIT), help="pixels; default the task's")
     parser.add_argument("--height", type=at_least(16, SIZE_LIMIT), help="likewise")
+    parser.add_argument(
+        "--max-steps", type=at_least(1), default=50_000, help="of an episode; default 50000"
+    )
     options = vars(parser.parse_args(arguments))
     directory, out = options.pop("directory"), options.pop("out")
     finished = open_run(directory)
     out = out or directory / "video.mp4"
     film.check_output(out)
 
-    import torch  # only now: bad input is refused within a moment
-
+    # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.videos import Options, write_video
 
     loaded()
-    torch.set_num_threads(1)
     played = write_video(finished, out, Options(**options))
     for number, (total, length) in enumerate(zip(*played, strict=True), 1):
         say(f"episode {number}: return {total:,.2f} in {length} steps")

@@ -26,6 +26,7 @@ from repro.config.names import nearest
 from repro.console import say
 from repro.envs import actions as task_actions
 from repro.envs import arguments, plain_state
+from repro.envs.randomness import Randomness
 from repro.envs.user_code import described, naming
 from repro.envs.vector import (
     EVERYWHERE,
@@ -45,6 +46,9 @@ class GymnasiumVectorEnv(VectorEnv):
 
     Observations are float64 whatever the environment's own dtype. Actions reach the environment as
     given: no clipping, no change of dtype. The environments' own infos are dropped.
+
+    Random generators that a task shares with others have a state for each environment
+    (`repro.envs.randomness`).
 
     Nothing is shared with a task: its observations are copied at once, and each action that it
     gets is a copy. So a task may return the same array every time, and may keep or change its
@@ -72,6 +76,7 @@ class GymnasiumVectorEnv(VectorEnv):
         with naming(env_id, "reading its spaces and metadata"):
             self._read(self._envs[0])
         self._allocate()
+        self._randomness = Randomness(self._envs)
         self._plain = True  # until `state` finds otherwise
 
     def _read(self, first: gymnasium.Env[Any, Any]) -> None:
@@ -104,8 +109,9 @@ class GymnasiumVectorEnv(VectorEnv):
         Raises:
             TaskError: one of them raised, or returned an observation that does not fit its space.
         """
-        for i, own_seed in enumerate(spread_seeds(seed, self.num_envs)):
-            self._reset_one(i, seed=own_seed, options=options)
+        with self._randomness:
+            for i, own_seed in enumerate(spread_seeds(seed, self.num_envs)):
+                self._start_one(i, seed=own_seed, options=options)
         self.observations[:] = self._declared
         return self.observations, {}
 
@@ -118,8 +124,11 @@ class GymnasiumVectorEnv(VectorEnv):
             gymnasium.error.ResetNeeded: before the first reset.
             TaskError: one of them raised, or returned a value of the wrong form.
         """
-        for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            self._step_one(i, env, action)
+        with self._randomness:
+            for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
+                self._randomness.enter(i)
+                self._step_one(i, env, action)
+                self._randomness.leave(i)
         self.observations[:] = self._declared
         ends = self._terminated | self._truncated
         infos: dict[str, Any] = {}
@@ -146,6 +155,13 @@ class GymnasiumVectorEnv(VectorEnv):
             self._reset_one(i)
         else:
             self._store(observation, self._declared[i], i, action)
+
+    def _start_one(self, i: int, seed: int | None, **arguments: Any) -> None:
+        if seed is not None:
+            self._randomness.seed(i, seed)
+        self._randomness.enter(i)
+        self._reset_one(i, seed=seed, **arguments)
+        self._randomness.leave(i)
 
     def _reset_one(self, i: int, **arguments: Any) -> None:
         try:
@@ -175,6 +191,7 @@ class GymnasiumVectorEnv(VectorEnv):
             return None
         try:
             layers = [plain_state.take(env) for env in self._envs[rows]]
+            drawn = [self._randomness.state(i) for i in range(self.num_envs)[rows]]
         except plain_state.NotPlainError:
             self._plain = False
             return None
@@ -186,7 +203,7 @@ class GymnasiumVectorEnv(VectorEnv):
             "env_id": self._env_id,
             "observations": self.observations[rows].copy(),
             "layers": layers,
-        }
+        } | ({"drawn": drawn} if any(drawn) else {})
 
     def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
         """Put back what `state` returned.
@@ -201,8 +218,11 @@ class GymnasiumVectorEnv(VectorEnv):
                 f"the saved environment state is of {found[1]} x {found[0]}, but this is "
                 f"{len(envs)} x {self._env_id}: restore it into an environment made the same way"
             )
-        for env, layers in zip(envs, state["layers"], strict=True):
+        drawn = state.get("drawn", [{}] * len(envs))
+        numbers = range(self.num_envs)[rows]
+        for i, env, layers, own in zip(numbers, envs, state["layers"], drawn, strict=True):
             plain_state.put(env, layers)
+            self._randomness.set_state(i, own)
         self.observations[rows] = state["observations"]
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
@@ -212,7 +232,8 @@ class GymnasiumVectorEnv(VectorEnv):
             TaskError: one of them raised, or returned an observation that does not fit its space.
         """
         for i, seed in zip(range(self.num_envs)[rows], seeds, strict=True):
-            self._reset_one(i, seed=seed)
+            with self._randomness:
+                self._start_one(i, seed=seed)
             self.observations[i] = self._declared[i]
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from repro.console import say
 from repro.runs import store
-from repro.runs.files import read_numbers
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
 EPISODES = 100  # the last so many count, as in the paper
@@ -80,9 +79,9 @@ def final_return(directory: Path) -> tuple[float, int]:
     """Mean return of a run's last 100 training episodes, NaN without one; and of how many it is.
 
     Raises:
-        CorruptError: the table is damaged.
+        CorruptError: the table is damaged, or not what the run wrote.
     """
-    returns = read_numbers(directory / "episodes.parquet", "return")[-EPISODES:]
+    returns = store.read_run_numbers(directory, "episodes", "return")[-EPISODES:]
     return float(returns.mean()) if len(returns) else math.nan, len(returns)
 
 

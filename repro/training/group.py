@@ -23,6 +23,8 @@ from repro.training.results import Results
 from repro.training.saving import Saver
 from repro.training.signals import Deferral
 
+ENDLESS = 50_000  # steps of each environment, after which an episode should have ended
+
 
 class Group:
     """P learners, their results and their checkpoints."""
@@ -60,6 +62,7 @@ class Group:
         self._first_step = self._step = start.iteration * configs[0].batch_size
         self._profile = Profile()
         self._outcomes: dict[int, Outcome] = {}
+        self._endless: set[int] = set()  # runs whose lack of episodes has been reported
 
     def train(self, report: Report | None) -> dict[int, Outcome]:
         """Train until every run has ended or the task of one has raised.
@@ -86,11 +89,28 @@ class Group:
             say(self._profile.text(len(self.configs), max(1, steps)))
         return self._outcomes
 
+    def _report_endless(self, record: Iteration) -> None:
+        """Say once that no episode has ended: after a while, or at the end of a run."""
+        long = record.step >= ENDLESS * self.configs[0].env.num_envs
+        found = [
+            p
+            for p, writer in self.results.writers.items()
+            if p not in self._endless
+            and (long or p in record.finished)
+            and not writer.counts()["episodes"]
+        ]
+        self._endless |= set(found)
+        if found:
+            others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            run = self.configs[found[0]].run_id
+            say(f"{run}{others}: no episode has ended in {record.step:,} steps.", sys.stderr)
+
     def _keep(self, record: Iteration) -> None:
         """Write, log and save what an iteration left."""
         self._profile.add(record.seconds)
         self._iteration, self._step = record.number, record.step
         self.results.add(record)
+        self._report_endless(record)
         for p, remark in record.remarks.items():
             say(f"{self.configs[p].run_id}: {remark}.", sys.stderr)
         for p, error in record.failed.items():
