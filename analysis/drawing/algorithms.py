@@ -15,21 +15,13 @@ from analysis.drawing.style import CYCLE, Stroke
 
 @dataclass(frozen=True)
 class Entry:
-    """How an entry (see `runs.comparison`) is shown.
+    """How an entry (see `runs.comparison`) is shown."""
 
-    Attributes:
-        name: in legends and tables.
-        color: the paper's curve has that of its counterpart of ours.
-        paper: the curve of Figure 3 beside it; "" for none.
-        baselines: the curve of OpenAI Baselines beside it; "" for none.
-        line: matplotlib's name of the line style; dashed is the paper's.
-    """
-
-    name: str
-    color: str
-    paper: str = ""
-    baselines: str = ""
-    line: Stroke = "-"
+    name: str  # in legends and tables
+    color: str  # the paper's curve has that of its counterpart of ours
+    paper: str = ""  # the curve of Figure 3 beside it, if any
+    baselines: str = ""  # the curve of OpenAI Baselines beside it, if any
+    line: Stroke = "-"  # dashed is the paper's
 
 
 # In the order of legends and tables. Those of Stable-Baselines3 have the hue of ours, lighter.

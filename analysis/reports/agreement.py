@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import pandas as pd
 
@@ -83,15 +81,6 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
     ).reset_index(names="task")
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    settings, (first, second) = cli.settings(options), options.pair
-    sweep = with_objective(cli.selected(options), options.objective)
-    table, runs = build(sweep, (first, second), settings)
-    text = _markdown(table, runs, sweep, settings)
-    files = {"agreement.csv": tables.csv(table), "agreement.md": f"{text}\n".encode()}
-    return cli.Output(files, text)
-
-
 def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:
     first, second = (entry(table[f"algorithm_{side}"].iloc[0]).name for side in ("first", "second"))
     compared = [run for run in sweep.runs if run.run_id in set(runs["run_id"])]
@@ -134,9 +123,12 @@ def _row(line: Line) -> tuple[str, ...]:
 
 _BOTH = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
 _PAIR = cli.option("--pair", _BOTH, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM")
-COMMAND = cli.Command(
-    "agreement",
-    "whether two algorithms agree: means, intervals and their difference by task",
-    _run,
-    (cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR),
-)
+
+
+@cli.command("agreement", cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR)
+def command(given: cli.Given) -> cli.Output:
+    """Whether two algorithms agree: means, intervals and their difference by task."""
+    sweep, settings = with_objective(given.sweep, given.objective), given.settings
+    table, runs = build(sweep, tuple(given.pair), settings)
+    text = _markdown(table, runs, sweep, settings)
+    return cli.Output({"agreement.csv": table, "agreement.md": text}, text)

@@ -30,20 +30,14 @@ HUMAN = ("algorithm", "iqm", "ci_low", "ci_high", "paper", "n_runs", "n_games")
 
 @dataclass(frozen=True)
 class Atari:
-    """All numbers of the games.
+    """All numbers of the games."""
 
-    Attributes:
-        scores: `COLUMNS`, one line a game and algorithm: the mean score of the last episodes.
-        human: `HUMAN`, one line an algorithm: interquartile mean of the human-normalized scores,
-            and that of the paper's mean scores of the same games.
-        runs: `load.frame` of the runs expected: `task` is the game, `row` the algorithm.
-        paper: Table 6: game -> algorithm -> score.
-    """
-
-    scores: pd.DataFrame
+    scores: pd.DataFrame  # `COLUMNS`, one line a game and algorithm: mean of the last episodes
+    # `HUMAN`, one line an algorithm: interquartile mean of the human-normalized scores, and that of
+    # the paper's mean scores of the same games.
     human: pd.DataFrame
-    runs: pd.DataFrame
-    paper: Scores
+    runs: pd.DataFrame  # `load.frame` of the runs expected: `task` is the game, `row` the algorithm
+    paper: Scores  # Table 6
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:

@@ -43,27 +43,18 @@ Curves = Mapping[str, Mapping[str, Curve]]  # by algorithm, then by task without
 
 @dataclass(frozen=True)
 class Figure3:
-    """All numbers of the comparison.
+    """All numbers of the comparison."""
 
-    Attributes:
-        tasks: `COLUMNS`, one row a task and entry that was expected. `step` is that at which
-            `paper` and `baselines` are read; `rank` and `paper_rank` are among the `ranked`
-            members of the `lineup` that finished.
-        aggregates: `AGGREGATES`, one row an entry: interquartile mean and mean of the normalized
-            scores, and the probability that PPO improves on it, over the tasks in which both have
-            runs.
-        orders: `ORDERS`; `task` may be `MEAN_OVER_TASKS` or `OF_MEAN_RANKS`.
-        scores: what `paper_score` made of the finished runs.
-        runs: `load.frame` of the runs expected, with the entry as its `row`.
-        paper: the paper's curves of the entries.
-    """
-
+    # `COLUMNS`, one row a task and entry that was expected. `step` is that at which `paper` and
+    # `baselines` are read; the ranks are among the `ranked` members of the `lineup` that finished.
     tasks: pd.DataFrame
+    # `AGGREGATES`, one row an entry: interquartile mean and mean of the normalized scores, and the
+    # probability that PPO improves on it, over the tasks in which both have runs.
     aggregates: pd.DataFrame
-    orders: pd.DataFrame
-    scores: Scores
-    runs: pd.DataFrame
-    paper: Curves
+    orders: pd.DataFrame  # `ORDERS`; `task` may be `MEAN_OVER_TASKS` or `OF_MEAN_RANKS`
+    scores: Scores  # of the finished runs
+    runs: pd.DataFrame  # `load.frame` of the runs expected, with the entry as its `row`
+    paper: Curves  # of the entries
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:

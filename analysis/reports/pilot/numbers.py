@@ -30,21 +30,13 @@ Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.estimate` by
 
 @dataclass(frozen=True)
 class Pilot:
-    """All of the pilot's numbers.
+    """All of the pilot's numbers."""
 
-    Attributes:
-        variants: the base first.
-        returns: `COLUMNS`, one line a variant, task and row.
-        scores: `SCORE_COLUMNS`, one line a variant and row, and one for the gap between `GAP`.
-        scale: what `paper_score` made of all runs together: one scale for all variants.
-        runs: `load.frame`, with the column `variant`.
-    """
-
-    variants: tuple[Variant, ...]
-    returns: pd.DataFrame
-    scores: pd.DataFrame
-    scale: Scores
-    runs: pd.DataFrame
+    variants: tuple[Variant, ...]  # the base first
+    returns: pd.DataFrame  # `COLUMNS`, one line a variant, task and row
+    scores: pd.DataFrame  # `SCORE_COLUMNS`, one line a variant and row, and one for `GAP`
+    scale: Scores  # of all runs together: one scale for all variants
+    runs: pd.DataFrame  # `load.frame`, with the column `variant`
 
 
 def placed(sweep: Sweep) -> Sweep:

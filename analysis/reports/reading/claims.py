@@ -25,19 +25,12 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Estimates (see `bootstrap.estimate`) of the rows that have an interval.
+    """Estimates (see `bootstrap.estimate`) of the rows that have an interval."""
 
-    Attributes:
-        rows: names, in the table's order.
-        kinds: kind of objective of each.
-        estimates: `[R, 1 + B]`: scores and their replicates.
-        by_task: per row, task -> `[1 + B]`; their mean over tasks is the row's estimate.
-    """
-
-    rows: tuple[str, ...]
-    kinds: tuple[str, ...]
-    estimates: FloatArray
-    by_task: Mapping[str, Mapping[str, FloatArray]]
+    rows: tuple[str, ...]  # in the table's order
+    kinds: tuple[str, ...]  # of objective
+    estimates: FloatArray  # `[R, 1 + B]`: scores and their replicates
+    by_task: Mapping[str, Mapping[str, FloatArray]]  # row -> task -> `[1 + B]`, whose mean it is
 
     @property
     def scores(self) -> FloatArray:

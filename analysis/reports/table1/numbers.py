@@ -25,19 +25,12 @@ TASK_COLUMNS = ("task", *_COUNTS, *_RETURN, "random", "best", "note")
 
 @dataclass(frozen=True)
 class Table1:
-    """All of Table 1's numbers.
+    """All of Table 1's numbers."""
 
-    Attributes:
-        rows: `row` and `COLUMNS`, the paper's rows first.
-        tasks: `row` and `TASK_COLUMNS`, one line a task and row that was expected.
-        scores: what `paper_score` made of the finished runs.
-        runs: `load.frame` of the runs expected.
-    """
-
-    rows: pd.DataFrame
-    tasks: pd.DataFrame
-    scores: Scores
-    runs: pd.DataFrame
+    rows: pd.DataFrame  # `row` and `COLUMNS`, the paper's rows first
+    tasks: pd.DataFrame  # `row` and `TASK_COLUMNS`, one line a task and row that was expected
+    scores: Scores  # of the finished runs
+    runs: pd.DataFrame  # `load.frame` of the runs expected
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Table1:
