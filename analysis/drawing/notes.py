@@ -72,6 +72,19 @@ def excluded(tasks: pd.DataFrame, more: str = "") -> list[str]:
     ]
 
 
-def short_runs(runs: pd.DataFrame, episodes: int) -> pd.DataFrame:
-    """The finished runs that had fewer episodes than count."""
-    return runs[(runs["hole"] == "") & (runs["episodes"] < episodes)]
+def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
+    """That runs are missing, or finished fewer episodes than count."""
+    found = []
+    if (runs["hole"] != "").any():
+        found.append(
+            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
+            "often the bad ones, so such a score may flatter its row."
+        )
+    short = runs[(runs["hole"] == "") & (runs["episodes"] < episodes)]
+    if not short.empty:
+        tasks = ", ".join(sorted(set(short["task"])))
+        found.append(
+            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
+            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
+        )
+    return found

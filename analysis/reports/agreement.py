@@ -15,7 +15,8 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import difference_interval, stream
+from analysis.statistics.bootstrap import estimate as replicated
+from analysis.statistics.bootstrap import interval_of, stream
 from analysis.statistics.cells import cells, strata
 
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
@@ -56,19 +57,19 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
     tasks, by = sorted(set(runs["task"])), ["task", "row"]
     done = runs[runs["hole"] == ""].sort_values("seed").astype({"seed": str})
     seeds = done.groupby(by)["seed"].agg(" ".join).rename("seeds")
-    found = cells(runs, by, settings).join(seeds, on=by).set_index("task")
-    sides = []
-    for key, side in zip(pair, ("first", "second"), strict=True):
-        absent = {"row": key, "n_runs": 0, "n_expected": 0, "seeds": ""}
-        mine = found[found["row"] == key].reindex(tasks).fillna(absent)
-        mine = mine.astype({"n_runs": int, "n_expected": int}).rename(columns={"row": "algorithm"})
-        sides.append(mine.add_suffix(f"_{side}"))
-    x, y = (strata(runs, key) for key in pair)
-    bounds = []
+    every = pd.MultiIndex.from_product([tasks, pair], names=by)
+    found = cells(runs, by, settings).join(seeds, on=by).set_index(by).reindex(every)
+    found = found.fillna({"n_runs": 0, "n_expected": 0, "seeds": ""})
+    found = found.astype({"n_runs": int, "n_expected": int})
+    sides = [
+        found.xs(key, level="row").assign(algorithm=key).add_suffix(f"_{side}")
+        for key, side in zip(pair, ("first", "second"), strict=True)
+    ]
+    values, bounds = [strata(runs, key) for key in pair], []
     for task in tasks:
-        left, right = (side.get(task, np.empty(0)) for side in (x, y))
-        rng = stream(settings.seed, task, *pair)
-        bounds.append(difference_interval(left, right, settings.replicates, rng))
+        rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
+        x, y = (replicated(one, settings.replicates, rng) for one in both)
+        bounds.append(interval_of((x - y)[1:]))
     apart = pd.DataFrame(bounds, tasks, columns=["difference_low", "difference_high"])
     table = pd.concat([*sides, apart], axis=1)
     low, high = apart["difference_low"], apart["difference_high"]

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
-from analysis.drawing.style import objective_rows
+from analysis.drawing.style import LineStyle, objective_rows
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
@@ -93,7 +93,7 @@ def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
     return sweep.narrowed([run for run in kept if not labels or label(run) in labels])
 
 
-def _styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
+def _styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
     if by != BY_OBJECTIVE:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
     lines = [(run.row, *run.objective) for run in sweep.runs]

@@ -8,7 +8,6 @@ from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
 from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
-from analysis.reports.table1.text import lacking
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.settings import RANDOM_POLICIES, Settings
@@ -100,7 +99,7 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
         _scores(settings),
         *_improvement(found),
         *_absent(found),
-        *lacking(found.runs, settings.episodes),
+        *notes.lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]

@@ -95,7 +95,7 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
         *notes.provenance(sweep.runs),
         *_tasks(table),
         *_incomplete(table),
-        *lacking(table.runs, settings.episodes),
+        *notes.lacking(table.runs, settings.episodes),
         *_outside_best(table),
     ]
 
@@ -112,24 +112,6 @@ def _tasks(table: Table1) -> list[str]:
         found.append(f"Not among the paper's 7 tasks, but averaged here: {', '.join(extra)}.")
     more = ", so nothing can be set to 1. Its returns are in the table by task"
     return found + notes.excluded(table.scores.tasks, more)
-
-
-def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
-    """That runs are missing, or have fewer episodes than count."""
-    found = []
-    if (runs["hole"] != "").any():
-        found.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a score may flatter its row."
-        )
-    short = notes.short_runs(runs, episodes)
-    if not short.empty:
-        tasks = ", ".join(sorted(set(short["task"])))
-        found.append(
-            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
-            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
-        )
-    return found
 
 
 def _incomplete(table: Table1) -> list[str]:
