@@ -39,6 +39,14 @@ def bootstrap(settings: Settings) -> str:
     return f"{settings.replicates} replicates, seed {settings.seed}"
 
 
+def interval(settings: Settings, within: str) -> str:
+    """How intervals are made, as the beginning of a sentence."""
+    return (
+        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
+        f"n - 1 of the n seeds are drawn within each {within}"
+    )
+
+
 def protocol(sweep: Sweep) -> str:
     """What was run."""
     info = sweep.runs[0].info

@@ -15,8 +15,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import estimate as replicated
-from analysis.statistics.bootstrap import interval_of, stream
+from analysis.statistics.bootstrap import means, stream, summary
 from analysis.statistics.cells import cells, strata
 
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
@@ -65,21 +64,22 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
         found.xs(key, level="row").assign(algorithm=key).add_suffix(f"_{side}")
         for key, side in zip(pair, ("first", "second"), strict=True)
     ]
-    values, bounds = [strata(runs, key) for key in pair], []
+    values, apart = [strata(runs, key) for key in pair], []
     for task in tasks:
         rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
-        x, y = (replicated(one, settings.replicates, rng) for one in both)
-        bounds.append(interval_of((x - y)[1:]))
-    apart = pd.DataFrame(bounds, tasks, columns=["difference_low", "difference_high"])
-    table = pd.concat([*sides, apart], axis=1)
-    low, high = apart["difference_low"], apart["difference_high"]
+        x, y = (means(one, settings.replicates, rng) for one in both)
+        apart.append(summary(x - y))
+    names = ["difference", "difference_low", "difference_high"]
+    table = pd.concat([*sides, pd.DataFrame(apart, tasks).set_axis(names, axis=1)], axis=1)
+    low, high = table["difference_low"], table["difference_high"]
     below = table["ci_low_first"] <= table["ci_high_second"]
     overlap = below & (table["ci_low_second"] <= table["ci_high_first"])
-    return table.assign(
-        difference=table["return_first"] - table["return_second"],
+    table = table.assign(
         intervals_overlap=overlap.astype(object).where(low.notna(), None),
         difference_holds_zero=((low <= 0) & (high >= 0)).astype(object).where(low.notna(), None),
-    ).reset_index(names="task")
+    )
+    compared: pd.DataFrame = table.reset_index(names="task")
+    return compared
 
 
 def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:

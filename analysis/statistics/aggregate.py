@@ -54,5 +54,5 @@ def improvement(pairs: Pairs, replicates: int, rng: np.random.Generator) -> Floa
     for x, y in pairs:
         above = (np.sign(x[:, None] - y) + 1) / 2
         first, second = (weights(len(values), replicates, rng) for values in (x, y))
-        shares.append(((first @ above) * second).sum(axis=1) / above.size)
+        shares.append(np.einsum("bn,nm,bm->b", first, above, second) / above.size)
     return np.asarray(np.mean(shares, axis=0))

@@ -59,8 +59,9 @@ def means(values: FloatArray, replicates: int, rng: np.random.Generator) -> Floa
     n = len(values)
     if not n:
         return np.full((1 + replicates, *values.shape[1:]), np.nan)
-    mean = values.mean(axis=0)
-    return np.asarray(mean + np.tensordot(weights(n, replicates, rng), values - mean, axes=1) / n)
+    mean, weight = values.mean(axis=0), weights(n, replicates, rng)
+    # Not a product of matrices: BLAS may take NaN x 0 for 0.
+    return np.asarray(mean + np.einsum("bn,n...->b...", weight, values - mean) / n)
 
 
 def mean_of_means(

@@ -21,8 +21,8 @@ from analysis.runs.comparison import check_entries, entry_key
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics import aggregate
-from analysis.statistics.bootstrap import stream
+from analysis.statistics.aggregate import improvement, interquartile
+from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import CELL, cells, strata
 from analysis.statistics.ranks import Agreement, agreement, overall, ranks
 from analysis.statistics.scoring import Scores, paper_score
@@ -111,7 +111,7 @@ def _at(curves: Curves, algorithm: str, task: str, step: int) -> float:
 
 
 def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
-    means = scores.rows.set_index("row")["score"]
+    score = scores.rows.set_index("row")["score"]
     ppo = strata(scores.runs, BETTER)
     lines = []
     for key in ordered(runs["row"]):
@@ -119,13 +119,10 @@ def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.Da
         theirs = {} if key == BETTER else strata(scores.runs, key)
         pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
         counts = (sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine))
-        rng = stream(settings.seed, "iqm", key)
-        interval = aggregate.interquartile_interval(mine, settings.replicates, rng)
-        iqm = (aggregate.interquartile_mean(mine), *interval, means.get(key, float("nan")))
-        rng = stream(settings.seed, "improvement", key)
-        interval = aggregate.improvement_interval(pairs, settings.replicates, rng)
-        better = (aggregate.improvement(pairs), *interval, len(pairs))
-        lines.append((key, *counts, *iqm, *better))
+        rngs = (stream(settings.seed, name, key) for name in ("iqm", "improvement"))
+        iqm = summary(interquartile(mine, settings.replicates, next(rngs)))
+        better = summary(improvement(pairs, settings.replicates, next(rngs)))
+        lines.append((key, *counts, *iqm, score.get(key, np.nan), *better, len(pairs)))
     return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 

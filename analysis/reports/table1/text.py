@@ -85,10 +85,9 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
     """One sentence or two each: first how the numbers were made, then what is wrong with them."""
     return [
         notes.convention(settings),
-        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
-        "seeds are resampled within each task and setting, deviations widened by sqrt(n/(n-1)), "
-        "and the scale (0 and 1 of each task) is held fixed. At 3 seeds a task it covers about "
-        "93 % for a row over 7 tasks, and about 80 % for one task alone. The paper gives no "
+        notes.interval(settings, "task and setting")
+        + ", and the scale (0 and 1 of each task) is held fixed. At 3 seeds a task it covers about "
+        "92 % for a row over 7 tasks, and about 75 % for one task alone. The paper gives no "
         "spread.",
         notes.protocol(sweep),
         *sweep.notes,
