@@ -191,7 +191,7 @@ def test_a_damaged_grid_is_named(cli: Cli) -> None:
     Path("runs").mkdir()
     Path("runs/sweep.json").write_text("[")
     finished = cli("-m", "env=hopper", "seed=0,1")
-    assert finished.code == 2 and "sweep.json" in finished.err
+    assert finished.code == 3 and "sweep.json" in finished.err
     assert cli.left() == ["runs", "runs/sweep.json"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of run.json: since 2 a run that has ended has the sums of its tables
 LOCK = "lock"  # file in a run directory that its owner holds locked
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from repro.runs.files import write_atomically, write_json, write_table
+from repro.runs.files import sha256, write_atomically, write_json, write_table
 from repro.runs.schema import (
     EPISODES,
     EVALUATIONS_FILE,
@@ -18,6 +17,7 @@ from repro.runs.schema import (
     PROGRESS,
     RUNNING,
     SCHEMA_VERSION,
+    TABLES,
 )
 
 Array = np.ndarray[Any, Any]
@@ -77,14 +77,15 @@ class RunWriter:
         """
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("episodes.parquet", "progress.parquet", PARAMETERS_FILE, EVALUATIONS_FILE):
-            (directory / name).unlink(missing_ok=True)
         for temporary in directory.glob("*.tmp-????????"):  # of a process killed while it wrote
             temporary.unlink()
         text = yaml.safe_dump(dict(config), sort_keys=False)
         write_atomically(directory / "config.yaml", lambda file: file.write(text.encode()))
         self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
         write_json(directory / "run.json", self._info)
+        # Now that no reader takes them for results.
+        for name in ("episodes.parquet", "progress.parquet", PARAMETERS_FILE, EVALUATIONS_FILE):
+            (directory / name).unlink(missing_ok=True)
         tables = tables or {}
         self._episodes = Rows(EPISODES, tables.get("episodes"))
         self._progress = Rows(PROGRESS, tables.get("progress"))
@@ -120,13 +121,21 @@ class RunWriter:
     def finish(
         self, status: str, parameters: Mapping[str, Array] | None = None, **info: Any
     ) -> None:
-        """Write tables and parameters, then the status: a run marked DONE has all its files."""
+        """Write tables and parameters, then their sums and the status.
+
+        A run marked DONE has all its files.
+        """
         self.flush()
+        names = ("episodes", "progress", *TABLES)
+        paths = {name: self.directory / f"{name}.parquet" for name in names}
+        self._info["tables_sha256"] = {
+            name: sha256(path.read_bytes()) for name, path in paths.items() if path.is_file()
+        }
         if parameters is not None:
             path = self.directory / PARAMETERS_FILE
             write_atomically(
                 path, lambda file: np.savez(file, allow_pickle=False, **dict(parameters))
             )
-            self._info["parameters_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+            self._info["parameters_sha256"] = sha256(path.read_bytes())
         self._info |= {**info, "status": status}
         write_json(self.directory / "run.json", self._info)

@@ -78,9 +78,9 @@ def final_return(directory: Path) -> tuple[float, int]:
     """Mean return of a run's last 100 training episodes, NaN without one; and of how many it is.
 
     Raises:
-        CorruptError: the table is damaged.
+        CorruptError: the table is damaged, or not what the run wrote.
     """
-    returns = store.read_table(directory / "episodes.parquet")["return"].tail(EPISODES)
+    returns = store.read_run_table(directory, "episodes")["return"].tail(EPISODES)
     return float(returns.mean()), len(returns)
 
 

@@ -187,11 +187,13 @@ def _before(config: Config) -> Outcome | None:
     directory = config.directory
     try:
         info = store.read_run(directory) if (directory / "run.json").is_file() else {}
+        status = info.get("status")
+        if status == store.DONE:
+            store.verify(directory)
     except OSError:
         return None  # `preflight` says why
     except ValueError as error:
         return Outcome(config.run_id, directory, CORRUPT, str(error))
-    status = info.get("status")
     if status == store.DONE:
         return Outcome(config.run_id, directory, SKIPPED, None)
     if status == store.FAILED and not config.retry_failed:

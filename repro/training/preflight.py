@@ -15,7 +15,7 @@ from repro.config.schema import Config
 from repro.console import say
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, CorruptError
 from repro.runs import store
 from repro.training import loggers
 
@@ -27,6 +27,7 @@ def preflight(configs: Sequence[Config]) -> None:
 
     Raises:
         ConfigError: one sentence about the first check that fails.
+        CorruptError: a sweep.json is damaged.
     """
     for device in {config.device for config in configs}:
         check_device(device)
@@ -72,7 +73,12 @@ def check_device(device: str) -> None:
 
 
 def check_runs_dir(name: str) -> None:
-    """Raise a ConfigError unless runs can be written to a directory. It need not exist yet."""
+    """Check that runs can be written to a directory. It need not exist yet.
+
+    Raises:
+        ConfigError: it cannot be written to.
+        CorruptError: its sweep.json is damaged.
+    """
     if not name:
         raise ConfigError("runs_dir has no value: give one, such as runs_dir=runs.")
     runs_dir = Path(name)
@@ -87,7 +93,9 @@ def check_runs_dir(name: str) -> None:
             f"runs_dir={runs_dir} cannot be written to ({error.strerror} at {existing}): "
             "choose another."
         ) from error
-    except (ValueError, KeyError) as error:
-        raise ConfigError(
+    except CorruptError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptError(
             f"runs_dir={runs_dir} holds a sweep.json that cannot be read: {error}"
         ) from error
