@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.console import say
 from repro.errors import ConfigError, NumericalError
 from repro.runs import checkpoint, provenance
@@ -36,7 +36,7 @@ class Saver:
 
     def __init__(
         self,
-        configs: Sequence[Config],
+        configs: Sequence[RunConfig],
         training: Training,
         start: resume.Start,
     ) -> None:
@@ -48,7 +48,7 @@ class Saver:
         """
         self._configs, self._training = configs, training
         self._fingerprints = [
-            resume.fingerprint(config, training.device, training.engine) for config in configs
+            resume.fingerprint(config, str(training.device), training.engine) for config in configs
         ]
         self._histories = [self._start(p, start) for p in range(len(configs))]
         self._snapshots: dict[int, _Snapshot] = {}
