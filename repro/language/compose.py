@@ -164,7 +164,7 @@ def _check(given: Sequence[str]) -> None:
         key, line = override.key_or_group, str(override.input_line)
         if override.is_hydra_override():
             continue
-        if key in options and key not in known:
+        if key in options:
             values = override.value()
             listed = getattr(values, "list", [values])
             for value in listed:
@@ -174,7 +174,7 @@ def _check(given: Sequence[str]) -> None:
             if (key == "experiment") != override.is_add():
                 right = f"+{line}" if key == "experiment" else line.lstrip("+")
                 raise ConfigError(f"{line} must be written as {right}.")
-        elif key not in known and key not in options:
+        elif key not in known:
             raise ConfigError(
                 f"{key} is not a key of the configuration{nearest(key, [*known, *options])}: "
                 "python -m repro.language --help lists them."

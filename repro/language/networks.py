@@ -245,7 +245,7 @@ def _lookup(table: Tensor, index: Tensor) -> Tensor:
     """Rows of [P, R, D] by [P, B, L]: [P, B L, D]."""
     learners, rows, width = table.shape
     offset = torch.arange(learners, device=index.device)[:, None] * rows
-    flat = functional.embedding(index.flatten(1) + offset, table.view(-1, width))
+    flat = functional.embedding(index.flatten(1) + offset, table.reshape(-1, width))
     return flat.view(learners, -1, width)
 
 

@@ -12,6 +12,7 @@ measured against it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -41,12 +42,18 @@ class Reward(Stage):
         self.made = [self._make(p) for p in range(len(configs))]
 
     def initial(self, learner: int) -> dict[str, Array]:
-        """The base model with a new head of zeros, or random weights."""
+        """The base model with a new head, or random weights."""
         weights = self.network.initialize(self.streams[learner].init)
         if self.config.reward.init == "base":
             weights = parent_parameters(self.configs[learner], "pretrain")
-        head = {name: np.zeros_like(x) for name, x in weights.items() if name.startswith("value")}
+        head = {"value": self._head(weights["value"].shape, self.streams[learner].init)}
         return weights | head | {GAIN: np.ones(1, np.float32), BIAS: np.zeros(1, np.float32)}
+
+    def _head(self, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        """As lm-human-preferences (rewards.py): normal, of standard deviation 1 / sqrt(D + 1)."""
+        head = np.zeros(shape, np.float32)
+        head[:, 0] = rng.standard_normal(shape[0]) / math.sqrt(shape[0] + 1)
+        return head
 
     def update(self) -> Metrics:
         """One batch of pairs."""

@@ -95,6 +95,7 @@ class Stage(ABC):
         self.adam = Adam(self.parameters.flat, self.adam_epsilon)
         self.active = list(range(len(configs)))
         self.iteration = 0
+        self.seconds = {"rollout": 0.0, "update": 0.0}
         self.growing: dict[int, Rows] = {}
         self.tables: dict[int, Rows] = {}
 
