@@ -17,6 +17,7 @@ from omegaconf import MISSING
 
 from repro.config.fields import choice, number
 from repro.config.schema import CheckpointConfig, LoggerConfig, digest, without
+from repro.language import texts
 
 STAGES = ("pretrain", "reward", "ppo", "best_of_n", "sft")
 # As in `repro.config.schema`: keys that no result depends on.
@@ -42,14 +43,12 @@ class TextConfig:
     Attributes:
         prompt: tokens of the shortest and of the longest prompt.
         response: most tokens of a response.
-        path: files of texts, for `kind: characters`.
     """
 
     name: str = MISSING
-    kind: str = choice("grammar", "oracle", "characters")
+    kind: str = choice("grammar", "oracle")
     prompt: list[int] = field(default_factory=list)
     response: int = number("above 0")
-    path: str | None = None
 
 
 @dataclass
@@ -326,6 +325,7 @@ class LanguageConfig:
             "updates": self.updates,
             "steps": self.updates * self.batch_size,
             "parents": parents,
+            "vocabulary": texts.make(self.text).vocabulary,
         }
 
     def _read(self) -> Iterable[str]:

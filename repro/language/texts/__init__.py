@@ -45,13 +45,5 @@ class Text(Protocol):
 
 
 def make(config: TextConfig) -> Text:
-    """The text that a configuration names.
-
-    Raises:
-        ConfigError: its files are not there.
-    """
-    if config.kind == "characters":
-        from repro.language.texts.characters import Characters
-
-        return Characters(config)
+    """The text that a configuration names."""
     return {"grammar": Grammar, "oracle": Oracle}[config.kind](config)
