@@ -298,6 +298,7 @@ def get(config: Config, key: str) -> Any:
 
 
 def without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """A copy of nested dictionaries without some dotted keys."""
     values = json.loads(json.dumps(values))
     for key in keys:
         *parents, last = key.split(".")
@@ -309,4 +310,5 @@ def without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 
 def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of nested dictionaries, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

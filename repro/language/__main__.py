@@ -1,4 +1,4 @@
-"""`python -m repro.language stage=ppo kl.beta=0.05 seed=0`: the three stages of RLHF, and sweeps."""
+"""`python -m repro.language stage=ppo kl.beta=0.05`: the three stages of RLHF, and sweeps."""
 
 from __future__ import annotations
 

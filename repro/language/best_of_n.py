@@ -44,7 +44,7 @@ class BestOfN(PolicyStage):
 def best_of(proxy: Array, gold: Array, n: int) -> tuple[float, float]:
     """Mean proxy and gold of the proxy's best of n, over all n-subsets of each row's responses.
 
-    The response of rank k (from 1, ascending) is the best of C(k - 1, n - 1) of the C(N, n) subsets.
+    The response of rank k (from 1, ascending) is the best of C(k - 1, n - 1) of C(N, n) subsets.
     """
     total = proxy.shape[1]
     rank = np.arange(n, total + 1)

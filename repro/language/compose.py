@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra import compose as hydra_compose
@@ -65,7 +66,7 @@ def compose(given: Sequence[str], sweep: bool = False) -> Grid:
 
 def stages(configs: Sequence[LanguageConfig]) -> Iterator[list[LanguageConfig]]:
     """The runs, preceded by what they build on: those of a list can train side by side."""
-    before = {}
+    before: dict[Path, LanguageConfig] = {}
     for config in configs:
         before |= {parent.directory: parent for parent in config.parents.values()}
     for stage in ("pretrain", "reward"):
@@ -153,7 +154,9 @@ def known_keys() -> list[str]:
     for each in dataclasses.fields(LanguageConfig):
         section = getattr(each.default_factory, "__dataclass_fields__", None)
         names += [f"{each.name}.{name}" for name in section] if section else [each.name]
-    scalars = [f"objective.{name}" for kind in objectives.kinds() for name in objectives.scalars(kind)]
+    scalars = [
+        f"objective.{name}" for kind in objectives.kinds() for name in objectives.scalars(kind)
+    ]
     return [*names, "objective.kind", *dict.fromkeys(scalars)]
 
 

@@ -18,6 +18,7 @@ from omegaconf import MISSING
 from repro.config.fields import choice, number
 from repro.config.schema import CheckpointConfig, LoggerConfig, digest, without
 from repro.language import texts
+from repro.language.texts.config import TextConfig
 
 STAGES = ("pretrain", "reward", "ppo", "best_of_n", "sft")
 # As in `repro.config.schema`: keys that no result depends on.
@@ -34,21 +35,6 @@ SECTIONS = {  # what each stage reads beside the stages before it
     "best_of_n": ("seed", "best_of_n", "recipe"),
     "sft": ("seed", "sft", "recipe"),
 }
-
-
-@dataclass
-class TextConfig:
-    """Text, prompts and the gold reward.
-
-    Attributes:
-        prompt: tokens of the shortest and of the longest prompt.
-        response: most tokens of a response.
-    """
-
-    name: str = MISSING
-    kind: str = choice("grammar", "oracle")
-    prompt: list[int] = field(default_factory=list)
-    response: int = number("above 0")
 
 
 @dataclass

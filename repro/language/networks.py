@@ -109,12 +109,12 @@ class Transformer:
     def logits(self, w: Weights, hidden: Tensor) -> Tensor:
         """Of the next token, [P, ..., V]."""
         out = torch.bmm(hidden.flatten(1, -2), w["logits"])[..., : self.words]
-        return _without_padding(out).unflatten(1, hidden.shape[1:-1])
+        return _without_padding(out).reshape(*hidden.shape[:-1], self.words)
 
     def value(self, w: Weights, hidden: Tensor) -> Tensor:
         """The scalar head, [P, ...]."""
         out = torch.baddbmm(w["value.bias"], hidden.flatten(1, -2), w["value"])
-        return out[..., 0].unflatten(1, hidden.shape[1:-1])
+        return out[..., 0].reshape(hidden.shape[:-1])
 
     # -- sampling ---------------------------------------------------------------------------------
 
@@ -212,12 +212,12 @@ class Table:
     def logits(self, w: Weights, hidden: Tensor) -> Tensor:
         """As the transformer's."""
         out = torch.bmm(hidden.flatten(1, -2), w["logits"])[..., : self.words]
-        return _without_padding(out).unflatten(1, hidden.shape[1:-1])
+        return _without_padding(out).reshape(*hidden.shape[:-1], self.words)
 
     def value(self, w: Weights, hidden: Tensor) -> Tensor:
         """As the transformer's."""
         out = torch.bmm(hidden.flatten(1, -2), w["value"])
-        return out[..., 0].unflatten(1, hidden.shape[1:-1])
+        return out[..., 0].reshape(hidden.shape[:-1])
 
 
 Network = Transformer | Table

@@ -117,7 +117,9 @@ class PolicyStage(Stage):
         if self.judge is None:
             return torch.from_numpy(gold).to(self.device, torch.float32)
         scores = responses.score(self.network, self.judge, prompts, tokens)
-        return self.judge[GAIN] * scores + self.judge[BIAS] if self.recipe.normalize_score else scores
+        return (
+            self.judge[GAIN] * scores + self.judge[BIAS] if self.recipe.normalize_score else scores
+        )
 
     def _penalized(self, scores: Tensor, ended: Tensor) -> Tensor:
         """What the recipe makes of the score of a response without an end."""

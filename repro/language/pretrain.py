@@ -1,8 +1,8 @@
 """Stage 1: a causal language model from scratch, by next-token prediction.
 
-    for iteration = 1, 2, ...
-        documents      new ones each time
-        descend        cross-entropy of every next token, Adam with a linear schedule
+for iteration = 1, 2, ...
+documents      new ones each time
+descend        cross-entropy of every next token, Adam with a linear schedule
 """
 
 from __future__ import annotations

@@ -75,9 +75,7 @@ def sample(
     mask, ended = real_tokens(sampled, text.end, truncate_after)
     log_prob = log_probs(drawn, sampled)
     kept = torch.where(mask, sampled, PAD)
-    return Responses(
-        prompts, sampled, kept, mask, ended, drawn, log_prob, torch.stack(values, -1)
-    )
+    return Responses(prompts, sampled, kept, mask, ended, drawn, log_prob, torch.stack(values, -1))
 
 
 def real_tokens(tokens: Tensor, end: int | None, truncate_after: int) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,7 @@ def group_advantages(totals: Tensor, size: int, kind: str) -> Tensor:
     `rloo`: less the mean of the others (Ahmadian et al. 2024, equation 6); `grpo`: less the group's
     mean, over its standard deviation (Shao et al. 2024, section 4.1.2).
     """
-    groups = totals.unflatten(1, (-1, size))
+    groups = totals.view(len(totals), -1, size)
     centered = groups - groups.mean(-1, keepdim=True)
     if kind == "rloo":
         return (centered * (size / (size - 1))).flatten(1)

@@ -70,9 +70,7 @@ class Reward(Stage):
         margin = self.scores(prompts, chosen) - self.scores(prompts, rejected)
         loss = bradley_terry(margin)
         rates = [settings.learning_rate * annealed(self.iteration, self.config.updates)]
-        norm = self.descend(
-            loss.mean(1).sum(), rates * len(self.configs), settings.max_grad_norm
-        )
+        norm = self.descend(loss.mean(1).sum(), rates * len(self.configs), settings.max_grad_norm)
         self.seconds["update"] = time.perf_counter() - begin
         metrics = {
             "loss": loss.detach().double().mean(1).cpu().numpy(),

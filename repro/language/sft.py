@@ -29,7 +29,7 @@ class SFT(PolicyStage):
         settings = self.config.sft
         made = self.collect(self.reference, settings.batch_size, settings.n)
         begin = time.perf_counter()
-        best = made.score.unflatten(1, (-1, settings.n)).argmax(-1)
+        best = made.score.view(len(self.configs), -1, settings.n).argmax(-1)
         learner = torch.arange(len(best), device=self.device)[:, None]
         index = best + settings.n * torch.arange(best.shape[1], device=self.device)
         prompts, tokens, mask = (

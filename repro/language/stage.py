@@ -272,4 +272,3 @@ def mean(x: Tensor, mask: Tensor | None = None) -> Array:
     kept = mask.flatten(1)
     total = torch.where(kept, x, 0.0).sum(1) / kept.sum(1)
     return total.detach().cpu().numpy()
-

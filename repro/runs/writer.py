@@ -15,8 +15,8 @@ from repro.runs.schema import (
     EVALUATIONS_FILE,
     PARAMETERS_FILE,
     RUNNING,
-    SCHEMAS,
     SCHEMA_VERSION,
+    SCHEMAS,
 )
 
 Array = np.ndarray[Any, Any]

@@ -136,7 +136,11 @@ def _check(configs: Sequence[RunConfig]) -> None:
 
 
 def _train(
-    configs: Sequence[RunConfig], before: Sequence[Outcome | None], settings: Settings, *, alone: bool
+    configs: Sequence[RunConfig],
+    before: Sequence[Outcome | None],
+    settings: Settings,
+    *,
+    alone: bool,
 ) -> list[End]:
     outcomes = dict(zip([config.directory for config in configs], before, strict=True))
     waiting = [config for config in configs if outcomes[config.directory] is None]

@@ -28,7 +28,9 @@ from repro.training.signals import Deferral
 class Group:
     """P learners, their results and their checkpoints."""
 
-    def __init__(self, configs: Sequence[RunConfig], start: resume.Start, signals: Deferral) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], start: resume.Start, signals: Deferral
+    ) -> None:
         """Make the learners, restore their checkpoints, and start their run directories.
 
         Args:
@@ -53,8 +55,7 @@ class Group:
             "resumable": self.saver.resumable,
         }
         infos = [
-            config.identity() | common | self.saver.history(p)
-            for p, config in enumerate(configs)
+            config.identity() | common | self.saver.history(p) for p, config in enumerate(configs)
         ]
         self.results = Results(configs, infos, [saved.tables for saved in start.checkpoints])
         self._iteration = start.iteration

@@ -63,7 +63,9 @@ def code_hash(*further: str) -> str:
     """SHA-256 of the sources in COMPUTING and `further` packages of repro, first 16 digits."""
     root = Path(repro.__file__).parent
     hashed = hashlib.sha256()
-    for path in sorted(path for room in (*COMPUTING, *further) for path in (root / room).rglob("*")):
+    for path in sorted(
+        path for room in (*COMPUTING, *further) for path in (root / room).rglob("*")
+    ):
         if path.suffix in (".py", ".cpp", ".h"):
             hashed.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
     return hashed.hexdigest()[:16]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from repro.config.run import RunConfig
+from repro.config.schema import Config
 from repro.console import say
 from repro.errors import ConfigError, NumericalError
 from repro.runs import checkpoint, provenance
@@ -101,6 +102,8 @@ class Saver:
     def announce(self) -> None:
         """Tell the user if an interrupted run could not continue exactly."""
         config = self._configs[0]
+        if not isinstance(config, Config):
+            return  # all of its state is saved
         if self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run continues with "

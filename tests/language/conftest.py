@@ -11,6 +11,7 @@ from repro.language.config import LanguageConfig
 from repro.sweeps import sweep
 from tests.helpers.language import TINY, Tiny
 
+
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that holds the parents of tiny runs."""

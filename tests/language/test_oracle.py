@@ -1,4 +1,4 @@
-"""Where every response can be enumerated, the best policy is pi_ref exp(r / beta), and PPO finds it."""
+"""Where responses can be enumerated, the best policy is pi_ref exp(r / beta): PPO finds it."""
 
 from __future__ import annotations
 

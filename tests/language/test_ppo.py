@@ -36,14 +36,18 @@ def test_sampled_log_probabilities_are_those_of_training(stage: PPO) -> None:
 
 
 def test_the_first_loss_has_ratio_1_and_its_gradient_is_the_policy_gradient(tiny: Tiny) -> None:
-    stage = PPO([tiny("algorithm.value_coef=0", "algorithm.epochs=1", "algorithm.minibatches=1")], CPU)
+    stage = PPO(
+        [tiny("algorithm.value_coef=0", "algorithm.epochs=1", "algorithm.minibatches=1")], CPU
+    )
     batch = stage.estimate(stage.collect(stage.parameters.views, 16))
     loss = stage.loss(batch, stage.surrogate.prepare([1.0]))
     clipped = stage.parameters.gradient(loss).clone()
     logits, _ = stage.evaluate(stage.weights, batch.prompts, batch.tokens)
     log_prob = responses.log_probs(logits, batch.tokens)
     plain = -(log_prob * batch.advantages)[batch.mask].mean()
-    torch.testing.assert_close(loss.item(), -batch.advantages[batch.mask].mean().item(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        loss.item(), -batch.advantages[batch.mask].mean().item(), atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(clipped, stage.parameters.gradient(plain), atol=1e-6, rtol=1e-3)
 
 

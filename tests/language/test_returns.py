@@ -17,7 +17,9 @@ MASK = torch.tensor([[[True, True, True, False], [True, False, False, False]]])
 
 def controller(**changes: float) -> KLController:
     values = {"beta": 0.2, "target": 6.0, "horizon": 10_000, "error_clip": 0.2} | changes
-    return KLController([KLConfig("adaptive", "adaptive", place="reward", estimator="k1", **values)])
+    return KLController(
+        [KLConfig("adaptive", "adaptive", place="reward", estimator="k1", **values)]
+    )
 
 
 def test_the_adaptive_controller_has_the_values_of_its_source() -> None:
@@ -123,6 +125,10 @@ def test_best_of_n_is_the_mean_over_all_subsets() -> None:
     proxy, gold = rng.standard_normal((2, 3, 6))
     for n in (1, 2, 4, 6):
         subsets = list(itertools.combinations(range(6), n))
-        picks = [(row, max(subset, key=lambda i: proxy[row, i])) for row in range(3) for subset in subsets]
+        picks = [
+            (row, max(subset, key=lambda i: proxy[row, i]))
+            for row in range(3)
+            for subset in subsets
+        ]
         expected = [np.mean([x[pick] for pick in picks]) for x in (proxy, gold)]
         np.testing.assert_allclose(best_of(proxy, gold, n), expected)

@@ -43,7 +43,12 @@ def moved(config: LanguageConfig, place: Path) -> list[str]:
 def test_f1_a_killed_run_ends_with_the_bits_of_one_that_was_not(
     tiny: Tiny, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = (f"stage={stage}", "kl=adaptive", "objective=kl_adaptive", "recipe.value_network=separate")
+    line = (
+        f"stage={stage}",
+        "kl=adaptive",
+        "objective=kl_adaptive",
+        "recipe.value_network=separate",
+    )
     whole = tiny(*line, "checkpoint.every_seconds=0", "checkpoint.max_share=1")
     given = [*moved(whole, tmp_path), *line]
     pack.run_pack([whole])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from repro.language.texts.config import TextConfig
 from repro.language.texts.grammar import Grammar
 from repro.language.texts.oracle import Oracle
-
-if TYPE_CHECKING:
-    from repro.language.config import TextConfig
 
 Array = np.ndarray[Any, Any]
 PAD = 0  # the index of padding in every vocabulary
@@ -46,4 +44,4 @@ class Text(Protocol):
 
 def make(config: TextConfig) -> Text:
     """The text that a configuration names."""
-    return {"grammar": Grammar, "oracle": Oracle}[config.kind](config)
+    return Grammar(config) if config.kind == "grammar" else Oracle(config)

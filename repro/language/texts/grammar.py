@@ -7,12 +7,11 @@ of vaderSentiment 3.3.2: mean of ten ratings from -4 to 4).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from repro.language.config import TextConfig
+from repro.language.texts.config import TextConfig
 
 Array = np.ndarray[Any, Any]
 
@@ -131,7 +130,7 @@ class Grammar:
 
 def left_padded(tokens: Array, lengths: Array) -> Array:
     """The first `lengths` tokens of each row, moved to the right end."""
-    count, longest = tokens.shape
+    longest = tokens.shape[1]
     source = np.arange(longest)[None] - (longest - lengths[:, None])
     kept = np.take_along_axis(tokens, np.maximum(source, 0), 1)
     moved: Array = np.where(source >= 0, kept, 0)

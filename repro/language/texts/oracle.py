@@ -5,12 +5,11 @@ The best policy of a KL penalty is then known: pi*(y) ~ pi_ref(y) exp(r(y) / bet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from repro.language.config import TextConfig
+from repro.language.texts.config import TextConfig
 
 Array = np.ndarray[Any, Any]
 WORDS = 8
