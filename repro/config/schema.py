@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
@@ -165,6 +165,10 @@ class Config:
         stall_timeout: seconds without a step after which the run is given up.
     """
 
+    trainer: ClassVar[str] = "repro.training.loop"
+    rooms: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str] = "control"
+
     env: EnvConfig = field(default_factory=EnvConfig)
     algorithm: Any = field(default_factory=dict)
     objective: dict[str, Any] = field(default_factory=dict)
@@ -186,6 +190,13 @@ class Config:
     probe: str = choice("none", "interpolation", default="none")
     retry_failed: bool = False
     stall_timeout: float | None = number("above 0", default=None)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Packages that compute a result."""
+        packages = ("torch", "numpy", "mujoco", "gymnasium")
+        atari = ("ale-py", "opencv-python-headless")
+        return (*packages, *atari) if self.env.backend == "atari" else packages
 
     @property
     def batch_size(self) -> int:
@@ -237,23 +248,45 @@ class Config:
 
     def hashed(self) -> dict[str, Any]:
         """The values that `hash` covers."""
-        return _without(self.as_dict(), PLACEMENT)
+        return without(self.as_dict(), PLACEMENT)
 
     @property
     def pack_key(self) -> str:
         """Equal for two runs that may train in one pack, if their objectives may."""
-        shared = _without(self.as_dict(), (*BATCHABLE, *PLACEMENT))
-        return _digest(shared) + self.device + self.engine
+        shared = without(self.as_dict(), (*BATCHABLE, *PLACEMENT))
+        return digest(shared) + self.device + self.engine
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
+        return {
+            "run_id": self.run_id,
+            "config_hash": self.hash,
+            "experiment": self.experiment,
+            "budget": self.budget,
+            "algorithm": self.algorithm.name,
+            "env_id": self.env.id,
+            "env_name": self.env.name,
+            "num_envs": self.env.num_envs,
+            "objective": self.objective.get("kind"),
+            "objective_value": self.objective_value,
+            # An algorithm without a choice of objectives is named by itself in legends.
+            "objective_label": self.objective_label or self.algorithm.name,
+            "recipe": self.recipe.name,
+            "seed": self.seed,
+            "total_timesteps": self.total_timesteps,
+            "updates": self.updates,
+            "steps": self.updates * self.batch_size,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as in a run's `config.yaml`."""
         absent = [key for key in OPTIONAL if get(self, key) in (None, {})]
-        return _without(dataclasses.asdict(self), absent)
+        return without(dataclasses.asdict(self), absent)
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """`Config.hash` of a run's `config.yaml`, whatever keys a configuration had then."""
-    return _digest(_without(dict(values), PLACEMENT))
+    return digest(without(dict(values), PLACEMENT))
 
 
 def get(config: Config, key: str) -> Any:
@@ -264,7 +297,8 @@ def get(config: Config, key: str) -> Any:
     return value
 
 
-def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+def without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """A copy of nested dictionaries without some dotted keys."""
     values = json.loads(json.dumps(values))
     for key in keys:
         *parents, last = key.split(".")
@@ -275,5 +309,6 @@ def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of nested dictionaries, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

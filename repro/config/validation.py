@@ -57,9 +57,7 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: one sentence that names the key, its value and what to change.
     """
-    for key, value, metadata in _walk(config):
-        if value is not None:
-            _check_value(key, value, metadata)
+    check_fields(config)
     if config.algorithm.takes_objective:
         objectives.check(config.objective)
     atari.check(config)
@@ -67,6 +65,17 @@ def validate(config: Config) -> None:
     sb3.check(config)
     _check_sizes(config)
     _check_schedule(config)
+
+
+def check_fields(config: Any) -> None:
+    """Refuse values outside the range or choices that a dataclass declares for its fields.
+
+    Raises:
+        ConfigError: the first.
+    """
+    for key, value, metadata in _walk(config):
+        if value is not None:
+            _check_value(key, value, metadata)
 
 
 def _walk(section: Any, path: str = "") -> Iterable[tuple[str, Any, Mapping[str, Any]]]:

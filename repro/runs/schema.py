@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from repro.runs import language
+
 SCHEMA_VERSION = 2  # of run.json: since 2 a run that has ended has the sums of its tables
 LOCK = "lock"  # file in a run directory that its owner holds locked
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
@@ -76,5 +78,7 @@ INTERPOLATION: dict[str, tuple[str, str]] = {
     "l_clip": ("float64", "E[min(r A, clip(r) A)], equation 7"),
 }
 
+# The growing tables of a run, `<name>.parquet` each, by `RunConfig.kind`.
+SCHEMAS = {"control": {"episodes": EPISODES, "progress": PROGRESS}} | language.SCHEMAS
 # Tables that a probe adds to a run directory as `<name>.parquet`.
-TABLES = {"interpolation": INTERPOLATION}
+TABLES = {"interpolation": INTERPOLATION} | language.TABLES

@@ -102,8 +102,8 @@ def table_sums(directory: Path, info: Mapping[str, Any]) -> dict[str, str]:
         CorruptError: it lacks those that it must have.
     """
     sums = info.get("tables_sha256", {})
-    complete = isinstance(sums, dict) and {"episodes", "progress"} <= sums.keys()
-    if info["status"] == DONE and _schema(info) >= SCHEMA_VERSION and not complete:
+    complete = isinstance(sums, dict) and "progress" in sums
+    if _sealed(info) and not complete:
         raise CorruptError(f"{directory / 'run.json'} has no tables_sha256: {REMEDY}.")
     return sums if isinstance(sums, dict) else {}
 
@@ -129,6 +129,8 @@ def read_numbers(
 def table_content(directory: Path, name: str, info: Mapping[str, Any]) -> bytes:
     """The bytes of a table; errors as in `read_table`."""
     expected = table_sums(directory, info).get(name)
+    if expected is None and _sealed(info):
+        raise CorruptError(f"{directory / 'run.json'} has no SHA-256 of {name}: {REMEDY}.")
     return _content(directory / f"{name}.parquet", TABLE_BYTES, expected)
 
 
@@ -173,6 +175,11 @@ def _compare_tables(directory: Path) -> None:
             f"{directory / 'episodes.parquet'} is not the file that its run wrote (it does not "
             f"have the episodes that progress.parquet counts): {AGAIN}."
         )
+
+
+def _sealed(info: Mapping[str, Any]) -> bool:
+    """Whether run.json must have the sums of all tables."""
+    return info["status"] == DONE and _schema(info) >= SCHEMA_VERSION
 
 
 def _schema(info: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 
 from repro.algorithms.iteration import Iteration
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.learning.packed_objectives import pack_family
 from repro.sweeps.packs import Pack, makespan
@@ -46,14 +47,14 @@ def elapsed(costs: Sequence[float], processes: int) -> float:
     return START_UP + makespan(costs, processes)
 
 
-def _sort(config: Config) -> str:
+def _sort(config: RunConfig) -> str:
     """Equal for packs whose steps take equally long."""
     return config.pack_key + (pack_family(config.objective) if config.objective else "")
 
 
 def _seconds_per_step(pack: Pack) -> float:
     """Of one environment step of one learner."""
-    configs = pack.configs[:LARGEST]
+    configs = [each for each in pack.configs[:LARGEST] if isinstance(each, Config)]
     # Processor time is that of a core of its own, however busy the machine is now.
     clock = time.process_time if configs[0].device == "cpu" else time.perf_counter
     ends: list[float] = []

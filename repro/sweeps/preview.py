@@ -60,8 +60,9 @@ def _show(configs: Sequence[Config], settings: Settings) -> None:
 
 
 def _described(pack: Pack) -> str:
-    first = pack.configs[0]
-    labels = dict.fromkeys(each.objective_label for each in pack.configs if each.objective_label)
+    configs = [each for each in pack.configs if isinstance(each, Config)]
+    first = configs[0]
+    labels = dict.fromkeys(each.objective_label for each in configs if each.objective_label)
     seeds = [str(seed) for seed in sorted({each.seed for each in pack.configs})]
     words = [first.env.id, first.algorithm.name, *labels]
     runs = f"{len(pack.configs)} run{'' if len(pack.configs) == 1 else 's'}"

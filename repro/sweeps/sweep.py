@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.cli import loaded
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.console import ProgressBar
 from repro.errors import (
     EXIT_BAD_INPUT,
@@ -22,7 +22,7 @@ from repro.errors import (
     ConfigError,
     RunsFailedError,
 )
-from repro.runs import locks, provenance, store
+from repro.runs import locks, store
 from repro.sweeps import summary
 from repro.sweeps.settings import Settings
 from repro.training import preflight
@@ -53,7 +53,7 @@ class End(NamedTuple):
     exit_code: int
 
 
-def expect(configs: Sequence[Config]) -> None:
+def expect(configs: Sequence[RunConfig]) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
     Raises:
@@ -63,7 +63,7 @@ def expect(configs: Sequence[Config]) -> None:
     for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
         # With the whole configuration, so that a run that never starts can be found by any key.
         expected = [
-            provenance.identity(config) | {"config": config.as_dict()}
+            config.identity() | {"config": config.as_dict()}
             for config in configs
             if config.runs_dir == runs_dir
         ]
@@ -71,7 +71,7 @@ def expect(configs: Sequence[Config]) -> None:
             store.write_sweep(Path(runs_dir), expected)
 
 
-def train(configs: Sequence[Config], settings: Settings) -> list[End]:
+def train(configs: Sequence[RunConfig], settings: Settings) -> list[End]:
     """Train the runs that are not done yet, show how far they are, and sum up.
 
     Runs that have failed stay so unless their `retry_failed` says otherwise.
@@ -90,7 +90,7 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
     return _train(configs, before, settings, alone=False)
 
 
-def planned(configs: Sequence[Config], settings: Settings) -> tuple[list[Pack], int]:
+def planned(configs: Sequence[RunConfig], settings: Settings) -> tuple[list[Pack], int]:
     """The packs of runs that are to be trained, and how many of them train at the same time."""
     from repro.sweeps import dispatch, packs  # only now: they load torch
 
@@ -99,7 +99,7 @@ def planned(configs: Sequence[Config], settings: Settings) -> tuple[list[Pack], 
     return plan, min(slots, len(plan))
 
 
-def train_one(config: Config) -> Outcome:
+def train_one(config: RunConfig) -> Outcome:
     """Train a single run in this process: a sweep of one, without a `sweep.json`.
 
     A run that has failed is tried again.
@@ -139,7 +139,7 @@ def raise_failures(codes: Sequence[int], runs: int) -> None:
     raise RunsFailedError(" ".join(parts), min(codes, key=PRECEDENCE.index))
 
 
-def _check(configs: Sequence[Config]) -> None:
+def _check(configs: Sequence[RunConfig]) -> None:
     preflight.preflight(configs)
     from repro.training.loop import resolve_device  # only now: it loads torch
 
@@ -148,7 +148,11 @@ def _check(configs: Sequence[Config]) -> None:
 
 
 def _train(
-    configs: Sequence[Config], before: Sequence[Outcome | None], settings: Settings, *, alone: bool
+    configs: Sequence[RunConfig],
+    before: Sequence[Outcome | None],
+    settings: Settings,
+    *,
+    alone: bool,
 ) -> list[End]:
     outcomes = dict(zip([config.directory for config in configs], before, strict=True))
     waiting = [config for config in configs if outcomes[config.directory] is None]
@@ -194,7 +198,7 @@ def _only_writer(runs_dir: Path) -> Iterator[None]:
         folder.parent.rmdir()
 
 
-def ended_before(config: Config) -> Outcome | None:
+def ended_before(config: RunConfig) -> Outcome | None:
     """How a run ended before; None for one to be trained."""
     directory = config.directory
     try:
