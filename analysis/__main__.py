@@ -23,6 +23,7 @@ from analysis.reports import (
     updates,
 )
 from analysis.reports.atari.command import COMMAND as ATARI
+from analysis.reports.explain.command import COMMAND as EXPLAIN
 from analysis.reports.figure3.command import COMMAND as FIGURE3
 from analysis.reports.pilot.command import COMMAND as PILOT
 from analysis.reports.reading.command import COMMAND as READING
@@ -31,6 +32,7 @@ from analysis.reports.table1.command import COMMAND as TABLE1
 REPORTS: tuple[Command, ...] = (
     *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
     *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI),
+    EXPLAIN,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

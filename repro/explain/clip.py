@@ -17,10 +17,10 @@ from repro.explain.tables import SEEDS, Table, mean_and_error
 from repro.learning.objectives import SURROGATES
 
 EPSILONS = (0.1, 0.2, 0.3)  # Table 1's
-RATIOS = np.linspace(0, 2, 401)[1:]  # log r needs r > 0
+RATIOS = np.linspace(0, 2, 201)
 TASKS = ("reacher", "half_cheetah", "hopper")
 ITERATIONS, COUNTED = 20, 10  # of an update's shares: the mean of the last ones
-SAMPLES = 400  # of one update, in the table of samples
+SAMPLES = 256  # of one update, in the table of samples
 SAMPLED = (0, 1, 3, 10)  # epochs in that table
 RANGE = 0.2  # the range that objectives without one are held against
 
@@ -71,19 +71,19 @@ def measure(
 
 def term() -> Table:
     """One term of each objective and its gradient by the ratio, at A = 1 and A = -1. Exact."""
-    ratio = torch.from_numpy(RATIOS)
     cases = [("none", np.nan)] + [(k, e) for k in ("clip", "clip_log") for e in EPSILONS]
     lines = []
     for kind, epsilon in cases:
         scalars = {} if kind == "none" else {"epsilon": epsilon}
+        ratio = torch.from_numpy(RATIOS[1:] if kind == "clip_log" else RATIOS)  # log r needs r > 0
         for advantage in (1.0, -1.0):
             a, kl = torch.full_like(ratio, advantage), torch.zeros_like(ratio)
-            own = {name: torch.tensor(value) for name, value in scalars.items()}
+            own = {name: torch.tensor(value).double() for name, value in scalars.items()}
             columns = {
                 "objective": kind,
                 "epsilon": epsilon,
                 "advantage": advantage,
-                "ratio": RATIOS,
+                "ratio": ratio.numpy(),
                 "term": SURROGATES[kind](ratio, a, kl, **own).numpy(),
                 "gradient": updates.slope(kind, ratio, a, kl, **scalars).numpy(),
             }
@@ -99,9 +99,7 @@ def term() -> Table:
     return Table("clip_term", pd.concat(lines, ignore_index=True), units)
 
 
-def _task(
-    task: str, seeds: int, objectives: Sequence[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _task(task: str, seeds: int, objectives: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Shares by objective, epoch and seed; and samples of the last update of clipping at 0.2."""
     ppo = updates.make(task, [OBJECTIVES[name][0] for name in objectives], seeds)
     lines: list[dict[str, object]] = []

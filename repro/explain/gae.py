@@ -9,8 +9,6 @@ A policy in training is wanted: in one that has converged no action matters, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
@@ -24,9 +22,9 @@ from repro.learning import advantages
 
 OVERRIDES = (*learners.CARTPOLE, "env.num_envs=8", "algorithm=vpg", "algorithm.horizon=256")
 # Critics by name: the policy's own, and worse ones that saw as many iterations of the same run.
-CRITICS = {"untrained": 0, "early": 5, "own": 25}
+CRITICS = {"untrained": 0, "early": 5, "own": 30}
 ITERATIONS = max(CRITICS.values())
-STATES, TRAJECTORIES = 24, 200  # of each action
+STATES, TRAJECTORIES = 16, 100  # of each action
 LAMBDAS = np.linspace(0, 1, 21).round(2)
 LAGS = 60  # of the table of mean residuals
 

@@ -14,7 +14,7 @@ from repro.runs import provenance
 from repro.runs.files import write_atomically, write_json
 
 Array = np.ndarray[Any, Any]
-SEEDS = 5  # trained policies of a measurement, 0, 1, ...; fewer in tests
+SEEDS = 4  # trained policies of a measurement, 0, 1, ...; fewer in tests
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,8 @@ def write(tables: Sequence[Table], command: str, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for table in tables:
-        text = table.frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         paths.append(directory / f"{table.name}.csv")
-        write_atomically(paths[-1], lambda file, text=text: file.write(text.encode()))
+        _write(paths[-1], table.frame)
     machine = provenance.machine()
     about = {
         "command": f"python -m repro.explain {command}",
@@ -55,10 +54,14 @@ def write(tables: Sequence[Table], command: str, directory: Path) -> list[Path]:
     return paths
 
 
+def _write(path: Path, frame: pd.DataFrame) -> None:
+    text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def mean_and_error(values: pd.DataFrame, keys: Sequence[str], by: str = "seed") -> pd.DataFrame:
     """Mean of `value` over `by`, and its standard error from the spread, one row a `keys`."""
     grouped = values.groupby(list(keys), sort=False)["value"]
     table = grouped.agg(value="mean", std="std", seeds="count").reset_index()
     table["error"] = table["std"] / np.sqrt(table["seeds"])
     return table.drop(columns="std")[[*keys, "value", "error", "seeds"]]
-
