@@ -23,6 +23,7 @@ from analysis.reports import (
     updates,
 )
 from analysis.reports.atari.command import command as atari
+from analysis.reports.explain.command import command as explain
 from analysis.reports.figure3.command import command as figure3
 from analysis.reports.pilot.command import command as pilot
 from analysis.reports.reading.command import command as reading
@@ -31,6 +32,7 @@ from analysis.reports.table1.command import command as table1
 REPORTS: tuple[Command, ...] = (
     *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
     *(figure1.command, figure2.command, figure3, agreement.command, speed.command, atari),
+    explain,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -56,7 +56,7 @@ class VPG(CriticLearners):
         targets = estimate + rollout.values
         batch = self.batch(rollout, self.signal(rollout, estimate), targets)
         batch.advantages = self.standardize(batch.advantages)
-        surrogate, gradient = self._gradient(batch)
+        surrogate, gradient = self.gradient(batch)
         step_size = self.step_size.copy()
         self.adam.step(gradient, by_rate(step_size, self.active))
         if self.has_critic:
@@ -101,7 +101,7 @@ class VPG(CriticLearners):
                 return estimate + rollout.values
         return estimate
 
-    def _gradient(self, batch: Batch) -> tuple[Array, Tensor]:
+    def gradient(self, batch: Batch) -> tuple[Array, Tensor]:
         """L_PG [P], and the gradient of -L_PG, [P, n]."""
         distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
         log_prob, _ = distribution.compare(batch.actions, batch.old)

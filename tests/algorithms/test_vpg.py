@@ -230,7 +230,7 @@ def test_the_gradient_equals_plain_autograd(config: Compose, learners: Learners,
     estimate = vpg.generalized_advantages(rollout)
     batch = vpg.batch(rollout, estimate, estimate + rollout.values)
     batch.advantages = vpg.standardize(batch.advantages)
-    surrogate, gradient = vpg._gradient(batch)
+    surrogate, gradient = vpg.gradient(batch)
     vpg.actor.flat.copy_(gradient)
     found = vpg.weights(0)
 
