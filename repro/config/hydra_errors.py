@@ -73,11 +73,6 @@ def _translate(error: BaseException) -> str | None:
         return f"{error.override} cannot be read: write key=value, and quote special characters."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        if "(" in option:
-            return (
-                f"{group}={option} has values of its own, which only this project's sweeper and "
-                "launcher read: leave out hydra/sweeper and hydra/launcher."
-            )
         options = keys.groups().get(group, list(error.options or ()))
         return keys.unknown_option(group, option, options)
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and key:
