@@ -47,7 +47,7 @@ class Pack:
         config, before = self.configs[0], resident_mib()
         self.iterations = iterations_per_round(config)
         size = population * config.env.num_envs
-        self.env = envs.make(config.env.id, config.env.backend, size, config.env.atari)
+        self.env = envs.make(config.env.id, config.env.backend, size, config.env.switches)
         self.learners = ALGORITHMS[algorithm](self.configs, self.env, torch.device("cpu"))
         self.measure()
         self.memory_mib = resident_mib() - before

@@ -19,6 +19,7 @@ from omegaconf import MISSING
 
 from repro.config.atari import AtariConfig
 from repro.config.fields import choice, number, within
+from repro.config.humanoid import HumanoidConfig
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel holds `conf` in the package; a checkout has it beside.
@@ -52,28 +53,42 @@ BATCHABLE = (
     "algorithm.target_kl",
     "algorithm.delta",
     "algorithm.damping",
+    "recipe.learning_rate_target_kl",
 )
 # Left out of `as_dict` where they are null, so that older runs, which lack them, keep their ids.
 OPTIONAL = (
     "env.game",
     "env.atari",
+    "env.humanoid",
     "policy.convolutions",
     "recipe.value_clip_schedule",
+    "recipe.learning_rate_target_kl",
+    "recipe.log_std_schedule",
+    "recipe.final_log_std",
     "schedule_timesteps",
 )
 
 
 @dataclass
 class EnvConfig:
-    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only."""
+    """One task. `num_envs` is the paper's N, its actors.
+
+    `game` and `atari` are for Atari only, `humanoid` for the tasks of that backend.
+    """
 
     name: str = MISSING
-    backend: str = choice("mujoco", "gymnasium", "atari")
+    backend: str = choice("mujoco", "gymnasium", "humanoid", "atari")
     id: str = MISSING
     version: str | None = None
     num_envs: int = number("above 0", default=1)
     game: str | None = None
     atari: AtariConfig | None = None
+    humanoid: HumanoidConfig | None = None
+
+    @property
+    def switches(self) -> AtariConfig | HumanoidConfig | None:
+        """Those of the task's backend, for `repro.envs.make`."""
+        return self.atari or self.humanoid
 
 
 @dataclass
@@ -110,7 +125,10 @@ class RecipeConfig:
     policy_gain: float = number("0 or more")
     value_gain: float = number("0 or more")
     initial_log_std: float = number("finite")
-    learning_rate_schedule: str = choice("constant", "linear")
+    log_std_schedule: str | None = choice("linear", default=None)  # null: learned
+    final_log_std: float | None = number("finite", default=None)  # for linear
+    learning_rate_schedule: str = choice("constant", "linear", "kl")
+    learning_rate_target_kl: float | None = number("above 0", default=None)  # for kl
     epsilon_schedule: str = choice("constant", "linear")
     advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
     advantage_std: str = choice("biased", "unbiased")

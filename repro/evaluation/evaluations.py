@@ -72,7 +72,7 @@ def evaluate(
     policy = load_policy(run)
     deterministic = deterministic or not policy.stochastic
     task = run.config.env
-    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
+    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.switches)
     try:
         played = play(policy, vector, episodes, seed, deterministic)
     except TaskError as error:

@@ -81,7 +81,7 @@ def _film_game(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
 
     task = run.config.env
     policy = load_policy(run)
-    env = envs.make(task.id, task.backend, 1, task.atari)
+    env = envs.make(task.id, task.backend, 1, task.switches)
     assert isinstance(env, AtariVectorEnv)
 
     def on_frame(screen: film.Image) -> None:

@@ -37,7 +37,7 @@ def preflight(configs: Sequence[Config]) -> None:
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
     for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        made = envs.make(env.id, env.backend, 1, env.atari)
+        made = envs.make(env.id, env.backend, 1, env.switches)
         made.close()
         if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
             _report_bounds(env.id, made)

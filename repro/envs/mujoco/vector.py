@@ -9,7 +9,6 @@ MuJoCo's scratch memory.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from gymnasium.vector.utils import batch_space
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
+from repro.envs.mujoco import saved
 from repro.envs.mujoco.control import InvertedDoublePendulum, InvertedPendulum, Reacher
 from repro.envs.mujoco.locomotion import HalfCheetah, Hopper, Swimmer, Walker2d
 from repro.envs.mujoco.prototype import (
@@ -98,7 +98,7 @@ class MujocoVectorEnv(VectorEnv):
         self._env_id = env_id
         self._frame_skip = int(original.frame_skip)
         self._episode_steps = episode_steps(prototype)
-        self._model_digest = _digest(original.model)
+        self._model_digest = saved.digest(original.model)
         self._batch = Batch(original.model, num_envs, nthread=1)
         self._qpos: FloatArray = self._batch.bind("qpos")
         self._qvel: FloatArray = self._batch.bind("qvel")
@@ -220,7 +220,7 @@ class MujocoVectorEnv(VectorEnv):
             "integration": self._batch.state[rows].copy(),
             "elapsed": self._elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
-            "generators": [_generator_state(generator) for generator in self._generators[rows]],
+            "generators": [saved.generator_state(each) for each in self._generators[rows]],
             **{f"task_{name}": a[rows].copy() for name, a in self._task.extra_state().items()},
         }
 
@@ -231,12 +231,12 @@ class MujocoVectorEnv(VectorEnv):
             ConfigError: if the state is of another task or number of environments, or of another
                 model or version of MuJoCo, whose physics may differ.
         """
-        self._check_state(state, len(self._elapsed[rows]))
+        saved.check(state, self._env_id, self._model_digest, len(self._elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
         self._batch.state[rows] = state["integration"]
         self._elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
-        self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
+        self._generators[rows] = [saved.restored_generator(each) for each in state["generators"]]
         for name, array in self._task.extra_state().items():
             array[rows] = state[f"task_{name}"]
 
@@ -244,42 +244,3 @@ class MujocoVectorEnv(VectorEnv):
         """Start new episodes in some environments."""
         self._generators[rows] = [seeding.np_random(seed)[0] for seed in seeds]
         self._start_episodes(np.arange(self.num_envs, dtype=np.int32)[rows])
-
-    def _check_state(self, state: Mapping[str, Any], num_envs: int) -> None:
-        expected = {
-            "env_id": self._env_id,
-            "mujoco": mujoco.__version__,
-            "model": self._model_digest,
-            "number of environments": num_envs,
-        }
-        found = {
-            "env_id": state["env_id"],
-            "mujoco": state["mujoco"],
-            "model": state["model"],
-            "number of environments": len(state["integration"]),
-        }
-        for name, value in expected.items():
-            if found[name] != value:
-                raise ConfigError(
-                    f"the saved environment state has {name} {found[name]}, but this one has "
-                    f"{value}: restore it into an environment made the same way"
-                )
-
-
-def _digest(model: Any) -> str:
-    """SHA-256 of a compiled model, which changes with its XML."""
-    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return hashlib.sha256(buffer.tobytes()).hexdigest()
-
-
-def _generator_state(generator: np.random.Generator | None) -> dict[str, Any] | None:
-    return None if generator is None else dict(generator.bit_generator.state)
-
-
-def _restored_generator(state: Mapping[str, Any] | None) -> np.random.Generator | None:
-    if state is None:
-        return None
-    generator = seeding.np_random(0)[0]
-    generator.bit_generator.state = state
-    return generator
