@@ -28,6 +28,7 @@ MEANINGS = {
 }
 _OF_FLAGRUN = ("flags",)
 _OF_HARDER = ("on_ground", "up_seconds", "hits", "withstood")
+LONG_AGO = -1000.0
 _RECENT = 3  # hits that can lie within WITHSTAND steps, since throws are 30 steps apart
 
 
@@ -43,10 +44,10 @@ class Measures:
             "travelled": np.zeros(num_envs),
             "flags": np.zeros(num_envs),
             "above": np.zeros(num_envs, np.int64),  # steps above 0.78 m without a break
-            "up_step": np.full(num_envs, np.nan),
+            "up_step": np.zeros(num_envs),  # at which the torso rose for good; 0: not yet
             "hits": np.zeros(num_envs),
             "lost": np.zeros(num_envs),
-            "recent_hits": np.full((num_envs, _RECENT), -np.inf),  # steps
+            "recent_hits": np.full((num_envs, _RECENT), LONG_AGO),  # steps
         }
         self._empty = {name: array[:1].copy() for name, array in self._arrays.items()}
 
@@ -81,7 +82,7 @@ class Measures:
         falls = ~standing & (now["above"] > 0)
         now["above"] += 1
         now["above"][~standing] = 0
-        up = (now["above"] == HOLD) & np.isnan(now["up_step"])
+        up = (now["above"] == HOLD) & (now["up_step"] == 0)
         now["up_step"][up] = steps[up] - HOLD + 1
         now["hits"] += hits
         if hits.any():
@@ -90,7 +91,7 @@ class Measures:
         if falls.any():
             recent = now["recent_hits"] > (steps - WITHSTAND)[:, None]
             now["lost"][falls] += recent[falls].sum(axis=1)
-            now["recent_hits"][falls] = -np.inf
+            now["recent_hits"][falls] = LONG_AGO
 
     def finished(self, steps: NDArray[np.int64], kind: NDArray[np.int64]) -> dict[str, FloatArray]:
         """The measures of episodes by name, [N] each; arbitrary where an episode goes on."""
@@ -99,7 +100,9 @@ class Measures:
             "speed": now["travelled"] / (np.maximum(steps, 1) * STEP_SECONDS),
             "flags": now["flags"].copy(),
             "on_ground": (kind != UPRIGHT).astype(np.float64),
-            "up_seconds": np.where(kind == UPRIGHT, np.nan, now["up_step"] * STEP_SECONDS),
+            "up_seconds": np.where(
+                (kind == UPRIGHT) | (now["up_step"] == 0), np.nan, now["up_step"] * STEP_SECONDS
+            ),
             "hits": now["hits"].copy(),
             "withstood": now["hits"] - now["lost"],
         }

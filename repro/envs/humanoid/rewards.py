@@ -9,6 +9,7 @@ Source: `_step` of `gym_forward_walkers.py` and `gym_humanoid_flagrun.py` of ope
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.envs.humanoid.model import STEP_SECONDS
 from repro.envs.vector import BoolArray, FloatArray
@@ -80,25 +81,25 @@ class Crawl:
     """Keeps progress at the value where the humanoid fell, and later subtracts what it crawled.
 
     Attributes:
-        start: potential at which a fall began, less what was crawled before; NaN while it stands.
-            [N].
+        fallen: whether each is below 0.8 m, [N].
+        start: potential at which its last fall began, less what was crawled before, [N].
         ignored: potential that was gained on the ground so far, [N].
     """
 
     def __init__(self, num_envs: int) -> None:
         """All stand."""
-        self.start = np.full(num_envs, np.nan)
+        self.fallen = np.zeros(num_envs, np.bool_)
+        self.start = np.zeros(num_envs)
         self.ignored = np.zeros(num_envs)
 
-    def reset(self, rows: object) -> None:
+    def reset(self, rows: NDArray[np.intp]) -> None:
         """New episodes in some environments."""
-        self.start[rows], self.ignored[rows] = np.nan, 0.0  # type: ignore[index]
+        self.fallen[rows], self.start[rows], self.ignored[rows] = False, 0.0, 0.0
 
     def apply(self, z: FloatArray, progress: FloatArray) -> FloatArray:
         """The potential of the flag without crawling, [N]; calling it twice changes nothing."""
-        fallen = z < FALLEN
-        begins = fallen & np.isnan(self.start)
-        self.start[begins] = (progress - self.ignored)[begins]
-        self.start[~fallen] = np.nan
-        self.ignored[fallen] = (progress - self.start)[fallen]
-        return np.where(fallen, self.start, progress - self.ignored)
+        falls = (z < FALLEN) & ~self.fallen
+        self.fallen[:] = z < FALLEN
+        self.start[falls] = (progress - self.ignored)[falls]
+        self.ignored[self.fallen] = (progress - self.start)[self.fallen]
+        return np.where(self.fallen, self.start, progress - self.ignored)

@@ -307,6 +307,7 @@ class HumanoidVectorEnv(VectorEnv):
             "distance": self._distance,
             "feet": self._feet,
             "observations": self.observations,
+            "crawl_fallen": self.crawl.fallen,
             "crawl_start": self.crawl.start,
             "crawl_ignored": self.crawl.ignored,
         }
