@@ -1,7 +1,7 @@
 """Where the humanoid is, how it is turned and how fast it moves: arrays over N simulations.
 
-Everything belongs to the state after the step, except for the contacts of the feet, which are those
-that acted in the last substep, as in Bullet.
+Everything belongs to the state after the step. (Bullet's contacts are those of the last substep, 4 ms
+earlier.)
 """
 
 from __future__ import annotations
