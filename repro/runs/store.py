@@ -147,6 +147,8 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
         return pd.DataFrame({name: [] for name in EVALUATIONS})
     remedy = "move it away, and evaluate again"
     frame = read_table(path, remedy)
+    if "measures" not in frame:  # of a version that did not know them
+        frame["measures"] = None
     if list(frame) != list(EVALUATIONS):
         raise CorruptError(f"{path} has other columns than an evaluation: {remedy}.")
     return frame

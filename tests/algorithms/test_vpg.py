@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repro.algorithms.vpg import VPG, adapt_step_size
 from repro.learning import advantages, objectives
+from repro.learning.optimizers import adapt_step_size
 from repro.networks.distributions import Categorical
 from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose

@@ -5,6 +5,7 @@ No reward depends on these. At the end of an episode `infos["measures"]` has the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from repro.envs.humanoid.starts import UPRIGHT
 from repro.envs.vector import BoolArray, FloatArray
 
 HOLD = 30  # steps, 0.5 s: whoever stands for so long has got up
+UP_LIMIT = 5.0  # s; getting up later does not count in `described`
 WITHSTAND = 60  # steps, 1 s: who falls within them after a hit has not withstood it
 MEANINGS = {
     "speed": "mean speed towards the target, m/s",
@@ -111,3 +113,24 @@ class Measures:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What a saved state holds."""
         return {f"measure_{name}": array for name, array in self._arrays.items()}
+
+
+def described(measures: Mapping[str, FloatArray]) -> str:
+    """The measures of E episodes in words, [E] each by name; empty where there are none."""
+    parts = []
+    if "speed" in measures:
+        parts.append(f"speed {measures['speed'].mean():.2f} m/s")
+    if "flags" in measures:
+        parts.append(f"{measures['flags'].mean():.2f} flags an episode")
+    if "up_seconds" in measures:
+        ground = measures["on_ground"] > 0
+        times = measures["up_seconds"][ground]
+        up = times <= UP_LIMIT
+        took = f" in {times[up].mean():.2f} s on average" if up.any() else ""
+        parts.append(
+            f"up from the ground within {UP_LIMIT:g} s in {up.sum()} of {ground.sum()} starts{took}"
+        )
+    if "hits" in measures:
+        hits, withstood = measures["hits"].sum(), measures["withstood"].sum()
+        parts.append(f"{withstood:.0f} of {hits:.0f} cubes withstood")
+    return ", ".join(parts)
