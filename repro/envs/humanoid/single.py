@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.humanoid import HumanoidConfig
-from repro.envs.humanoid.vector import HumanoidVectorEnv
+from repro.envs.humanoid.vector import FRAMES_PER_SECOND, HumanoidVectorEnv
 
 Observation = NDArray[np.float64]
 Action = NDArray[np.floating[Any]]
@@ -23,7 +23,7 @@ class HumanoidEnv(gymnasium.Env[Observation, Action]):
     measures (`measures.MEANINGS`), as floats.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 61}  # noqa: RUF012  (Gymnasium's)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012  (Gymnasium's)
 
     def __init__(
         self,
