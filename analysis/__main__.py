@@ -31,7 +31,15 @@ from analysis.reports.table1.command import COMMAND as TABLE1
 
 REPORTS: tuple[Command, ...] = (
     *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
-    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, figure4.COMMAND, agreement.COMMAND, speed.COMMAND, ATARI),
+    *(
+        figure1.COMMAND,
+        figure2.COMMAND,
+        FIGURE3,
+        figure4.COMMAND,
+        agreement.COMMAND,
+        speed.COMMAND,
+        ATARI,
+    ),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -43,11 +43,13 @@ def build(
     for run in sweep.runs:
         if name(run.task) not in TASKS:
             raise AnalysisError(
-                f"{run.task} is not in Figure 4: choose its tasks with --where env.backend=humanoid."
+                f"{run.task} is not in Figure 4: choose its tasks, --where env.backend=humanoid."
             )
     table, holes = learning_curves(sweep.runs, label_of("seed"), settings, points)
     table = table.rename(columns={"label": "seed", "mean": "return"})
-    places = [_at(paper, task, step) for task, step in zip(table["task"], table["step"], strict=True)]
+    places = [
+        _at(paper, task, step) for task, step in zip(table["task"], table["step"], strict=True)
+    ]
     low, high = zip(*places, strict=True)
     return table.assign(paper_low=low, paper_high=high)[list(COLUMNS)], holes
 

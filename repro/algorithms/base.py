@@ -124,7 +124,7 @@ class Learners(ABC):
         values = [getattr(config.algorithm, name) for config in self.configs]
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: B027  (most algorithms set nothing)
         """What a subclass sets at the start of an iteration, before it collects."""
 
     # -- one iteration ---------------------------------------------------------------------------

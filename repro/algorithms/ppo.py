@@ -56,8 +56,8 @@ class PPO(Learners):
         super().__init__(configs, envs, device)
         if self.anneals_std and self.policy.discrete:
             raise ConfigError(
-                f"recipe.log_std_schedule={self.recipe.log_std_schedule} is for continuous actions, "
-                f"but those of {self.config.env.id} are discrete: say recipe.log_std_schedule=null."
+                f"recipe.log_std_schedule={self.recipe.log_std_schedule} is for continuous "
+                f"actions, not for those of {self.config.env.id}: say recipe.log_std_schedule=null."
             )
         self.settings: PPOSettings = self.config.algorithm
         self.adam = Adam(self.parameters.flat, self.recipe.adam_epsilon)
@@ -87,6 +87,7 @@ class PPO(Learners):
         """Set the standard deviations where a schedule has them."""
         if self.anneals_std:
             first, last = self.recipe.initial_log_std, self.recipe.final_log_std
+            assert last is not None
             for p, done in enumerate(self.progress):
                 self.views["log_std"][p] = first + (last - first) * done
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Metrics, mean
+from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config

@@ -101,7 +101,7 @@ def _check_parts(config: Config) -> None:
         )
     if config.env.version is not None and config.env.backend not in ("mujoco", "humanoid"):
         raise ConfigError(
-            f"env.version={config.env.version} is for tasks with versions: for env={config.env.name} "
+            f"env.version={config.env.version} is for tasks that have one: for env={config.env.name} "
             "leave it out."
         )
     if config.engine == "native" and name != "ppo":
@@ -153,7 +153,7 @@ def _check_schedule(config: Config) -> None:
 
 
 def _check_schedule_ends(config: Config) -> None:
-    """Whether the schedules of the step size and of the standard deviations have what they need."""
+    """Whether the schedules of step size and standard deviations have what they need."""
     recipe = config.recipe
     follows_kl, anneals = recipe.learning_rate_schedule == "kl", recipe.log_std_schedule == "linear"
     for key, schedule, chosen in (

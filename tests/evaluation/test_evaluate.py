@@ -224,7 +224,8 @@ seed = int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(10):
-    evaluations._record(Path(sys.argv[1]), seed, False, PlayedEpisodes(np.ones(3), np.arange(3), {}))
+    played = PlayedEpisodes(np.ones(3), np.arange(3), {})
+    evaluations._record(Path(sys.argv[1]), seed, False, played)
 """
 
 

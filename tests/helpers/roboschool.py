@@ -1,7 +1,8 @@
 """The reward of Roboschool's humanoids, term by term for one simulation: an oracle for tests.
 
-Written from `gym_forward_walkers.py` and `gym_humanoid_flagrun.py` of openai/roboschool (911f7cd, and
-1f5c1b3 for v1), on plain `MjData` and scipy's rotations, without any code of `repro.envs.humanoid`.
+Written from `gym_forward_walkers.py` and `gym_humanoid_flagrun.py` of openai/roboschool (911f7cd,
+and 1f5c1b3 for v1), on plain `MjData` and scipy's rotations, without any code of
+`repro.envs.humanoid`.
 """
 
 from __future__ import annotations
@@ -104,7 +105,12 @@ class Oracle:
         return progress + 100 * self._leak()
 
     def terms(
-        self, action: np.ndarray, touched: list[set[str]], flag: np.ndarray, moved: bool, walks: bool
+        self,
+        action: np.ndarray,
+        touched: list[set[str]],
+        flag: np.ndarray,
+        moved: bool,
+        walks: bool,
     ) -> dict[str, float]:
         """The terms of the step that led to the state last looked at."""
         if moved:

@@ -1,8 +1,8 @@
 """The three humanoid tasks of the paper's section 6.3, after Roboschool, on MuJoCo.
 
-Importing this package registers them with Gymnasium: `repro/Humanoid-v0`, `repro/HumanoidFlagrun-v0`,
-`repro/HumanoidFlagrunHarder-v0`, and the same with v1. Gymnasium's own `Humanoid-v5` is another
-task.
+Importing this package registers them with Gymnasium: `repro/Humanoid-v0`,
+`repro/HumanoidFlagrun-v0`, `repro/HumanoidFlagrunHarder-v0`, and the same with v1. Gymnasium's own
+`Humanoid-v5` is another task.
 
 `rules` says what the versions differ in, `model` builds the body, `body` measures it, `rewards` are
 the terms of the reward, `flag` and `cube` move the two objects, `vector` steps a batch, `single` is

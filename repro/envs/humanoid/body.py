@@ -1,7 +1,7 @@
 """Where the humanoid is, how it is turned and how fast it moves: arrays over N simulations.
 
-Everything belongs to the state after the step. (Bullet's contacts are those of the last substep, 4 ms
-earlier.)
+Everything belongs to the state after the step. (Bullet's contacts are those of the last substep,
+4 ms earlier.)
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Body:
         self.xy = parts.sum(axis=0).reshape(-1, 2) / PARTS
         rotation = rotations(self._qpos[:, 3:7])
         self.z = self._qpos[:, 2] + _dot(rotation[2], WAIST)
-        turning = np.cross(self._qvel[:, 3:6], WAIST).T  # in the torso's frame
+        turning = list(np.cross(self._qvel[:, 3:6], WAIST).T)  # in the torso's frame
         moving = np.stack([_dot(row, turning) for row in rotation], axis=1)
         self.velocity = self._qvel[:, :3] + moving
         self.roll, self.pitch, self.yaw = roll_pitch_yaw(rotation)
@@ -69,14 +69,15 @@ class Body:
     @property
     def joints_at_limit(self) -> FloatArray:
         """How many joints are at a limit, [N]."""
-        return np.count_nonzero(np.abs(self.joint_positions) > AT_LIMIT, axis=1).astype(np.float64)
+        limits = np.abs(self.joint_positions) > AT_LIMIT
+        return np.asarray(np.count_nonzero(limits, axis=1), np.float64)
 
 
 Rotation = tuple[list[FloatArray], ...]
 
 
 def rotations(quaternions: FloatArray) -> Rotation:
-    """Entries of the rotation matrices, [3][3] of [N], of unit quaternions [N, 4], real part first."""
+    """Entries of the rotation matrices, [3][3] of [N], of unit quaternions [N, 4], w first."""
     w, x, y, z = np.ascontiguousarray(quaternions.T)
     return (
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -87,7 +88,8 @@ def rotations(quaternions: FloatArray) -> Rotation:
 
 def _dot(row: Sequence[FloatArray], vector: Sequence[Any]) -> FloatArray:
     """Inner products [N] of 3-vectors, each given by its entries."""
-    return row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2]
+    total: FloatArray = row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2]
+    return total
 
 
 def roll_pitch_yaw(rotation: Rotation) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -48,7 +48,8 @@ class Cube:
     @staticmethod
     def due(elapsed: NDArray[np.int64], ground_steps: NDArray[np.int64]) -> BoolArray:
         """Which cubes are to be thrown after `elapsed` earlier steps of the episode, [N]."""
-        return (elapsed % EVERY == 0) & (elapsed > FIRST_AFTER) & (ground_steps == 0)
+        due: BoolArray = (elapsed % EVERY == 0) & (elapsed > FIRST_AFTER) & (ground_steps == 0)
+        return due
 
     def hits(self) -> BoolArray:
         """Which cubes hit the humanoid in the step just taken, [N]; each throw counts once."""

@@ -1,8 +1,8 @@
 """The humanoid as a MuJoCo model: Gymnasium's bundled body, edited to be Roboschool's.
 
-Roboschool loaded `humanoid_symmetric.xml` into Bullet. It differs from Gymnasium's `humanoid.xml` in
-few numbers, which are changed here. Heights and positions are those that Bullet reported; they were
-read from PyBullet 3.2.7's import of that file.
+Roboschool loaded `humanoid_symmetric.xml` into Bullet. It differs from Gymnasium's `humanoid.xml`
+in few numbers, which are changed here. Heights and positions are those that Bullet reported; they
+were read from PyBullet 3.2.7's import of that file.
 """
 
 from __future__ import annotations
@@ -92,16 +92,8 @@ def build(rules: Rules) -> Any:
         _add_flag(spec)
     if rules.harder:
         _add_cube(spec, rules.cube_mass)
-    spec.camera("track").pos = [0, -4.5, 1.2]
-    spec.camera("track").quat = _looking_down(0.2)
     spec.visual.map.fogstart, spec.visual.map.fogend = 20, 40
     return spec.compile()
-
-
-def _looking_down(angle: float) -> list[float]:
-    """Quaternion of a camera that looks along y, tilted by `angle` towards the floor."""
-    half = (np.pi / 2 - angle) / 2
-    return [np.cos(half), np.sin(half), 0.0, 0.0]
 
 
 def _set_joints(spec: Any, rules: Rules) -> None:

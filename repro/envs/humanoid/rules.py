@@ -1,7 +1,7 @@
 """The rules of each task in Roboschool's two versions, each with its source.
 
-v0 is openai/roboschool at 911f7cd (2017-05-15), which the paper's names and its 200 steps mean. v1 is
-the same at b327363 and 1f5c1b3 (July 2017). Files: `gym_forward_walkers.py` (walkers),
+v0 is openai/roboschool at 911f7cd (2017-05-15), which the paper's names and its 200 steps mean. v1
+is the same at b327363 and 1f5c1b3 (July 2017). Files: `gym_forward_walkers.py` (walkers),
 `gym_humanoid_flagrun.py` (flagrun) and `models_household/cube.urdf` (cube).
 """
 
@@ -106,7 +106,9 @@ def rules_of(task_id: str, changes: HumanoidConfig | None = None) -> Rules:
     harder = name == "HumanoidFlagrunHarder"
     flagrun = name != "Humanoid"
     values = {"v0": _V0, "v1": _V1}[version][name]
-    changed = {k: v for k, v in dataclasses.asdict(changes or HumanoidConfig()).items() if v is not None}
+    changed = {
+        k: v for k, v in dataclasses.asdict(changes or HumanoidConfig()).items() if v is not None
+    }
     _check_switches(task_id, flagrun, harder, changed)
     return Rules(flagrun, harder, **(values | changed))
 

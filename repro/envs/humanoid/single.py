@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from repro.config.humanoid import HumanoidConfig
 from repro.envs.humanoid.vector import FRAMES_PER_SECOND, HumanoidVectorEnv
 
+CAMERA = (5.0, 110.0, -12.0)  # distance in m, azimuth and elevation in degrees
+LOOK_AT = 0.8  # m; the height of what the camera looks at
+
 Observation = NDArray[np.float64]
 Action = NDArray[np.floating[Any]]
 
@@ -49,7 +52,10 @@ class HumanoidEnv(gymnasium.Env[Observation, Action]):
         self._vector = HumanoidVectorEnv(task_id, 1, HumanoidConfig(**switches))
         self.observation_space = self._vector.single_observation_space
         self.action_space = self._vector.single_action_space
-        self._size, self._renderer = (width, height), None
+        self._size = (width, height)
+        self._renderer: Any = None  # a mujoco.Renderer, made when it is first needed
+        self._camera = mujoco.MjvCamera()
+        self._camera.distance, self._camera.azimuth, self._camera.elevation = CAMERA
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -71,7 +77,7 @@ class HumanoidEnv(gymnasium.Env[Observation, Action]):
             {name: float(values[0]) for name, values in infos.items()},
         )
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """An image with the flag and the cube from a camera that follows, [height, width, 3]."""
         if self.render_mode is None:
             return None
@@ -82,7 +88,8 @@ class HumanoidEnv(gymnasium.Env[Observation, Action]):
             self._renderer = mujoco.Renderer(self._vector.model, height, width)
         data = self._vector.batch.get_data(0)
         mujoco.mj_forward(self._vector.model, data)
-        self._renderer.update_scene(data, camera="track")
+        self._camera.lookat[:] = *self._vector.body.xy[0], LOOK_AT
+        self._renderer.update_scene(data, camera=self._camera)
         image: NDArray[np.uint8] = self._renderer.render()
         return image
 

@@ -46,14 +46,13 @@ Actions = NDArray[np.floating[Any]]
 class HumanoidVectorEnv(VectorEnv):
     """N simulations of one humanoid task with SAME_STEP autoreset.
 
-    Besides what `VectorEnv` says, `infos` has the terms of the reward, [N] each, under `reward_` and
-    their names (`rewards.TERMS`), and where an episode ended `infos["measures"]`, by name
-    (`measures.MEANINGS`). Actions outside of [-1, 1] are clipped for the motors, not for their cost.
+    Besides what `VectorEnv` says, `infos` has the terms of the reward, [N] each, under `reward_`
+    and their names (`rewards.TERMS`), and where an episode ended `infos["measures"]`, by name
+    (`measures.MEANINGS`). Actions outside of [-1, 1] are clipped for the motors, not for their
+    cost.
     """
 
-    def __init__(
-        self, task_id: str, num_envs: int, switches: HumanoidConfig | None = None
-    ) -> None:
+    def __init__(self, task_id: str, num_envs: int, switches: HumanoidConfig | None = None) -> None:
         """Compile the model once and allocate N simulations.
 
         Args:
@@ -180,9 +179,7 @@ class HumanoidVectorEnv(VectorEnv):
             self._start_episodes(np.flatnonzero(done))
         return self.observations, total, terminated, truncated, infos
 
-    def advance(
-        self, actions: Actions
-    ) -> tuple[FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    def advance(self, actions: Actions) -> tuple[FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """As `step`, but without observations, and without a new episode where one ended."""
         self._check_step(actions)
         self.simulate(actions)
@@ -241,7 +238,7 @@ class HumanoidVectorEnv(VectorEnv):
         rules, body = self.rules, self.body
         before = self._potential
         self._potential = self._potentials()
-        # Where the flag moved, the original takes the potential anew before it takes the difference.
+        # Where the flag moved, the original takes the potential anew before the difference.
         progress = np.where(moved, 0.0, self._potential - before)
         body.touch()
         self._feet[:] = body.on_floor

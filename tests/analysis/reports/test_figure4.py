@@ -33,7 +33,9 @@ def test_of_the_experiment_at_smoke(tmp_path: Path, cli: Cli) -> None:
         assert value == pytest.approx(episodes["return"].tail(2).mean())
     text = (out / "figure4.md").read_text()
     assert "no point so early" in text and "Bullet" in text
-    (config,) = {store.read_config(path)["env"]["backend"] for path in (tmp_path / "runs").glob("r*")}
+    (config,) = {
+        store.read_config(path)["env"]["backend"] for path in (tmp_path / "runs").glob("r*")
+    }
     assert config == "humanoid"
 
 

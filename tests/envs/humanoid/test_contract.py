@@ -102,7 +102,7 @@ def _turn(env: HumanoidVectorEnv, angle: float, shift: np.ndarray) -> None:
 
     turn = Rotation.from_euler("z", angle)
     torso = Rotation.from_quat(env._qpos[0, 3:7], scalar_first=True)
-    env._qpos[0, :3] = turn.apply(env._qpos[0, :3]) + [*shift, 0]
+    env._qpos[0, :3] = turn.apply(env._qpos[0, :3]) + np.array([*shift, 0])
     env._qpos[0, 3:7] = (turn * torso).as_quat(scalar_first=True)
     qvel = env.batch.bind("qvel")
     qvel[0, :3] = turn.apply(qvel[0, :3])

@@ -10,7 +10,9 @@ from repro.envs.humanoid.rules import rules_of
 from repro.envs.humanoid.starts import FACE_DOWN, UPRIGHT
 
 
-def _told(heights: list[float], hits: tuple[int, ...] = (), kind: int = UPRIGHT) -> dict[str, float]:
+def _told(
+    heights: list[float], hits: tuple[int, ...] = (), kind: int = UPRIGHT
+) -> dict[str, float]:
     """The measures of an episode of the harder task with these torso heights and hits by step."""
     measures = Measures(1, rules_of("repro/HumanoidFlagrunHarder-v0"))
     for step, z in enumerate(heights, 1):

@@ -1,4 +1,4 @@
-"""Each term of the reward, and the observation, against an oracle; and what the potential ignores."""
+"""Each term of the reward and the observation against an oracle; what the potential ignores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def test_every_term_and_the_observation_against_the_oracle(task_id: str) -> None
             oracle.look(qpos[i], qvel[i])
             place = env.flag.place[i]
             moved = not np.array_equal(place, flags[i])
-            expected = oracle.terms(action[i].astype(float), touched, place, moved, bool(kinds[i] == 0))
+            expected = oracle.terms(
+                action[i].astype(float), touched, place, moved, bool(kinds[i] == 0)
+            )
             for term, value in expected.items():
                 assert infos[f"reward_{term}"][i] == pytest.approx(value, abs=1e-9), (step, term)
                 seen[term] = max(seen[term], abs(value))
