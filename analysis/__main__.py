@@ -17,6 +17,7 @@ from analysis.reports import (
     curves,
     figure1,
     figure2,
+    figure4,
     origin,
     remake,
     speed,
@@ -31,8 +32,8 @@ from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
     *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
-    *(figure1.command, figure2.command, figure3, agreement.command, speed.command, atari),
-    explain,
+    *(figure1.command, figure2.command, figure3, figure4.command, agreement.command),
+    *(speed.command, atari, explain),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -52,7 +52,7 @@ def _run(arguments: Sequence[str]) -> None:
 
     loaded()
     played = write_video(finished, out, Options(**options))
-    for number, (total, length) in enumerate(zip(*played, strict=True), 1):
+    for number, (total, length) in enumerate(zip(played.returns, played.lengths, strict=True), 1):
         say(f"episode {number}: return {total:,.2f} in {length} steps")
     say(f"done: {out}")
 

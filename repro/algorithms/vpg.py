@@ -23,16 +23,12 @@ from torch import Tensor
 from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
-from repro.config.fields import FLOAT32
 from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.optimizers import Adam, by_rate, gradient_norm
+from repro.learning.optimizers import Adam, adapt_step_size, by_rate, gradient_norm
 from repro.rollouts.rollout import Rollout
-
-# Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
-FAR, FACTOR = 2.0, 1.5
 
 
 class VPG(CriticLearners):
@@ -107,13 +103,3 @@ class VPG(CriticLearners):
         log_prob, _ = distribution.compare(batch.actions, batch.old)
         terms = objectives.policy_gradient(log_prob, batch.advantages)
         return mean(terms.detach()), self.actor.gradient(-terms.sum() / terms.shape[-1])
-
-
-def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:
-    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P].
-
-    It stays a number that float32 can hold, as Adam computes in that.
-    """
-    step_size = np.where(kl > target_kl * FAR, step_size / FACTOR, step_size)
-    larger = np.minimum(step_size * FACTOR, FLOAT32[1])
-    return np.where(kl < target_kl / FAR, larger, step_size)

@@ -51,7 +51,7 @@ class Pack:
         self.iterations = iterations_per_round(config)
         size = population * config.env.num_envs
         task = config.env
-        self.env = envs.make(task.id, task.backend, size, task.atari, task.kwargs)
+        self.env = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
         self.learners = ALGORITHMS[algorithm](self.configs, self.env, torch.device("cpu"))
         self.measure()
         self.memory_mib = resident_mib() - before

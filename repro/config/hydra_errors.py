@@ -42,12 +42,13 @@ def translated(overrides: Sequence[str] = ()) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         raise sentence(error) from error
     except AssertionError as error:
-        # All that OmegaConf has to say where a key is set below `env.atari`, and that is null.
-        below = [line for line in overrides if line.lstrip("+").startswith("env.atari.")]
-        if not below:
+        # All that OmegaConf has to say where a key is set below a section that is null.
+        below = [re.match(r"\+*env\.(atari|humanoid)\.", line) for line in overrides]
+        found = next((match for match in below if match), None)
+        if found is None:
             raise
         raise ConfigError(
-            f"{below[0]} is a key of env=atari only: choose that, or leave it out."
+            f"{found.string} is a key of env={found[1]} only: choose that, or leave it out."
         ) from error
 
 

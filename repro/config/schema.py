@@ -21,6 +21,7 @@ from repro.config import objectives
 from repro.config.atari import AtariConfig
 from repro.config.fields import CONF_DIR as CONF_DIR
 from repro.config.fields import choice, number, within
+from repro.config.humanoid import HumanoidConfig
 
 # Keys that say where a run is stored and how it is watched. They change nothing that it computes,
 # so the hash leaves them out. `budget` and `experiment` name choices that show in other keys.
@@ -50,33 +51,45 @@ BATCHABLE = (
     "algorithm.target_kl",
     "algorithm.delta",
     "algorithm.damping",
+    "recipe.learning_rate_target_kl",
 )
 # Left out of `as_dict` where they are null or empty, so that older runs keep their ids.
 OPTIONAL = (
     "env.game",
     "env.atari",
     "env.kwargs",
+    "env.humanoid",
     "policy.convolutions",
     "recipe.value_clip_schedule",
+    "recipe.learning_rate_target_kl",
+    "recipe.log_std_schedule",
+    "recipe.final_log_std",
     "schedule_timesteps",
 )
 
 
 @dataclass
 class EnvConfig:
-    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only.
+    """One task. `num_envs` is the paper's N, its actors.
 
-    `kwargs` are arguments of `gymnasium.make`.
+    `game` and `atari` are for Atari only, `humanoid` for the tasks of that backend. `kwargs` are
+    arguments of `gymnasium.make`.
     """
 
     name: str = MISSING
-    backend: str = choice("mujoco", "gymnasium", "atari")
+    backend: str = choice("mujoco", "gymnasium", "humanoid", "atari")
     id: str = MISSING
     version: str | None = None
     num_envs: int = number("above 0", default=1)
     game: str | None = None
     atari: AtariConfig | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
+    humanoid: HumanoidConfig | None = None
+
+    @property
+    def switches(self) -> AtariConfig | HumanoidConfig | None:
+        """Those of the task's backend, for `repro.envs.make`."""
+        return self.atari or self.humanoid
 
 
 @dataclass
@@ -113,7 +126,10 @@ class RecipeConfig:
     policy_gain: float = number("0 or more")
     value_gain: float = number("0 or more")
     initial_log_std: float = number("finite")
-    learning_rate_schedule: str = choice("constant", "linear")
+    log_std_schedule: str | None = choice("linear", default=None)  # null: learned
+    final_log_std: float | None = number("finite", default=None)  # for linear
+    learning_rate_schedule: str = choice("constant", "linear", "kl")
+    learning_rate_target_kl: float | None = number("above 0", default=None)  # for kl
     epsilon_schedule: str = choice("constant", "linear")
     advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
     advantage_std: str = choice("biased", "unbiased")

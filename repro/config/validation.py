@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from repro.config import algorithms, atari, objectives, sb3
+from repro.config import algorithms, atari, humanoid, objectives, sb3
 from repro.config.fields import allows, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
@@ -61,10 +61,12 @@ def validate(config: Config) -> None:
     if config.algorithm.takes_objective:
         objectives.check(config.objective)
     atari.check(config)
+    humanoid.check(config)
     _check_parts(config)
     sb3.check(config)
     _check_sizes(config)
     _check_schedule(config)
+    _check_schedule_ends(config)
 
 
 def check_fields(config: Any) -> None:
@@ -111,9 +113,10 @@ def _check_parts(config: Config) -> None:
             f"policy.shared=true, but algorithm={name} updates policy and value function "
             "separately: say policy.shared=false."
         )
-    if config.env.version is not None and config.env.backend != "mujoco":
+    if config.env.version is not None and config.env.backend not in ("mujoco", "humanoid"):
         raise ConfigError(
-            f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
+            f"env.version={config.env.version} is for MuJoCo's tasks and the humanoids: for "
+            f"env={config.env.name} "
             "leave it out."
         )
     if config.env.kwargs and config.env.backend == "atari":
@@ -167,6 +170,24 @@ def _check_schedule(config: Config) -> None:
             f"schedule_timesteps={end} changes nothing, since no schedule is linear: leave it out, "
             "or say recipe.learning_rate_schedule=linear or the like."
         )
+
+
+def _check_schedule_ends(config: Config) -> None:
+    """Whether the schedules of step size and standard deviations have what they need."""
+    recipe = config.recipe
+    follows_kl, anneals = recipe.learning_rate_schedule == "kl", recipe.log_std_schedule == "linear"
+    for key, schedule, chosen in (
+        ("learning_rate_target_kl", "learning_rate_schedule=kl", follows_kl),
+        ("final_log_std", "log_std_schedule=linear", anneals),
+    ):
+        value = getattr(recipe, key)
+        if chosen and value is None:
+            raise ConfigError(f"recipe.{schedule} needs a value of recipe.{key}: give one.")
+        if not chosen and value is not None:
+            raise ConfigError(
+                f"recipe.{key}={value} changes nothing without recipe.{schedule}: say that too, or "
+                "leave it out."
+            )
 
 
 def _schedules(config: Config) -> list[str]:

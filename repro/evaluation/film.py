@@ -25,6 +25,7 @@ from repro.errors import ConfigError, StorageError, installation
 
 Image = NDArray[np.uint8]
 GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
+DRAWN_BY_MUJOCO = ("mujoco", "repro.envs.humanoid")  # parts of entry points
 OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
 INSTALL = installation("video")
@@ -89,14 +90,14 @@ def make_env(
         env_id: registered with Gymnasium.
         width: of its images, in pixels; None for the task's default.
         height: likewise.
-        kwargs: `env.kwargs` of the run.
+        kwargs: further arguments of the environment.
 
     Raises:
         ConfigError: it cannot be made or drawn, or its images have a fixed size.
     """
     size = {k: v for k, v in {"width": width, "height": height}.items() if v is not None}
     spec = gymnasium.registry.get(env_id)
-    if spec is not None and "mujoco" in str(spec.entry_point):
+    if spec is not None and any(each in str(spec.entry_point) for each in DRAWN_BY_MUJOCO):
         choose_gl()  # first: MuJoCo cannot be imported with a MUJOCO_GL that does not work
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about old versions, which are chosen on purpose

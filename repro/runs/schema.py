@@ -69,6 +69,10 @@ EVALUATIONS: dict[str, tuple[str, str]] = {
     "length": ("int64", "steps of the episode"),
     "time_at": ("string", "when the evaluation ended, UTC"),
     "versions": ("string", "JSON: package versions as in run.json, and git_revision"),
+    "measures": (
+        "string",
+        "JSON: what the task measures besides, by name (docs/humanoid.md); null: nothing",
+    ),
 }
 INTERPOLATION: dict[str, tuple[str, str]] = {
     "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),

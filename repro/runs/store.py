@@ -170,6 +170,8 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
             f"{remedy}."
         )
     frame = parse_table(path, content, remedy)
+    if "measures" not in frame:  # of a version that did not know them
+        frame["measures"] = None
     if list(frame) != list(EVALUATIONS):
         raise CorruptError(f"{path} has other columns than an evaluation: {remedy}.")
     return frame

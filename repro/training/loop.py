@@ -89,7 +89,7 @@ def _make_learners(configs: Sequence[Config], device: torch.device) -> Learners:
     check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
     size = len(configs) * config.env.num_envs
     task = config.env
-    made = envs.make(task.id, task.backend, size, task.atari, task.kwargs)
+    made = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
     try:
         return ALGORITHMS[config.algorithm.name](configs, made, device)
     except BaseException:

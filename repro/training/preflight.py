@@ -45,7 +45,7 @@ def _tasks(configs: Sequence[Config]) -> None:
         sb3.check_installed(name)
     tasks = [config.env for config in configs]
     for env in {(env.id, env.backend, str(env.kwargs)): env for env in tasks}.values():
-        made = envs.make(env.id, env.backend, 1, env.atari, env.kwargs)
+        made = envs.make(env.id, env.backend, 1, env.switches, env.kwargs)
         made.close()
         if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
             _report_bounds(env.id, made)

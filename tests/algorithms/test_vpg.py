@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.algorithms.vpg import VPG, adapt_step_size
+from repro.algorithms.vpg import VPG
 from repro.learning import advantages, objectives
+from repro.learning.optimizers import adapt_step_size
 from repro.networks.distributions import Categorical
 from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose

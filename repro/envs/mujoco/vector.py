@@ -8,7 +8,6 @@ for all simulations together. A loop over `MjData` and `mj_step` gives the same 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from repro.envs.mujoco import bodies, control, locomotion
+from repro.envs.mujoco import bodies, control, locomotion, saved
 from repro.envs.mujoco.arrays import ActionArray, TaskArrays
 from repro.envs.mujoco.library import Simulations
 from repro.envs.mujoco.prototype import (
@@ -116,7 +115,7 @@ class MujocoVectorEnv(VectorEnv):
         self._env_id = env_id
         self.frame_skip = int(original.frame_skip)
         self.episode_steps = episode_steps(prototype)
-        self._model_digest = _digest(original.model)
+        self._model_digest = saved.digest(original.model)
         task = TASKS[name](
             Facts(
                 data=original.data,
@@ -239,7 +238,7 @@ class MujocoVectorEnv(VectorEnv):
             "integration": self.simulations.state[rows].copy(),
             "elapsed": self.elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
-            "generators": [_generator_state(generator) for generator in self._generators[rows]],
+            "generators": [saved.generator_state(each) for each in self._generators[rows]],
             **{TASK + name: array for name, array in self.task.state(rows).items()},
         }
 
@@ -250,12 +249,12 @@ class MujocoVectorEnv(VectorEnv):
             ConfigError: if the state is of another task or number of environments, or of another
                 model or version of MuJoCo, whose physics may differ.
         """
-        self._check_state(state, len(self.elapsed[rows]))
+        saved.check(state, self._env_id, self._model_digest, len(self.elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
         self.simulations.state[rows] = state["integration"]
         self.elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
-        self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
+        self._generators[rows] = [saved.restored_generator(each) for each in state["generators"]]
         own = {k.removeprefix(TASK): array for k, array in state.items() if k.startswith(TASK)}
         self.task.set_state(own, rows)
 
@@ -263,42 +262,3 @@ class MujocoVectorEnv(VectorEnv):
         """Start new episodes in some environments."""
         self._generators[rows] = [seeding.np_random(seed)[0] for seed in seeds]
         self._start_episodes(np.arange(self.num_envs, dtype=np.int32)[rows])
-
-    def _check_state(self, state: Mapping[str, Any], num_envs: int) -> None:
-        expected = {
-            "env_id": self._env_id,
-            "mujoco": mujoco.__version__,
-            "model": self._model_digest,
-            "number of environments": num_envs,
-        }
-        found = {
-            "env_id": state["env_id"],
-            "mujoco": state["mujoco"],
-            "model": state["model"],
-            "number of environments": len(state["integration"]),
-        }
-        for name, value in expected.items():
-            if found[name] != value:
-                raise ConfigError(
-                    f"the saved environment state has {name} {found[name]}, but this one has "
-                    f"{value}: restore it into an environment made the same way"
-                )
-
-
-def _digest(model: Any) -> str:
-    """SHA-256 of a compiled model, which changes with its XML."""
-    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return hashlib.sha256(buffer.tobytes()).hexdigest()
-
-
-def _generator_state(generator: np.random.Generator | None) -> dict[str, Any] | None:
-    return None if generator is None else dict(generator.bit_generator.state)
-
-
-def _restored_generator(state: Mapping[str, Any] | None) -> np.random.Generator | None:
-    if state is None:
-        return None
-    generator = seeding.np_random(0)[0]
-    generator.bit_generator.state = state
-    return generator
