@@ -119,10 +119,10 @@ def _check_parts(config: Config) -> None:
             f"env={config.env.name} "
             "leave it out."
         )
-    if config.env.kwargs and config.env.backend == "atari":
+    if config.env.kwargs and config.env.backend not in ("mujoco", "gymnasium"):
         raise ConfigError(
             f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
-            "of a game are env.atari.*."
+            f"of env={config.env.name} are env.{config.env.backend}.*."
         )
     if config.engine == "native" and name != "ppo":
         raise ConfigError(

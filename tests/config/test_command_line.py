@@ -29,7 +29,7 @@ WRONG = {
     "env=gymnasium env.id=CartPole-v1 env.kwargs.x-y=1": "x-y is no name of an argument",
     "env=hopper env.kwargs.forward_weight=2": "did you mean forward_reward_weight?",
     "env=hopper env.kwargs.frame_skip=2": "env.kwargs.frame_skip is not an argument of Hopper-v4",
-    "env=atari env.game=pong env.kwargs.x=2": "the switches of a game are env.atari.*",
+    "env=atari env.game=pong env.kwargs.x=2": "the switches of env=atari are env.atari.*",
     "env=gymnasium env.id=ale_py:ALE/MsPacman-v5": "say env=atari env.game=ms_pacman",
     "env=gymnasium env.id=Blackjack-v1": "gymnasium.wrappers.FlattenObservation",
 }
