@@ -24,7 +24,8 @@ from repro.errors import ConfigError, StorageError, installation
 
 Image = NDArray[np.uint8]
 GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
-OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
+# EGL needs a GPU or Mesa, OSMesa only a CPU; CGL is macOS's own.
+OFF_SCREEN = ("cgl",) if sys.platform == "darwin" else ("egl", "osmesa")
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
 INSTALL = installation("video")
 PROBE = """\
