@@ -38,7 +38,8 @@ def test_a_run_and_a_sweep_without_what_macos_lacks(
     monkeypatch.setattr(Path, "read_text", no_proc)
     provenance.machine.cache_clear()
     try:
-        assert cli("env=reacher", "budget=smoke").code == 0
+        run = ("env=reacher", "total_timesteps=64", "algorithm.horizon=64")
+        assert cli(*run).code == 0
         assert (
             cli(
                 "-m", "env=reacher", "budget=smoke", "seed=1,2", "hydra.launcher.backend=serial"
