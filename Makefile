@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce figures test test-slow test-faults lint types imports format bench clean
+.PHONY: help install reproduce figures explain test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -37,11 +37,19 @@ reproduce: install ## a quick Table 1 (3 tasks, 11 objectives, 3 seeds, 51,200 s
 figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
 
+explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
+	$(BIN)/python -m repro.explain all
+	$(BIN)/python -m analysis explain --out docs/explain
+
 test: lint types imports ## lint, types, import rules, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install ## tests that train until something is learned
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+test-browser: install ## the interactive figures in Chromium (Debian: apt install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/analysis/reports
 
 test-faults: install ## fault tests at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \

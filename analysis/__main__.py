@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis.cli import Command, write_output
+from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
 from analysis.reports import (
     agreement,
@@ -17,20 +17,23 @@ from analysis.reports import (
     curves,
     figure1,
     figure2,
+    figure4,
     origin,
     remake,
     speed,
     updates,
 )
-from analysis.reports.atari.command import COMMAND as ATARI
-from analysis.reports.figure3.command import COMMAND as FIGURE3
-from analysis.reports.pilot.command import COMMAND as PILOT
-from analysis.reports.reading.command import COMMAND as READING
-from analysis.reports.table1.command import COMMAND as TABLE1
+from analysis.reports.atari.command import command as atari
+from analysis.reports.explain.command import command as explain
+from analysis.reports.figure3.command import command as figure3
+from analysis.reports.pilot.command import command as pilot
+from analysis.reports.reading.command import command as reading
+from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
-    *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
-    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI),
+    *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
+    *(figure1.command, figure2.command, figure3, figure4.command, agreement.command),
+    *(speed.command, atari, explain),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
@@ -50,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
         out = "where the files go; made if needed"
         sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
-        command.add_arguments(sub)
+        options(*command.arguments)(sub)
         sub.set_defaults(run=command.run)
     return parser
 
@@ -60,15 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character
             stream.reconfigure(errors="replace")
-    options = build_parser().parse_args(arguments)
+    given = build_parser().parse_args(arguments, Given())
     try:
-        output = options.run(options)
-        write_output(output, options.out)
+        output = given.run(given)
+        write_output(output, given.out)
     except AnalysisError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     print(output.text)
-    print("\nWrote " + ", ".join(str(options.out / name) for name in output.files))
+    print("\nWrote " + ", ".join(str(given.out / name) for name in output.contents))
     return 0
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, at_least, finish
+from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
@@ -22,7 +22,7 @@ another process owns the run.
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -55,6 +55,7 @@ def _run(arguments: Sequence[str]) -> None:
     # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.evaluations import evaluate, summary
 
+    loaded()
     settings = (options.deterministic, options.envs, options.max_steps)
     for each in runs:
         done = evaluate(each, options.episodes, options.seed, *settings)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, at_least, finish
+from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.evaluation import film
 from repro.runs.finished import open_run
@@ -21,7 +21,7 @@ says. Of Atari it shows whole games, each frame as it was on the screen.
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -50,8 +50,9 @@ def _run(arguments: Sequence[str]) -> None:
     # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.videos import Options, write_video
 
+    loaded()
     played = write_video(finished, out, Options(**options))
-    for number, (total, length) in enumerate(zip(*played, strict=True), 1):
+    for number, (total, length) in enumerate(zip(played.returns, played.lengths, strict=True), 1):
         say(f"episode {number}: return {total:,.2f} in {length} steps")
     say(f"done: {out}")
 

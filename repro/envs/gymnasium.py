@@ -8,6 +8,7 @@ the action. The MuJoCo tasks run faster through `repro.envs.mujoco.vector`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import reprlib
 import sys
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from repro.config.names import nearest
 from repro.console import say
 from repro.envs import actions as task_actions
-from repro.envs import plain_state
+from repro.envs import arguments, plain_state
 from repro.envs.randomness import Randomness
 from repro.envs.user_code import called, described, naming
 from repro.envs.vector import (
@@ -52,13 +53,14 @@ class GymnasiumVectorEnv(VectorEnv):
     action.
     """
 
-    def __init__(self, env_id: str, num_envs: int) -> None:
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any] | None = None) -> None:
         """Make N environments.
 
         Args:
             env_id: an id registered with Gymnasium, with a flat Box of observations, and Discrete
                 actions or a flat Box of floats.
             num_envs: N, at least 1.
+            kwargs: arguments of `gymnasium.make`, `max_episode_steps` among them.
 
         Raises:
             ConfigError: if the id is unknown, a package it needs is missing, its own code raises,
@@ -67,7 +69,7 @@ class GymnasiumVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._env_id = env_id
-        self._envs = [make_one(env_id) for _ in range(num_envs)]
+        self._envs = [make_one(env_id, kwargs) for _ in range(num_envs)]
         self.num_envs = num_envs
         with naming(env_id, "reading its spaces and metadata"):
             self._read(self._envs[0])
@@ -244,18 +246,27 @@ class GymnasiumVectorEnv(VectorEnv):
                 stack.callback(env.close, **kwargs)
 
 
-def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_one(env_id: str, kwargs: Mapping[str, Any] | None = None) -> gymnasium.Env[Any, Any]:
     """One environment as Gymnasium registers it.
 
+    Args:
+        env_id: as registered.
+        kwargs: further arguments of `gymnasium.make`.
+
     Raises:
-        ConfigError: an unknown id, a package it needs is missing, or its own code raises.
+        ConfigError: an unknown id or argument, a package it needs is missing, or its own code
+            raises.
     """
+    own = copy.deepcopy(dict(kwargs or {}))  # a task may keep or change what it gets
     game = re.fullmatch(r"(?:[\w.]+:)?ALE/(\w+)-v\d+", env_id)
     if game:
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", game[1]).lower()
         raise ConfigError(f"{env_id} is a game of Atari: say env=atari env.game={name}.")
     try:
-        return gymnasium.make(env_id, disable_env_checker=True)
+        arguments.check(env_id, own)
+        return gymnasium.make(env_id, disable_env_checker=True, **own)
+    except ConfigError:
+        raise
     except gymnasium.error.DependencyNotInstalled as error:
         raise ConfigError(f"{env_id} needs a package that is missing: {_remedy(error)}") from error
     except ImportError as error:
@@ -266,7 +277,8 @@ def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
             raise ConfigError(
                 f"Gymnasium has no environment {env_id!r}{hint}: {_first_line(error)}"
             ) from error
-        fix = ": arguments go into kwargs of gymnasium.register"
+        arguments.refuse_unexpected(env_id, own, error)
+        fix = ": arguments are given as env.kwargs.NAME=VALUE"
         raise ConfigError(
             f"{env_id} cannot be made, its code failed with {described(error)}"
             f"{fix if isinstance(error, TypeError) else ''}."

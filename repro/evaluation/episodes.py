@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -42,10 +42,25 @@ class Start(NamedTuple):
 
 
 class PlayedEpisodes(NamedTuple):
-    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each; on Atari of whole games."""
+    """Undiscounted returns and lengths of episodes 1, 2, ..., [E] each; on Atari of whole games.
+
+    `measures` has what the task measures besides (`infos["measures"]`), by name, [E] each.
+    """
 
     returns: FloatArray
     lengths: NDArray[np.int64]
+    measures: dict[str, FloatArray]
+
+    def measure(self, number: int, row: int, infos: Mapping[str, Any]) -> None:
+        """Keep the measures of episode `number` that ended in row `row` of the environments."""
+        for name, values in infos.get("measures", {}).items():
+            column = self.measures.setdefault(name, np.full(len(self.returns), np.nan))
+            column[number - 1] = values[row]
+
+
+def unplayed(episodes: int) -> PlayedEpisodes:
+    """E episodes of which nothing is known yet."""
+    return PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64), {})
 
 
 def start(seed: int, episode: int) -> Start:
@@ -84,7 +99,7 @@ def play(
     numbers = np.arange(1, n + 1)  # of the episodes under way, by environment
     starts = [start(seed, int(number)) for number in numbers]
     envs.reset(seed=[each.env_seed for each in starts])
-    played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
+    played = unplayed(episodes)
     limit = _Limit(envs.spec.id if envs.spec else "the task", max_steps)
     while (running := numbers <= episodes).any():
         _check(np.zeros(n), envs.observations, policy, numbers, running)
@@ -104,6 +119,7 @@ def play(
             if envs.keeps_scores:
                 played.returns[numbers[i] - 1] = infos["episode"]["r"][i]
                 played.lengths[numbers[i] - 1] = infos["episode"]["l"][i]
+            played.measure(int(numbers[i]), int(i), infos)
             numbers[i] += n
             if numbers[i] <= episodes:
                 starts[i] = start(seed, int(numbers[i]))
@@ -136,7 +152,7 @@ def play_single(
     """
     name = env.spec.id if env.spec else "the task"
     randomness, limit = Randomness([env]), _Limit(name, max_steps)
-    played = PlayedEpisodes(np.zeros(episodes), np.zeros(episodes, np.int64))
+    played = unplayed(episodes)
     for k in range(episodes):
         env_seed, generator = start(seed, k + 1)
         generators = None if deterministic else [generator]

@@ -79,7 +79,7 @@ def load_policy(run: FinishedRun) -> Policy:
         CorruptError: its files are damaged or were changed.
     """
     name, task = run.config.algorithm.name, run.config.env
-    env = envs.make(task.id, task.backend, 1, task.atari)  # for its spaces
+    env = envs.make(task.id, task.backend, 1, task.switches, task.kwargs)  # for its spaces
     try:
         if name in ALGORITHMS:
             frames = run.config.policy.convolutions is not None

@@ -6,6 +6,7 @@ games in this project's environment, whose emulator has every frame in color.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,8 +60,10 @@ def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisode
 
 
 def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
-    task = run.config.env.id
-    env = film.make_env(task, options.width, options.height)
+    config = run.config.env
+    task = config.id
+    kwargs = config.kwargs if config.humanoid is None else dataclasses.asdict(config.humanoid)
+    env = film.make_env(task, options.width, options.height, kwargs)
     with user_code.naming(task, "reading its metadata"):
         rate = film.frame_rate(env)
 
@@ -84,7 +87,7 @@ def _film_game(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
 
     task = run.config.env
     policy = load_policy(run)
-    env = envs.make(task.id, task.backend, 1, task.atari)
+    env = envs.make(task.id, task.backend, 1, task.switches)
     assert isinstance(env, AtariVectorEnv)
 
     def on_frame(screen: film.Image) -> None:

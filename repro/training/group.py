@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from repro.algorithms.iteration import Iteration
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
 from repro.errors import StorageError, TaskError
@@ -29,7 +31,9 @@ ENDLESS = 50_000  # steps of each environment, after which an episode should hav
 class Group:
     """P learners, their results and their checkpoints."""
 
-    def __init__(self, configs: Sequence[Config], start: resume.Start, signals: Deferral) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], start: resume.Start, signals: Deferral
+    ) -> None:
         """Make the learners, restore their checkpoints, and start their run directories.
 
         Args:
@@ -44,18 +48,17 @@ class Group:
         """
         self.configs, self._signals = configs, signals
         with signals.interrupting():  # kernels may have to be compiled; nothing is written yet
-            self.training = Training(configs)
+            self.training: Training = importlib.import_module(configs[0].trainer).Training(configs)
         self.saver = Saver(configs, self.training, start)
         common = provenance.machine() | {
-            "device": self.training.device,
+            "device": str(self.training.device),
             "engine": self.training.engine,
             "threads": torch.get_num_threads(),
             "pack_size": len(configs),
             "resumable": self.saver.resumable,
         }
         infos = [
-            provenance.identity(config) | common | self.saver.history(p)
-            for p, config in enumerate(configs)
+            config.identity() | common | self.saver.history(p) for p, config in enumerate(configs)
         ]
         self.results = Results(configs, infos, [saved.tables for saved in start.checkpoints])
         self._iteration = start.iteration
@@ -91,7 +94,10 @@ class Group:
 
     def _report_endless(self, record: Iteration) -> None:
         """Say once that no episode has ended: after a while, or at the end of a run."""
-        long = record.step >= ENDLESS * self.configs[0].env.num_envs
+        first = self.configs[0]
+        if not isinstance(first, Config):
+            return
+        long = record.step >= ENDLESS * first.env.num_envs
         found = [
             p
             for p, writer in self.results.writers.items()
