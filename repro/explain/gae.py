@@ -22,10 +22,10 @@ from repro.learning import advantages
 
 OVERRIDES = (*learners.CARTPOLE, "env.num_envs=8", "algorithm=vpg", "algorithm.horizon=256")
 # Critics by name: the policy's own, and worse ones that saw as many iterations of the same run.
-CRITICS = {"untrained": 0, "early": 5, "own": 30}
+CRITICS = {"untrained": 0, "early": 4, "own": 25}
 ITERATIONS = max(CRITICS.values())
-STATES, TRAJECTORIES = 16, 100  # of each action
-LAMBDAS = np.linspace(0, 1, 21).round(2)
+STATES, TRAJECTORIES = 12, 60  # of each action
+LAMBDAS = np.array([*np.linspace(0, 0.9, 10), 0.93, 0.95, 0.97, 0.98, 0.99, 1]).round(2)
 LAGS = 60  # of the table of mean residuals
 
 
