@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from analysis.cli import Command, write_output
+from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
 from analysis.reports import (
     agreement,
@@ -22,17 +22,17 @@ from analysis.reports import (
     speed,
     updates,
 )
-from analysis.reports.atari.command import COMMAND as ATARI
-from analysis.reports.explain.command import COMMAND as EXPLAIN
-from analysis.reports.figure3.command import COMMAND as FIGURE3
-from analysis.reports.pilot.command import COMMAND as PILOT
-from analysis.reports.reading.command import COMMAND as READING
-from analysis.reports.table1.command import COMMAND as TABLE1
+from analysis.reports.atari.command import command as atari
+from analysis.reports.explain.command import command as explain
+from analysis.reports.figure3.command import command as figure3
+from analysis.reports.pilot.command import command as pilot
+from analysis.reports.reading.command import command as reading
+from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
-    *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
-    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI),
-    EXPLAIN,
+    *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
+    *(figure1.command, figure2.command, figure3, agreement.command, speed.command, atari),
+    explain,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
         out = "where the files go; made if needed"
         sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
-        command.add_arguments(sub)
+        options(*command.arguments)(sub)
         sub.set_defaults(run=command.run)
     return parser
 
@@ -62,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character
             stream.reconfigure(errors="replace")
-    options = build_parser().parse_args(arguments)
+    given = build_parser().parse_args(arguments, Given())
     try:
-        output = options.run(options)
-        write_output(output, options.out)
+        output = given.run(given)
+        write_output(output, given.out)
     except AnalysisError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     print(output.text)
-    print("\nWrote " + ", ".join(str(options.out / name) for name in output.files))
+    print("\nWrote " + ", ".join(str(given.out / name) for name in output.contents))
     return 0
 
 

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.drawing import tables
+from analysis.drawing.style import png
 from analysis.errors import AnalysisError
 from analysis.runs import selection
 from analysis.runs.comparison import DEFAULT_OBJECTIVE
@@ -19,41 +24,70 @@ from analysis.settings import BEST, DEFAULTS, RANDOM_POLICIES, Settings
 from repro.runs import store
 
 Argument = Callable[[argparse.ArgumentParser], object]
+# A file's text, table, values (as JSON), picture (by what draws it) or bytes.
+Content = str | pd.DataFrame | Mapping[str, Any] | Callable[[], Figure] | bytes
+Files = Mapping[str, Content]  # by path below `--out`
+
+
+class Given(argparse.Namespace):
+    """The options of a command, and what some of them stand for."""
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep that the options of `RUNS` choose."""
+        return selection.selected(self.runs, self.where, self.budget, self.recipe)
+
+    @property
+    def settings(self) -> Settings:
+        """The options that are `Settings`, as far as the command has them."""
+        names = {field.name for field in dataclasses.fields(Settings)}
+        return Settings(**{name: value for name, value in vars(self).items() if name in names})
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a command made: `files` by path below `--out`, and `text` for the terminal."""
+    """What a command made: its files, and `text` for the terminal."""
 
-    files: Mapping[str, bytes]
+    contents: Files
     text: str
+
+    def files(self) -> dict[str, bytes]:
+        """The files as they are written."""
+        return {name: _encoded(content) for name, content in self.contents.items()}
+
+
+def _encoded(content: Content) -> bytes:
+    match content:
+        case bytes():
+            return content
+        case str():
+            return f"{content}\n".encode()
+        case pd.DataFrame():
+            return tables.csv(content)
+        case Mapping():
+            return tables.as_json(content)
+    return png(content)
 
 
 @dataclass(frozen=True)
 class Command:
-    """An entry of `analysis.__main__.COMMANDS`; a new one needs nothing else.
-
-    Attributes:
-        name: what follows `python -m analysis`.
-        help: one line.
-        run: parsed options -> files to write by name, and the text to print.
-        arguments: its options; `--out` is there already.
-    """
+    """What `python -m analysis NAME` does; `--out` is among its options already."""
 
     name: str
     help: str
-    run: Callable[[argparse.Namespace], Output]
+    run: Callable[[Given], Output]
     arguments: tuple[Argument, ...]
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the options."""
-        options(*self.arguments)(parser)
+
+def command(name: str, *arguments: Argument) -> Callable[[Callable[[Given], Output]], Command]:
+    """Make a function of its options a `Command`; its docstring is the help."""
+    return lambda run: Command(name, run.__doc__ or "", run, arguments)
 
 
 def write_output(output: Output, directory: Path) -> None:
     """Put every file in `directory`, each atomically; an AnalysisError where that is impossible."""
     try:
-        for name, content in output.files.items():
+        for name, content in output.files().items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, content)
@@ -89,8 +123,8 @@ def options(*arguments: Argument) -> Argument:
     return lambda parser: [add(parser) for add in arguments]
 
 
-_MANY: dict[str, Any] = {"type": Path, "nargs": "+", "required": True, "metavar": "DIR"}
-DIRECTORIES = option("--runs", "directories that hold run directories", **_MANY)
+MANY: dict[str, Any] = {"type": Path, "nargs": "+", "required": True, "metavar": "DIR"}
+DIRECTORIES = option("--runs", "directories that hold run directories", **MANY)
 _WHERE = (
     "only runs with this value of a run.json field or dotted config key; KEY!=VALUE for the "
     "others; repeatable"
@@ -122,14 +156,3 @@ OBJECTIVE = option("--objective", _OTHERS, default=DEFAULT_OBJECTIVE, metavar="L
 _UNTIL = "runs as they were at this step; those with equal schedules are equal until there"
 UNTIL = option("--until", _UNTIL, type=integer_from(1), metavar="STEP")
 POINTS = option("--points", "steps on the grid", type=integer_from(2), default=DEFAULT_POINTS)
-
-
-def selected(given: argparse.Namespace) -> Sweep:
-    """The sweep that the options of `RUNS` choose."""
-    return selection.selected(given.runs, given.where, given.budget, given.recipe)
-
-
-def settings(given: argparse.Namespace) -> Settings:
-    """The options that are `Settings`, as far as the command has them."""
-    names = {field.name for field in dataclasses.fields(Settings)}
-    return Settings(**{name: value for name, value in vars(given).items() if name in names})

@@ -23,24 +23,16 @@ RANDOM_POLICIES = {
 class Settings:
     """The options that reports share, with the defaults of the command line.
 
-    Attributes:
-        episodes: how many of a run's last training episodes count.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
-        best: the return that scores 1: of the best single `run`, or the best row's `mean`.
-        random: the policy that scores 0, of `RANDOM_POLICIES`.
-        reference: directory of the published numbers and the random policies'.
-
     Raises:
         AnalysisError: for another `best` or `random`.
     """
 
-    episodes: int = 100
-    replicates: int = 2000
-    seed: int = 0
-    best: str = "run"
-    random: str = "gaussian"
-    reference: Path = DEFAULT_REFERENCE
+    episodes: int = 100  # how many of a run's last training episodes count
+    replicates: int = 2000  # of the bootstrap
+    seed: int = 0  # of the bootstrap
+    best: str = "run"  # the return that scores 1: of the best single run, or the best row's mean
+    random: str = "gaussian"  # the policy that scores 0
+    reference: Path = DEFAULT_REFERENCE  # of the published numbers and the random policies'
 
     def __post_init__(self) -> None:
         for name, choices in (("best", BEST), ("random", tuple(RANDOM_POLICIES))):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, finish
+from repro.cli import CONTINUES, Parser, finish, start
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
@@ -38,14 +38,14 @@ exit code: as that of repro
 def main() -> None:
     """The command."""
     signals.install_handlers()
-    code = run(sys.argv[1:])
+    code = start(run)
     signals.ignore_further_signals()
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code, as `repro` does."""
-    return finish(lambda: _run(arguments), sweep.CONTINUES)
+    return finish(lambda: _run(arguments), CONTINUES)
 
 
 def _run(arguments: Sequence[str]) -> None:

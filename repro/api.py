@@ -61,7 +61,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """DONE, RUNNING, PREEMPTED, FAILED or MISSING, as `python -m repro.status` tells it."""
+        """DONE, RUNNING, PREEMPTED, FAILED, DAMAGED or MISSING, as `repro.status` tells it."""
         return frame.status(self.directory)[0]
 
     @property
@@ -83,9 +83,9 @@ class Run:
         `repro.runs.schema.EPISODES` says what each column holds. No rows before the first flush.
 
         Raises:
-            CorruptError: the table is damaged.
+            CorruptError: the table is damaged, or not what the run wrote.
         """
-        return self._table("episodes.parquet", store.EPISODES)
+        return self._table("episodes", store.EPISODES)
 
     @property
     def progress(self) -> pd.DataFrame:
@@ -94,9 +94,9 @@ class Run:
         `repro.runs.schema.PROGRESS` says what each column holds. No rows before the first flush.
 
         Raises:
-            CorruptError: the table is damaged.
+            CorruptError: the table is damaged, or not what the run wrote.
         """
-        return self._table("progress.parquet", store.PROGRESS)
+        return self._table("progress", store.PROGRESS)
 
     @property
     def evaluations(self) -> pd.DataFrame:
@@ -124,8 +124,12 @@ class Run:
         return StandalonePolicy(open_run(self.directory), seed)
 
     def _table(self, name: str, schema: dict[str, tuple[str, str]]) -> pd.DataFrame:
-        path = self.directory / name
-        return store.read_table(path) if path.is_file() else pd.DataFrame(columns=list(schema))
+        written = (self.directory / f"{name}.parquet").is_file() or store.is_done(self.directory)
+        return (
+            store.read_run_table(self.directory, name)
+            if written
+            else pd.DataFrame(columns=list(schema))
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id}: {self.status}>"

@@ -15,13 +15,24 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro.cli import Parser, finish
+from repro.cli import Parser, finish, start
 from repro.console import say
+from repro.errors import EXIT_CORRUPT
 from repro.runs import locks
-from repro.sweeps.survey import DONE, FAILED, MISSING, PREEMPTED, RUNNING, STATES, Expected, survey
+from repro.sweeps.survey import (
+    DAMAGED,
+    DONE,
+    FAILED,
+    MISSING,
+    PREEMPTED,
+    RUNNING,
+    STATES,
+    Expected,
+    survey,
+)
 
 EXIT_INCOMPLETE = 1
-LETTERS = {RUNNING: "r", PREEMPTED: "p", FAILED: "f", MISSING: "m"}
+LETTERS = {RUNNING: "r", PREEMPTED: "p", FAILED: "f", DAMAGED: "d", MISSING: "m"}
 HELP = """\
 Compare the expected runs of a sweep (DIR/sweep.json) with those that are there.
 
@@ -35,13 +46,14 @@ examples:
   python -m repro.status runs/table1/quick --json
 """
 EPILOG = """\
-exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no sweep
+exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no sweep,
+  3 files are damaged, or not what a run wrote
 """
 
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -61,6 +73,8 @@ def _run(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     runs = survey(options.directory)
     say(json.dumps(as_json(runs), indent=2) if options.json else text(runs))
+    if any(run.state == DAMAGED for run in runs):
+        return EXIT_CORRUPT
     return 0 if all(run.state == DONE for run in runs) else EXIT_INCOMPLETE
 
 

@@ -185,7 +185,7 @@ def test_missing_and_damaged_runs_are_rows() -> None:
     runs[1].directory.rmdir()
     (runs[2].directory / "run.json").write_text("{")
     table = repro.runs("runs")
-    assert list(table.status) == ["DONE", "MISSING", "FAILED"] and list(table.seed) == [0, 1, 2]
+    assert list(table.status) == ["DONE", "MISSING", "DAMAGED"] and list(table.seed) == [0, 1, 2]
     assert "is damaged" in table.error.iloc[2]
     assert list(table.columns) == [*frame.IDENTITY, *frame.RESULTS]
     assert runs[1].info == {} and runs[1].episodes.empty and runs[1].status == "MISSING"

@@ -10,40 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.drawing.style import CYCLE, Stroke
+from analysis.drawing.style import CYCLE, LineStyle
 
 
 @dataclass(frozen=True)
-class Entry:
-    """How an entry (see `runs.comparison`) is shown.
+class Entry(LineStyle):
+    """How an entry (see `runs.comparison`) is shown; the paper's curve has its color."""
 
-    Attributes:
-        name: in legends and tables.
-        color: the paper's curve has that of its counterpart of ours.
-        paper: the curve of Figure 3 beside it; "" for none.
-        baselines: the curve of OpenAI Baselines beside it; "" for none.
-        line: matplotlib's name of the line style; dashed is the paper's.
-    """
-
-    name: str
-    color: str
-    paper: str = ""
-    baselines: str = ""
-    line: Stroke = "-"
+    paper: str = ""  # the curve of Figure 3 beside it, if any
+    baselines: str = ""  # the curve of OpenAI Baselines beside it, if any
 
 
 # In the order of legends and tables. Those of Stable-Baselines3 have the hue of ours, lighter.
 ENTRIES: Mapping[str, Entry] = {
-    "ppo": Entry("PPO", "#0072B2", "PPO(Clip)", "ppo2"),
-    "trpo": Entry("TRPO", "#D55E00", "TRPO", "trpo_mpi"),
-    "trpo_frozen": Entry("TRPO, frozen std", "#6E3000", "TRPO"),
-    "vpg": Entry("VPG, adaptive", "#009E73", "VPG-adaptive"),
-    "a2c": Entry("A2C", "#CC79A7", "A2C"),
-    "a2c_tr": Entry("A2C + trust region", "#8A3D67", "A2C+TR"),
-    "cem": Entry("CEM", "#4D4D4D", "CEM"),
-    "sb3_ppo": Entry("SB3 PPO", "#74B7E6", "PPO(Clip)", "ppo2", ":"),
-    "sb3_trpo": Entry("SB3 TRPO", "#F5A55F", "TRPO", "trpo_mpi", ":"),
-    "sb3_a2c": Entry("SB3 A2C", "#E3AACB", "A2C", line=":"),
+    "ppo": Entry("PPO", "#0072B2", "-", "PPO(Clip)", "ppo2"),
+    "trpo": Entry("TRPO", "#D55E00", "-", "TRPO", "trpo_mpi"),
+    "trpo_frozen": Entry("TRPO, frozen std", "#6E3000", "-", "TRPO"),
+    "vpg": Entry("VPG, adaptive", "#009E73", "-", "VPG-adaptive"),
+    "a2c": Entry("A2C", "#CC79A7", "-", "A2C"),
+    "a2c_tr": Entry("A2C + trust region", "#8A3D67", "-", "A2C+TR"),
+    "cem": Entry("CEM", "#4D4D4D", "-", "CEM"),
+    "sb3_ppo": Entry("SB3 PPO", "#74B7E6", ":", "PPO(Clip)", "ppo2"),
+    "sb3_trpo": Entry("SB3 TRPO", "#F5A55F", ":", "TRPO", "trpo_mpi"),
+    "sb3_a2c": Entry("SB3 A2C", "#E3AACB", ":", "A2C"),
 }
 
 # Ranks compare what the paper compares, one entry for each of its curves. TRPO with a frozen

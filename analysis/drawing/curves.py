@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,17 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.drawing import panels
-from analysis.drawing.style import CYCLE, INK, Stroke, objective_colors, objective_names, steps_axis
+from analysis.drawing.style import (
+    CYCLE,
+    INK,
+    LineStyle,
+    objective_colors,
+    objective_names,
+    steps_axis,
+)
 from analysis.drawing.text import amount, runs_of
 from analysis.published.paper import Curve, task_name
-
-
-class LineStyle(NamedTuple):
-    """How a label is named and drawn; dashed is the paper's."""
-
-    name: str
-    color: str
-    line: Stroke = "-"
 
 
 def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
@@ -60,8 +59,7 @@ def panel(
         axes.plot(line["step"], line["mean"], style.line, color=style.color, linewidth=width)
     steps_axis(axes)
     axes.set_xlim(0, last)
-    total = _totals(table).sum()
-    panels.panel_title(axes, str(table["task"].iloc[0]), *total.astype(int))
+    panels.panel_title(axes, str(table["task"].iloc[0]), _totals(table))
     _cut_collapsed(axes, table, styles)
 
 

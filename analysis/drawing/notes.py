@@ -39,6 +39,14 @@ def bootstrap(settings: Settings) -> str:
     return f"{settings.replicates} replicates, seed {settings.seed}"
 
 
+def interval(settings: Settings, within: str) -> str:
+    """How intervals are made, as the beginning of a sentence."""
+    return (
+        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
+        f"n - 1 of the n seeds are drawn within each {within}"
+    )
+
+
 def protocol(sweep: Sweep) -> str:
     """What was run."""
     info = sweep.runs[0].info
@@ -72,6 +80,19 @@ def excluded(tasks: pd.DataFrame, more: str = "") -> list[str]:
     ]
 
 
-def short_runs(runs: pd.DataFrame, episodes: int) -> pd.DataFrame:
-    """The finished runs that had fewer episodes than count."""
-    return runs[(runs["hole"] == "") & (runs["episodes"] < episodes)]
+def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
+    """That runs are missing, or finished fewer episodes than count."""
+    found = []
+    if (runs["hole"] != "").any():
+        found.append(
+            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
+            "often the bad ones, so such a score may flatter its row."
+        )
+    short = runs[(runs["hole"] == "") & (runs["episodes"] < episodes)]
+    if not short.empty:
+        tasks = ", ".join(sorted(set(short["task"])))
+        found.append(
+            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
+            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
+        )
+    return found

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -67,9 +68,10 @@ def separate(axes: Axes, groups: Sequence[object]) -> None:
             axes.axhline(place - 0.5, color=SEPARATOR, linewidth=0.8)
 
 
-def panel_title(axes: Axes, title: str, count: int, expected: int, remark: str = "") -> None:
-    """A bold title, and below it n of N runs, in red when some are missing."""
+def panel_title(axes: Axes, title: str, cells: pd.DataFrame, remark: str = "") -> None:
+    """A bold title, and below it n of N runs of all `cells`, in red when some are missing."""
     axes.set_title(title, pad=17)
+    count, expected = cells[["n_runs", "n_expected"]].sum().astype(int)
     text = f"{of(count, expected)} runs" + (f", {remark}" if remark else "")
     color = ALARM if remark or count != expected else MUTED
     above: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}  # at any height

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib.style
@@ -74,6 +75,15 @@ _RAMPS: dict[str, tuple[str, str, str]] = {
 }
 _OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How a label is named and drawn."""
+
+    name: str
+    color: str
+    line: Stroke = "-"  # dashed is the paper's
 
 
 def png(draw: Callable[[], Figure]) -> bytes:

@@ -87,7 +87,7 @@ def latex(header: Sequence[str], rows: Iterable[Sequence[str]], align: str) -> s
     body = "".join(" & ".join(row) + " \\\\\n" for row in rows)
     return (
         f"% needs \\usepackage{{booktabs}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n"
-        f"{' & '.join(header)} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+        f"{' & '.join(header)} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}"
     )
 
 

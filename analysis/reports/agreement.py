@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import pandas as pd
 
@@ -17,7 +15,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import difference_interval, stream
+from analysis.statistics.bootstrap import means, stream, summary
 from analysis.statistics.cells import cells, strata
 
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
@@ -58,38 +56,30 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
     tasks, by = sorted(set(runs["task"])), ["task", "row"]
     done = runs[runs["hole"] == ""].sort_values("seed").astype({"seed": str})
     seeds = done.groupby(by)["seed"].agg(" ".join).rename("seeds")
-    found = cells(runs, by, settings).join(seeds, on=by).set_index("task")
-    sides = []
-    for key, side in zip(pair, ("first", "second"), strict=True):
-        absent = {"row": key, "n_runs": 0, "n_expected": 0, "seeds": ""}
-        mine = found[found["row"] == key].reindex(tasks).fillna(absent)
-        mine = mine.astype({"n_runs": int, "n_expected": int}).rename(columns={"row": "algorithm"})
-        sides.append(mine.add_suffix(f"_{side}"))
-    x, y = (strata(runs, key) for key in pair)
-    bounds = []
+    every = pd.MultiIndex.from_product([tasks, pair], names=by)
+    found = cells(runs, by, settings).join(seeds, on=by).set_index(by).reindex(every)
+    found = found.fillna({"n_runs": 0, "n_expected": 0, "seeds": ""})
+    found = found.astype({"n_runs": int, "n_expected": int})
+    sides = [
+        found.xs(key, level="row").assign(algorithm=key).add_suffix(f"_{side}")
+        for key, side in zip(pair, ("first", "second"), strict=True)
+    ]
+    values, apart = [strata(runs, key) for key in pair], []
     for task in tasks:
-        left, right = (side.get(task, np.empty(0)) for side in (x, y))
-        rng = stream(settings.seed, task, *pair)
-        bounds.append(difference_interval(left, right, settings.replicates, rng))
-    apart = pd.DataFrame(bounds, tasks, columns=["difference_low", "difference_high"])
-    table = pd.concat([*sides, apart], axis=1)
-    low, high = apart["difference_low"], apart["difference_high"]
+        rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
+        x, y = (means(one, settings.replicates, rng) for one in both)
+        apart.append(summary(x - y))
+    names = ["difference", "difference_low", "difference_high"]
+    table = pd.concat([*sides, pd.DataFrame(apart, tasks).set_axis(names, axis=1)], axis=1)
+    low, high = table["difference_low"], table["difference_high"]
     below = table["ci_low_first"] <= table["ci_high_second"]
     overlap = below & (table["ci_low_second"] <= table["ci_high_first"])
-    return table.assign(
-        difference=table["return_first"] - table["return_second"],
+    table = table.assign(
         intervals_overlap=overlap.astype(object).where(low.notna(), None),
         difference_holds_zero=((low <= 0) & (high >= 0)).astype(object).where(low.notna(), None),
-    ).reset_index(names="task")
-
-
-def _run(options: argparse.Namespace) -> cli.Output:
-    settings, (first, second) = cli.settings(options), options.pair
-    sweep = with_objective(cli.selected(options), options.objective)
-    table, runs = build(sweep, (first, second), settings)
-    text = _markdown(table, runs, sweep, settings)
-    files = {"agreement.csv": tables.csv(table), "agreement.md": f"{text}\n".encode()}
-    return cli.Output(files, text)
+    )
+    compared: pd.DataFrame = table.reset_index(names="task")
+    return compared
 
 
 def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:
@@ -134,9 +124,12 @@ def _row(line: Line) -> tuple[str, ...]:
 
 _BOTH = "the two to compare (default: ppo sb3_ppo; both under one recipe)"
 _PAIR = cli.option("--pair", _BOTH, nargs=2, default=["ppo", "sb3_ppo"], metavar="ALGORITHM")
-COMMAND = cli.Command(
-    "agreement",
-    "whether two algorithms agree: means, intervals and their difference by task",
-    _run,
-    (cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR),
-)
+
+
+@cli.command("agreement", cli.RUNS, cli.OBJECTIVE, cli.BOOTSTRAP, _PAIR)
+def command(given: cli.Given) -> cli.Output:
+    """Whether two algorithms agree: means, intervals and their difference by task."""
+    sweep, settings = with_objective(given.sweep, given.objective), given.settings
+    table, runs = build(sweep, tuple(given.pair), settings)
+    text = _markdown(table, runs, sweep, settings)
+    return cli.Output({"agreement.csv": table, "agreement.md": text}, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 
@@ -34,22 +33,18 @@ def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
     return collected.encode(runs, episodes, progress, kept)
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    runs = load_sweep(*options.runs).runs
-    files = tables(runs, options.progress_rows)
+_KEPT = "iterations of each run to keep: the first, the last and evenly spaced ones"
+_ROWS = cli.option("--progress-rows", _KEPT, type=cli.integer_from(2), default=collected.KEPT)
+
+
+@cli.command("collect", cli.DIRECTORIES, _ROWS)
+def command(given: cli.Given) -> cli.Output:
+    """Run directories as three tables, which every other command takes in their place."""
+    runs = load_sweep(*given.runs).runs
+    files = tables(runs, given.progress_rows)
     counts = Counter(run.status for run in runs)
     order = (store.DONE, store.FAILED, store.PREEMPTED, store.RUNNING, MISSING)
     states = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])
     size = sum(len(content) for content in files.values()) / 1e6
     done = of(counts[store.DONE], len(runs))
     return cli.Output(files, f"{done} runs are done ({states}); {size:.1f} MB.")
-
-
-_KEPT = "iterations of each run to keep: the first, the last and evenly spaced ones"
-_ROWS = cli.option("--progress-rows", _KEPT, type=cli.integer_from(2), default=collected.KEPT)
-COMMAND = cli.Command(
-    "collect",
-    "run directories as three tables, which every other command takes in their place",
-    _run,
-    (cli.DIRECTORIES, _ROWS),
-)

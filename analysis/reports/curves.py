@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
-from analysis.drawing.style import objective_rows, png
+from analysis.drawing.style import LineStyle, objective_rows
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
@@ -93,7 +93,7 @@ def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
     return sweep.narrowed([run for run in kept if not labels or label(run) in labels])
 
 
-def _styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
+def _styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
     if by != BY_OBJECTIVE:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
     lines = [(run.row, *run.objective) for run in sweep.runs]
@@ -101,28 +101,12 @@ def _styles(sweep: Sweep, by: str) -> dict[str, drawing.LineStyle]:
     return drawing.objective_styles(objective_rows(rows))
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    by, settings = options.by, cli.settings(options)
-    labels = options.labels.split(",") if options.labels is not None else ()
-    sweep = placed(cut(cli.selected(options), options.until), by, labels)
-    table, holes = build(sweep, by, settings, options.points)
-    text = _markdown(table, sweep, holes, options)
-    paper = paper_figure3(settings.reference) if options.paper else {}
-    title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
-    lines = _styles(sweep, by)
-    picture = png(lambda: drawing.figure(table, lines, title, paper, settings.episodes))
-    written = {"curves.csv": tables.csv(table), "curves.md": f"{text}\n".encode()}
-    return cli.Output({"curves.png": picture, **written}, text)
-
-
-def _markdown(
-    table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], options: argparse.Namespace
-) -> str:
-    settings = cli.settings(options)
+def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cli.Given) -> str:
+    settings = given.settings
     ends = table.drop_duplicates(["task", "label"], keep="last")
     columns: tables.Columns = {
         "Task": "task",
-        options.by: "label",
+        given.by: "label",
         "Return at the end": number("mean", amount),
         "95 % interval": between(amount),
         "Runs": runs_of,
@@ -135,20 +119,29 @@ def _markdown(
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
-    if options.paper:
+    if given.paper:
         found.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")
     return tables.report("Learning curves", tables.of(ends, "llr", columns), found, holes)
 
 
 _BY = "one line a value of this field or config key"
-COMMAND = cli.Command(
-    "curves",
-    "learning curves with intervals over seeds",
-    _run,
-    (
-        *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS),
-        cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
-        cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
-        cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
-    ),
+_OPTIONS = (
+    *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS),
+    cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
+    cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
+    cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
 )
+
+
+@cli.command("curves", *_OPTIONS)
+def command(given: cli.Given) -> cli.Output:
+    """Learning curves with intervals over seeds."""
+    by, settings = given.by, given.settings
+    labels = given.labels.split(",") if given.labels is not None else ()
+    sweep = placed(cut(given.sweep, given.until), by, labels)
+    table, holes = build(sweep, by, settings, given.points)
+    text = _markdown(table, sweep, holes, given)
+    paper = paper_figure3(settings.reference) if given.paper else {}
+    title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
+    picture = partial(drawing.figure, table, _styles(sweep, by), title, paper, settings.episodes)
+    return cli.Output({"curves.png": picture, "curves.csv": table, "curves.md": text}, text)

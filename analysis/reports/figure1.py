@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import cli
-from analysis.drawing.style import INK, MUTED, png
-from analysis.drawing.tables import csv
+from analysis.drawing.style import INK, MUTED
 from analysis.reports.explain.numbers import TABLES, clip_term
 
 _RED = "#D7191C"
@@ -53,17 +51,9 @@ def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) 
     axes.grid(visible=False)
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    epsilon = options.epsilon
-    table = build(options.tables, epsilon)
-    files = {"figure1.png": png(lambda: figure(table, epsilon)), "figure1.csv": csv(table)}
+@cli.command("figure1", cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2), TABLES)
+def command(given: cli.Given) -> cli.Output:
+    """The paper's Figure 1: one term of L_CLIP against r."""
+    table, epsilon = build(given.tables, given.epsilon), given.epsilon
     text = f"Figure 1: min(r A, clip(r, 1 - ε, 1 + ε) A) at ε = {epsilon:g}, A = 1 and A = -1."
-    return cli.Output(files, text)
-
-
-COMMAND = cli.Command(
-    "figure1",
-    "the paper's Figure 1: one term of L_CLIP against r",
-    _run,
-    (cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2), TABLES),
-)
+    return cli.Output({"figure1.png": lambda: figure(table, epsilon), "figure1.csv": table}, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import cli
-from analysis.drawing.style import INK, MUTED, PAPER, png
-from analysis.drawing.tables import csv
+from analysis.drawing.style import INK, MUTED, PAPER
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure2
 from analysis.runs.load import read_columns
@@ -106,18 +104,12 @@ def figure(curves: pd.DataFrame, paper: pd.DataFrame, title: str) -> Figure:
     return drawing
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    run, curves = build(cli.selected(options))
-    paper = paper_figure2(options.reference)
+@cli.command("figure2", cli.RUNS, cli.REFERENCE)
+def command(given: cli.Given) -> cli.Output:
+    """The paper's Figure 2: surrogates between old and new parameters."""
+    run, curves = build(given.sweep)
+    paper = paper_figure2(given.reference)
     title = f"Figure 2: surrogates along the first update, {run.task}, seed {run.info['seed']}"
     text = "\n".join([title, *(str(check) for check in checks(curves))])
-    picture = png(lambda: figure(curves, paper, title))
-    return cli.Output({"figure2.png": picture, "figure2.csv": csv(curves)}, text)
-
-
-COMMAND = cli.Command(
-    "figure2",
-    "the paper's Figure 2: surrogates between old and new parameters",
-    _run,
-    (cli.RUNS, cli.REFERENCE),
-)
+    files: cli.Files = {"figure2.png": lambda: figure(curves, paper, title), "figure2.csv": curves}
+    return cli.Output(files, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -129,24 +128,17 @@ def _counts(values: Mapping[str, int]) -> str:
     return "; ".join(f"{value} ({count} runs)" for value, count in values.items())
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    runs = cli.selected(options).runs
-    values = origin(runs, sb3_speed(options.bench))
-    if options.each:
+_SPEED = "file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)"
+_EACH = cli.option("--each", "with the time of every run", action="store_true")
+_BENCH = cli.option("--bench", _SPEED, type=Path, default=BENCH, metavar="FILE")
+
+
+@cli.command("origin", cli.RUNS, _EACH, _BENCH)
+def command(given: cli.Given) -> cli.Output:
+    """What was run, with which code, on what and how long."""
+    runs = given.sweep.runs
+    values = origin(runs, sb3_speed(given.bench))
+    if given.each:
         values["each"] = each(runs)
-    text = markdown(values, options.bench)
-    files = {"origin.md": f"{text}\n".encode(), "origin.json": tables.as_json(values)}
-    return cli.Output(files, text)
-
-
-_BENCH = "file of python -m repro.bench with SB3's speed (default: results/speed/tasks.json)"
-COMMAND = cli.Command(
-    "origin",
-    "what was run, with which code, on what and how long",
-    _run,
-    (
-        cli.RUNS,
-        cli.option("--each", "with the time of every run", action="store_true"),
-        cli.option("--bench", _BENCH, type=Path, default=BENCH, metavar="FILE"),
-    ),
-)
+    text = markdown(values, given.bench)
+    return cli.Output({"origin.md": text, "origin.json": values}, text)

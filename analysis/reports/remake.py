@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from analysis.cli import Command, Output, option
+from analysis import cli
+from analysis.cli import Command, Given, Output, options
 from analysis.errors import AnalysisError
 from analysis.runs.collected import is_collected
 from analysis.settings import DEFAULT_REFERENCE
@@ -56,26 +57,30 @@ def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) ->
             names = ", ".join(named)
             raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
         parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
-        named[name].add_arguments(parser)
-        output = named[name].run(parser.parse_args(["--runs", str(results / step.runs), *words]))
-        files |= {str(Path(step.into) / path): content for path, content in output.files.items()}
+        options(*named[name].arguments)(parser)
+        words += ["--runs", str(results / step.runs)]
+        made = named[name].run(parser.parse_args(words, Given())).files()
+        files |= {str(Path(step.into) / path): content for path, content in made.items()}
     return files
+
+
+_WHERE = f"directory that holds {PLAN} and the folders it names (default: results)"
+_HOME = DEFAULT_REFERENCE.parent
+_RESULTS = cli.option("--results", _WHERE, type=Path, default=_HOME, metavar="DIR")
 
 
 def command(commands: Sequence[Command]) -> Command:
     """The command `figures`, whose plan names some of `commands`."""
 
-    def run(options: argparse.Namespace) -> Output:
-        steps = read_plan(options.results)
-        there = [step for step in steps if is_collected(options.results / step.runs)]
+    @cli.command("figures", _RESULTS)
+    def figures(given: Given) -> Output:
+        """Every committed table and figure again, from collected tables."""
+        steps = read_plan(given.results)
+        there = [step for step in steps if is_collected(given.results / step.runs)]
         absent = sorted({step.runs for step in steps if step not in there})
-        files = remake(options.results, there, commands)
+        files = remake(given.results, there, commands)
         made = ", ".join(dict.fromkeys(step.into for step in there)) or "nothing"
         missing = f"\nNot there yet: {', '.join(absent)}." if absent else ""
         return Output(files, f"Made again: {made}.{missing}")
 
-    where = f"directory that holds {PLAN} and the folders it names (default: results)"
-    default = DEFAULT_REFERENCE.parent
-    results = option("--results", where, type=Path, default=default, metavar="DIR")
-    about = "every committed table and figure again, from collected tables"
-    return Command("figures", about, run, (results,))
+    return figures

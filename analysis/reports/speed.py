@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis import cli
 from analysis.drawing import tables
-from analysis.drawing.style import CYCLE, INK, MUTED, png
+from analysis.drawing.style import CYCLE, INK, MUTED
 from analysis.drawing.text import Line
 from analysis.errors import AnalysisError
 
@@ -165,17 +165,13 @@ def _number(value: Any, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    table = load(options.bench)
-    written = text(table)
-    files = {"speed.csv": tables.csv(table), "speed.md": f"{written}\n".encode()}
-    return cli.Output({"speed.png": png(lambda: figure(table)), **files}, written)
-
-
 _FILES = "files that python -m repro.bench.speed --out wrote"
-COMMAND = cli.Command(
-    "speed",
-    "time per step by phase, against physics alone and SB3",
-    _run,
-    (cli.option("--bench", _FILES, type=Path, required=True, nargs="+", metavar="FILE"),),
-)
+
+
+@cli.command("speed", cli.option("--bench", _FILES, **cli.MANY | {"metavar": "FILE"}))
+def command(given: cli.Given) -> cli.Output:
+    """Time per step by phase, against physics alone and SB3."""
+    table = load(given.bench)
+    written = text(table)
+    picture = partial(figure, table)
+    return cli.Output({"speed.png": picture, "speed.csv": table, "speed.md": written}, written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from functools import partial
 
@@ -68,14 +67,10 @@ def _cell(name: str, line: Line | None) -> str:
     return f"{line[name]:.2g}{lacking}"
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    sweep = cli.selected(options)
+@cli.command("updates", cli.RUNS)
+def command(given: cli.Given) -> cli.Output:
+    """How far an update moves the policy, by objective and task."""
+    sweep = given.sweep
     medians = build(sweep)
     text = _markdown(medians, sweep)
-    files = {"updates.csv": tables.csv(medians), "updates.md": f"{text}\n".encode()}
-    return cli.Output(files, text)
-
-
-COMMAND = cli.Command(
-    "updates", "how far an update moves the policy, by objective and task", _run, (cli.RUNS,)
-)
+    return cli.Output({"updates.csv": medians, "updates.md": text}, text)

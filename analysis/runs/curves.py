@@ -11,7 +11,7 @@ from analysis.runs.load import finished_episodes
 from analysis.runs.run import Run
 from analysis.runs.selection import Absent, lookup, show
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import FloatArray, curve_interval, stream
+from analysis.statistics.bootstrap import FloatArray, bounds, means, stream
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 POINTS = 100
@@ -83,7 +83,7 @@ def _line(curves: FloatArray, replicates: int, rng: np.random.Generator) -> pd.D
     full = (there == len(curves)) & (there > 0)
     values = np.full((3, len(there)), np.nan)
     if full.any():
-        values[0, full] = curves[:, full].mean(axis=0)
-        values[1:, full] = curve_interval(curves[:, full], replicates, rng)
+        known = means(curves[:, full], replicates, rng)
+        values[:, full] = [known[0], *bounds(known)]
     mean, low, high = values
     return pd.DataFrame({"mean": mean, "ci_low": low, "ci_high": high, "n_runs": there})

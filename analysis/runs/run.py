@@ -18,24 +18,14 @@ ENDED = (store.DONE, store.FAILED)
 
 @dataclass(frozen=True)
 class Run:
-    """One run, found or only expected.
+    """One run, found or only expected; `config` and `directory` may be None if it never started."""
 
-    Attributes:
-        info: run.json; for a run that never started, its entry in sweep.json.
-        config: nested, or None where a run that never started left none.
-        directory: where its files are, or the collected tables that hold it; None for a run that
-            never started.
-        listed: whether a sweep.json expects it.
-        collected: the `Collected` tables that hold it, and its number there.
-        until: the last step whose episodes count; None for all.
-    """
-
-    info: Mapping[str, Any]
-    config: Mapping[str, Any] | None
-    directory: Path | None
-    listed: bool = False
-    collected: tuple[Any, int] | None = None
-    until: int | None = None
+    info: Mapping[str, Any]  # run.json; for a run that never started, its entry in sweep.json
+    config: Mapping[str, Any] | None  # nested
+    directory: Path | None  # where its files are, or the collected tables that hold it
+    listed: bool = False  # whether a sweep.json expects it
+    collected: tuple[Any, int] | None = None  # the `Collected` that holds it, its number there
+    until: int | None = None  # the last step whose episodes count; None for all
 
     @property
     def run_id(self) -> str:

@@ -35,17 +35,11 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting of the switches.
+    """One setting of the switches."""
 
-    Attributes:
-        name: for tables and figures: `actions clipped`.
-        switches: key -> value, of the keys in which the runs differ.
-        changed: of these, the ones that are not as in the base of the same recipe.
-    """
-
-    name: str
-    switches: Switches
-    changed: Switches
+    name: str  # for tables and figures: `actions clipped`
+    switches: Switches  # key and value, of the keys in which the runs differ
+    changed: Switches  # of these, the ones that are not as in the base of the same recipe
 
 
 def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, stratified_interval, stream
+from analysis.statistics.bootstrap import FloatArray, means, stream, summary
 
 CELL = ("n_runs", "n_expected", "return", "ci_low", "ci_high")
 
@@ -23,10 +23,8 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
     lines = []
     for key, group in runs.groupby(list(by), sort=True):
         values = group.loc[group["hole"] == "", "return"].to_numpy(float)
-        rng = stream(settings.seed, *map(str, key))
-        mean = values.mean() if len(values) else float("nan")
-        interval = stratified_interval([values], settings.replicates, rng)
-        lines.append((*key, len(values), len(group), mean, *interval))
+        found = means(values, settings.replicates, stream(settings.seed, *map(str, key)))
+        lines.append((*key, len(values), len(group), *summary(found)))
     return pd.DataFrame(lines, columns=[*by, *CELL])
 
 

@@ -13,17 +13,11 @@ from analysis.statistics.bootstrap import FloatArray
 
 @dataclass(frozen=True)
 class Scores:
-    """What `paper_score` returns.
+    """What `paper_score` returns."""
 
-    Attributes:
-        runs: its input, with `score`: NaN in a task that cannot be scored.
-        tasks: `task, random, best, best_row, excluded`; `excluded` is the reason, or "".
-        rows: `row, score`: mean over tasks of the mean over seeds; NaN without a scored run.
-    """
-
-    runs: pd.DataFrame
-    tasks: pd.DataFrame
-    rows: pd.DataFrame
+    runs: pd.DataFrame  # its input, with `score`: NaN in a task that cannot be scored
+    tasks: pd.DataFrame  # `task, random, best, best_row, excluded`: the reason, or ""
+    rows: pd.DataFrame  # `row, score`: mean over tasks of the mean over seeds; NaN without runs
 
 
 def run_return(returns: FloatArray, episodes: int = 100) -> float:

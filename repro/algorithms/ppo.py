@@ -170,10 +170,9 @@ class PPO(Learners):
         distribution, values = self.networks.evaluate(batch.inputs)
         log_prob, kl = distribution.compare(batch.actions, batch.old)
         ratio = (log_prob - batch.log_prob).exp()
-        low, high = surrogate.clip_range
         scale = np.array(self.annealed(self.recipe.epsilon_schedule))
         return self.summarize(batch, distribution, values, kl) | {
             "surrogate": mean(surrogate(ratio, batch.advantages, kl)),
-            "clip_fraction": mean((ratio < low) | (ratio > high)),
+            "clip_fraction": mean(surrogate.clipped(ratio)),
             "epsilon": self.surrogate.epsilon * scale,
         }

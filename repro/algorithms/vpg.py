@@ -23,6 +23,7 @@ from torch import Tensor
 from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
+from repro.config.fields import FLOAT32
 from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
@@ -61,14 +62,17 @@ class VPG(CriticLearners):
         if self.has_critic:
             self.fit_critic(batch)
         metrics = self.measure(batch)
+        norm = gradient_norm(gradient).cpu().double().numpy()
         if self.settings.adaptive_step_size:
-            self.step_size = adapt_step_size(step_size, metrics["kl"], self.target_kl)
+            adapted = adapt_step_size(step_size, metrics["kl"], self.target_kl)
+            # Without a gradient the KL says nothing of the step size, which would grow for ever.
+            self.step_size = np.where(norm > 0, adapted, step_size)
         if not self.has_critic:
             unknown = np.full(len(self.configs), math.nan)
             metrics |= {"value_loss": unknown, "explained_variance": unknown}
         return metrics | {
             "surrogate": surrogate,
-            "gradient_norm": gradient_norm(gradient).cpu().double().numpy(),
+            "gradient_norm": norm,
             "learning_rate": step_size,
             "minibatches": np.ones(len(self.configs), np.int64),
         }
@@ -106,6 +110,10 @@ class VPG(CriticLearners):
 
 
 def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:
-    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P]."""
+    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P].
+
+    It stays a number that float32 can hold, as Adam computes in that.
+    """
     step_size = np.where(kl > target_kl * FAR, step_size / FACTOR, step_size)
-    return np.where(kl < target_kl / FAR, step_size * FACTOR, step_size)
+    larger = np.minimum(step_size * FACTOR, FLOAT32[1])
+    return np.where(kl < target_kl / FAR, larger, step_size)

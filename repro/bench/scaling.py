@@ -86,7 +86,7 @@ class _Done:
         runs = [store.read_run(directory) for directory in store.run_directories(runs_dir)]
         self.digests = {run["run_id"]: run["digest"] for run in runs}
         tables = [
-            store.read_table(path / "progress.parquet") for path in store.run_directories(runs_dir)
+            store.read_run_table(path, "progress") for path in store.run_directories(runs_dir)
         ]
         self.steps = sum(int(table["step"].iloc[-1]) for table in tables)
 

@@ -16,7 +16,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from repro.config import keys
+from repro.config import keys, objectives
 from repro.errors import ConfigError
 
 _KINDS = {  # how OmegaConf ends its complaint -> what was expected
@@ -108,7 +108,7 @@ def _siblings(error: OmegaConfBaseException, key: str) -> list[str]:
     path = key.rpartition(".")[0]
     if not isinstance(parent, DictConfig) or not path:
         return []
-    return [f"{path}.{name}" for name in map(str, parent)]
+    return [f"{path}.{name}" for name in map(str, parent) if name != objectives.ABOUT]
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -16,9 +16,9 @@ from repro.config.atari import AtariConfig
 from repro.config.names import nearest, nearest_key
 from repro.config.schema import CONF_DIR, Config
 
-# Directories of `conf` that are no groups to choose from: Hydra's own, and what `conf/config.yaml`
-# adds to a choice by itself.
-NOT_GROUPS = ("hydra", "tuned")
+# Directories of `conf` that are no groups to choose from: Hydra's own, what `conf/config.yaml`
+# adds to a choice by itself, and the configuration of `repro.language`.
+NOT_GROUPS = ("hydra", "tuned", "language")
 
 
 @functools.cache

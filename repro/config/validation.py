@@ -14,11 +14,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from repro.config import algorithms, atari, objectives, sb3
-from repro.config.fields import RANGES, flattened
+from repro.config.fields import allows, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
 from repro.config.schema import Config
 from repro.errors import ConfigError
+
+# Sections whose numbers enter the arithmetic of a run, in float32.
+COMPUTED = ("algorithm.", "recipe.")
 
 
 def from_omegaconf(node: DictConfig) -> Config:
@@ -37,8 +40,8 @@ def from_omegaconf(node: DictConfig) -> Config:
             raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
         config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
-    if not config.algorithm.takes_objective:
-        config.objective = {}
+    own = config.objective if config.algorithm.takes_objective else {}
+    config.objective = objectives.without_defaults(own)
     validate(config)
     return config
 
@@ -54,9 +57,7 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: one sentence that names the key, its value and what to change.
     """
-    for key, value, metadata in _walk(config):
-        if value is not None:
-            _check_value(key, value, metadata)
+    check_fields(config)
     if config.algorithm.takes_objective:
         objectives.check(config.objective)
     atari.check(config)
@@ -64,6 +65,17 @@ def validate(config: Config) -> None:
     sb3.check(config)
     _check_sizes(config)
     _check_schedule(config)
+
+
+def check_fields(config: Any) -> None:
+    """Refuse values outside the range or choices that a dataclass declares for its fields.
+
+    Raises:
+        ConfigError: the first.
+    """
+    for key, value, metadata in _walk(config):
+        if value is not None:
+            _check_value(key, value, metadata)
 
 
 def _walk(section: Any, path: str = "") -> Iterable[tuple[str, Any, Mapping[str, Any]]]:
@@ -85,8 +97,10 @@ def _check_value(key: str, value: Any, metadata: Mapping[str, Any]) -> None:
         for number in flattened(value):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ConfigError(f"{key}={value} must be finite.")
-            if not RANGES[meaning](number):
+            if not allows(meaning, number):
                 raise ConfigError(f"{key}={value} {must} {meaning}.")
+            if isinstance(number, float) and key.startswith(COMPUTED):
+                objectives.check_float32(key, number)
 
 
 def _check_parts(config: Config) -> None:
@@ -101,6 +115,11 @@ def _check_parts(config: Config) -> None:
         raise ConfigError(
             f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
+        )
+    if config.env.kwargs and config.env.backend == "atari":
+        raise ConfigError(
+            f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
+            "of a game are env.atari.*."
         )
     if config.engine == "native" and name != "ppo":
         raise ConfigError(

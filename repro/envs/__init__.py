@@ -5,7 +5,9 @@ Nothing here knows a network, an algorithm or a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from repro.config.atari import AtariConfig
 from repro.config.names import check_choice
@@ -16,7 +18,11 @@ __all__ = ["BACKENDS", "VectorEnv", "make"]
 
 
 def make(
-    env_id: str, backend: str, num_envs: int, preprocessing: AtariConfig | None = None
+    env_id: str,
+    backend: str,
+    num_envs: int,
+    preprocessing: AtariConfig | None = None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> VectorEnv:
     """Make N environments of one id.
 
@@ -25,11 +31,17 @@ def make(
         backend: one of `BACKENDS`.
         num_envs: N, at least 1.
         preprocessing: the switches of Atari's frames, which the atari backend needs.
+        kwargs: arguments of `gymnasium.make`. A task of the mujoco backend that has any is made by
+            the gymnasium backend, one simulation after another.
 
     Raises:
         ConfigError: for an unknown backend or id, unsupported spaces, or a package not installed.
     """
     check_choice("env.backend", backend, BACKENDS)
+    if kwargs and backend != "atari":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about v4, chosen on purpose
+            return _gymnasium(env_id, num_envs, None, kwargs)
     return BACKENDS[backend](env_id, num_envs, preprocessing)
 
 
@@ -47,10 +59,15 @@ def _mujoco(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> Ve
     return MujocoVectorEnv(env_id, num_envs)
 
 
-def _gymnasium(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+def _gymnasium(
+    env_id: str,
+    num_envs: int,
+    preprocessing: AtariConfig | None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> VectorEnv:
     from repro.envs.gymnasium import GymnasiumVectorEnv
 
-    return GymnasiumVectorEnv(env_id, num_envs)
+    return GymnasiumVectorEnv(env_id, num_envs, kwargs)
 
 
 def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:

@@ -19,8 +19,8 @@ from repro import envs
 from repro.envs import user_code
 from repro.envs.vector import FloatArray
 from repro.errors import ConfigError, LockedError, StorageError, TaskError
-from repro.evaluation.episodes import PlayedEpisodes, play
-from repro.evaluation.policies import load_policy
+from repro.evaluation.episodes import MAX_STEPS, PlayedEpisodes, play
+from repro.evaluation.policies import load_policy, one_thread
 from repro.runs import locks, provenance, store
 from repro.runs.finished import FinishedRun
 
@@ -52,6 +52,7 @@ def evaluate(
     seed: int = 0,
     deterministic: bool = False,
     num_envs: int = PARALLEL,
+    max_steps: int = MAX_STEPS,
 ) -> Evaluation:
     """Play episodes 1 to E of a seed, and add them to the run's `evaluations.parquet`.
 
@@ -61,20 +62,22 @@ def evaluate(
         seed: 0 or more.
         deterministic: the most likely actions instead of sampled ones.
         num_envs: number of environments at once. The result does not depend on it.
+        max_steps: where an episode is cut off, which is said once.
 
     Raises:
         ConfigError: the task is not available here or raises, or the directory cannot be locked.
         CorruptError: the run's files are damaged or were changed.
-        NumericalError: the task returned a value that is not finite.
+        NumericalError: the task returned a value that is not finite, or too large for float32.
         LockedError: another process owns the run.
         StorageError: the rows cannot be written.
     """
     policy = load_policy(run)
     deterministic = deterministic or not policy.stochastic
     task = run.config.env
-    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
+    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari, task.kwargs)
     try:
-        played = play(policy, vector, episodes, seed, deterministic)
+        with one_thread():
+            played = play(policy, vector, episodes, seed, deterministic, max_steps)
     except TaskError as error:
         raise ConfigError(f"{task.id}: {error}.") from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import math
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import uuid
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -79,13 +80,16 @@ def _works(name: str) -> bool:
     return done.returncode == 0
 
 
-def make_env(env_id: str, width: int | None, height: int | None) -> gymnasium.Env[Any, Any]:
+def make_env(
+    env_id: str, width: int | None, height: int | None, kwargs: Mapping[str, Any] | None = None
+) -> gymnasium.Env[Any, Any]:
     """Make an environment that can be drawn.
 
     Args:
         env_id: registered with Gymnasium.
         width: of its images, in pixels; None for the task's default.
         height: likewise.
+        kwargs: `env.kwargs` of the run.
 
     Raises:
         ConfigError: it cannot be made or drawn, or its images have a fixed size.
@@ -97,7 +101,8 @@ def make_env(env_id: str, width: int | None, height: int | None) -> gymnasium.En
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about old versions, which are chosen on purpose
         try:
-            env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **size)
+            own = copy.deepcopy(dict(kwargs or {})) | size
+            env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **own)
         except TypeError as error:
             if size:
                 options = " and ".join(f"--{name}" for name in size)

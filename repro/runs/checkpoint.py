@@ -26,6 +26,7 @@ from typing import Any
 
 from repro.errors import CorruptError, NumericalError
 from repro.runs import archive
+from repro.runs.files import read_bytes
 
 FORMAT = 1
 FOLDER = "checkpoints"
@@ -98,6 +99,8 @@ def load(run: Path, iteration: int) -> Checkpoint:
         if hashlib.sha256(content).hexdigest() != manifest["files"][ARRAYS]["sha256"]:
             raise CorruptError("its SHA-256 differs from the manifest's")
         arrays = archive.unpack(content)
+        state = {path: array for path, array in arrays.items() if path.startswith("state/")}
+        archive.check_finite(state)
         leaves = archive.unflatten(arrays | manifest["values"])
         if manifest["format"] != FORMAT or manifest["iteration"] != iteration:
             raise CorruptError("it has another format or iteration")
@@ -108,7 +111,7 @@ def load(run: Path, iteration: int) -> Checkpoint:
             tables=leaves.get("tables", {}),
             history=manifest["history"],
         )
-    except (CorruptError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (CorruptError, NumericalError, LookupError, TypeError, AttributeError, OSError) as error:
         raise CorruptError(f"{path} is damaged: {error}") from error
 
 
@@ -203,9 +206,7 @@ def _canonical(values: Mapping[str, Any]) -> bytes:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MANIFEST_BYTES:
-            raise CorruptError("it is too large")
-        content = path.read_bytes()
+        content = read_bytes(path, MANIFEST_BYTES)
         manifest = dict(json.loads(content))
         manifest.pop("sha256")
         if _signed(manifest) != content:

@@ -1,14 +1,14 @@
-"""Opening a finished run: the configuration and run.json that belong together, or a refusal."""
+"""Opening a finished run: the files that belong together, or a refusal."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repro.config.schema import Config, hash_of
+from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError, CorruptError, NumericalError
-from repro.runs import archive, store
+from repro.runs import archive, seals, store
 from repro.runs.schema import DONE, PARAMETERS_FILE
 
 
@@ -46,39 +46,23 @@ class FinishedRun(NamedTuple):
 
 
 def open_run(directory: Path) -> FinishedRun:
-    """Read run.json and config.yaml of a finished run, and check that they belong together.
+    """Open a finished run, all of whose files are those that it wrote.
 
     Raises:
         ConfigError: the directory holds no run, an unfinished run, or a `config.yaml` that was
             changed.
-        CorruptError: a file is damaged or missing.
+        CorruptError: a file is damaged, missing, or not what the run wrote.
     """
     if not (directory / "run.json").is_file():
         raise ConfigError(_no_run(directory))
-    info = store.read_run(directory)
-    missing = [name for name in ("run_id", "config_hash", "status") if name not in info]
-    if missing:
-        raise CorruptError(f"{directory / 'run.json'} has no {missing[0]}: {store.REMEDY}.")
+    info = seals.read_run(directory)
     if info["status"] != DONE:
         raise ConfigError(
             f"{directory} is {info['status']}, not DONE: finish it first, with the command that "
             "started it."
         )
-    return FinishedRun(directory, _config(directory, info), info)
-
-
-def _config(directory: Path, info: dict[str, Any]) -> Config:
-    path = directory / "config.yaml"
-    if not path.is_file():
-        raise CorruptError(f"{path} is missing: {store.REMEDY}.")
-    values = store.read_config(directory)
-    found = hash_of(values)
-    if found == info["config_hash"] and info["run_id"].endswith(found[:8]):
-        return from_dict(values)
-    raise ConfigError(
-        f"{path} is not what {info['run_id']} was trained with (its hash is {found[:8]}, run.json "
-        f"says {info['config_hash'][:8]}): restore the original."
-    )
+    seals.verify(directory)
+    return FinishedRun(directory, from_dict(store.read_config(directory)), info)
 
 
 def _no_run(directory: Path) -> str:

@@ -20,11 +20,13 @@ from filelock import FileLock, Timeout, lock_descriptor
 
 from repro.errors import ConfigError
 from repro.runs import provenance
+from repro.runs.files import read_bytes
 
 FILE = "lock"
 PATIENCE = 2.0  # seconds: a killed owner may take a moment to end
 POLL_SECONDS = 0.05
 OWNER_POLLS = 20
+LOCK_BYTES = 4096  # a longer text names no owner
 
 
 class Owner(NamedTuple):
@@ -126,8 +128,8 @@ def _write_owner(descriptor: int) -> None:
 def _read_owner(path: Path) -> Owner:
     """The owner's text. It is polled: the owner writes it just after it has taken the lock."""
     for _ in range(OWNER_POLLS):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Owner(**json.loads(path.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            return Owner(**json.loads(read_bytes(path, LOCK_BYTES)))
         time.sleep(POLL_SECONDS)
     return Owner("an unknown host", 0, "an unknown time")
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: the run's identity, and the machine and versions that made it."""
+"""Where a result comes from: the machine and versions that made it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import repro
-from repro.config.schema import Config
 
 PACKAGES = (
     "torch",
@@ -26,29 +25,6 @@ PACKAGES = (
     "stable-baselines3",
     "sb3-contrib",
 )
-
-
-def identity(config: Config) -> dict[str, Any]:
-    """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
-    return {
-        "run_id": config.run_id,
-        "config_hash": config.hash,
-        "experiment": config.experiment,
-        "budget": config.budget,
-        "algorithm": config.algorithm.name,
-        "env_id": config.env.id,
-        "env_name": config.env.name,
-        "num_envs": config.env.num_envs,
-        "objective": config.objective.get("kind"),
-        "objective_value": config.objective_value,
-        # An algorithm without a choice of objectives is named by itself in legends.
-        "objective_label": config.objective_label or config.algorithm.name,
-        "recipe": config.recipe.name,
-        "seed": config.seed,
-        "total_timesteps": config.total_timesteps,
-        "updates": config.updates,
-        "steps": config.updates * config.batch_size,
-    }
 
 
 @functools.cache

@@ -10,8 +10,9 @@
     DIR/<run_id>/checkpoints/         where an unfinished run resumes (`repro.runs.checkpoint`)
 
 Every file is written under a temporary name and renamed, so that readers see it whole or not at
-all. Every file is verified before it is used: tables by their page checksums, `parameters.npz` by
-the SHA-256 in `run.json`. Nothing is ever pickled or unpickled.
+all. Every file is verified before it is used, by the SHA-256 in `run.json`
+(`repro.runs.seals.verify` does all of a run); tables have page checksums besides. Nothing is ever
+pickled or unpickled.
 
 `repro.runs.writer` writes what a training run leaves. `repro.runs.schema` defines statuses and
 columns, `repro.runs.files` reads and writes single files; analysis imports this module alone, so
@@ -20,22 +21,25 @@ the names of both that a reader of results needs are public here too.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import yaml
 
 from repro.config.schema import PLACEMENT
 from repro.errors import CorruptError
-from repro.runs import archive
+from repro.runs import archive, seals
 from repro.runs.files import (
+    REMEDY,
+    TABLE_BYTES,
+    parse_table,
+    read_bytes,
     read_json,
     read_table,
+    read_yaml,
+    sha256,
     table_bytes,
     write_atomically,
     write_json,
@@ -64,6 +68,7 @@ __all__ = [
     "PLACEMENT",
     "PREEMPTED",
     "PROGRESS",
+    "REMEDY",
     "RUNNING",
     "append_evaluation",
     "is_done",
@@ -72,18 +77,25 @@ __all__ = [
     "read_json",
     "read_parameters",
     "read_run",
+    "read_run_numbers",
+    "read_run_table",
     "read_sweep",
     "read_table",
     "run_directories",
     "set_aside",
     "table_bytes",
+    "verify",
     "write_atomically",
     "write_json",
     "write_sweep",
     "write_table",
 ]
-REMEDY = "run that configuration again"
+if TYPE_CHECKING:
+    import pandas as pd
+
+RACES = 3  # a reader of evaluations may meet a writer: then it looks again
 Array = np.ndarray[Any, Any]
+verify = seals.verify
 
 
 def read_run(directory: Path) -> dict[str, Any]:
@@ -97,14 +109,23 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         CorruptError: naming the file, when it is damaged.
     """
-    path = directory / "config.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{path} is damaged: {REMEDY}.") from error
-    if not isinstance(values, dict):
-        raise CorruptError(f"{path} holds no configuration: {REMEDY}.")
-    return values
+    return read_yaml(directory / "config.yaml")
+
+
+def read_run_table(directory: Path, name: str) -> pd.DataFrame:
+    """A table of a run: `episodes`, `progress`, or a probe's.
+
+    Its SHA-256 is compared with the one in run.json; a run that has not ended has none yet.
+
+    Raises:
+        CorruptError: naming the file, when it is missing, damaged, or not what the run wrote.
+    """
+    return seals.read_table(directory, name, seals.read_run(directory))
+
+
+def read_run_numbers(directory: Path, name: str, column: str) -> Array:
+    """One column of such a table, without pandas; null becomes NaN. Errors as there."""
+    return seals.read_numbers(directory, name, column, seals.read_run(directory))
 
 
 def read_parameters(directory: Path) -> dict[str, Array]:
@@ -117,22 +138,12 @@ def read_parameters(directory: Path) -> dict[str, Array]:
         CorruptError: naming the file, when it is missing, was changed after the run, or holds
             anything else.
     """
-    path = directory / PARAMETERS_FILE
-    expected = read_run(directory).get("parameters_sha256")
-    if expected is None:
-        raise CorruptError(f"{directory / 'run.json'} has no parameters_sha256: {REMEDY}.")
     try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise CorruptError(f"{path} is missing: {REMEDY}.") from error
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CorruptError(
-            f"{path} is not the file that its run wrote (its SHA-256 is not the one in run.json): "
-            f"{REMEDY}."
-        )
-    try:
-        return archive.unpack(content)
+        return archive.unpack(seals.parameters_content(directory, read_run(directory)))
     except CorruptError as error:
+        path = directory / PARAMETERS_FILE
+        if str(path) in str(error) or "run.json" in str(error):
+            raise
         raise CorruptError(f"{path} is damaged ({error}): {REMEDY}.") from error
 
 
@@ -140,13 +151,25 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
     """All evaluations of a run, in the order in which they ended; no rows where there are none.
 
     Raises:
-        CorruptError: naming the file, when it is damaged.
+        CorruptError: naming the file, when it is damaged, or its SHA-256 is not in run.json.
     """
+    import pandas as pd
+
     path = directory / EVALUATIONS_FILE
-    if not path.exists():
-        return pd.DataFrame({name: [] for name in EVALUATIONS})
     remedy = "move it away, and evaluate again"
-    frame = read_table(path, remedy)
+    for _ in range(RACES):
+        if not path.exists():
+            return pd.DataFrame({name: [] for name in EVALUATIONS})
+        content = read_bytes(path, TABLE_BYTES, remedy)
+        sums = read_run(directory).get("evaluations_sha256")
+        if sums is None or sha256(content) in sums:
+            break
+    else:
+        raise CorruptError(
+            f"{path} is not the file that evaluations wrote (its SHA-256 is not in run.json): "
+            f"{remedy}."
+        )
+    frame = parse_table(path, content, remedy)
     if list(frame) != list(EVALUATIONS):
         raise CorruptError(f"{path} has other columns than an evaluation: {remedy}.")
     return frame
@@ -167,13 +190,23 @@ def append_evaluation(directory: Path, columns: Mapping[str, Sequence[Any]]) -> 
     number = 1 + max(before["evaluation"].astype(int), default=0)
     rows = {"evaluation": [number] * len(columns["episode"]), **columns}
     joined = {name: [*before[name], *rows[name]] for name in EVALUATIONS}
-    write_table(directory / EVALUATIONS_FILE, joined, EVALUATIONS)
+    _replace_evaluations(directory, table_bytes(joined, EVALUATIONS))
     return number
+
+
+def _replace_evaluations(directory: Path, content: bytes) -> None:
+    """Write the table and its sum. Killed at any moment, run.json knows the file that is there."""
+    path, info = directory / EVALUATIONS_FILE, read_run(directory)
+    before = [sha256(path.read_bytes())] if path.exists() else []
+    after = [sha256(content)]
+    write_json(directory / "run.json", info | {"evaluations_sha256": before + after})
+    write_atomically(path, lambda file: file.write(content))
+    write_json(directory / "run.json", info | {"evaluations_sha256": after})
 
 
 def is_done(directory: Path) -> bool:
     """Whether `directory` holds a finished run."""
-    return (directory / "run.json").is_file() and read_run(directory)["status"] == DONE
+    return (directory / "run.json").is_file() and read_run(directory).get("status") == DONE
 
 
 def run_directories(runs_dir: Path) -> list[Path]:

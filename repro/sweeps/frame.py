@@ -31,7 +31,7 @@ RESULTS = ("status", "final_return", "episodes", "error", "directory")
 
 
 def status(directory: Path) -> tuple[str, str | None]:
-    """DONE, RUNNING, PREEMPTED, FAILED or MISSING; and why it is not done."""
+    """DONE, RUNNING, PREEMPTED, FAILED, DAMAGED or MISSING; and why it is not done."""
     state, _, why = survey.state(directory)
     return state.upper(), why
 

@@ -1,4 +1,4 @@
-"""Which of a sweep's expected runs are there, and how far. It reads small files only: no torch."""
+"""Which of a sweep's expected runs are there, and how far. No torch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repro.errors import ConfigError
+from repro.errors import ConfigError, CorruptError
 from repro.runs import locks, store
 
-DONE, RUNNING, PREEMPTED, FAILED, MISSING = "done", "running", "preempted", "failed", "missing"
-STATES = (DONE, RUNNING, PREEMPTED, FAILED, MISSING)
+DONE, RUNNING, PREEMPTED, FAILED = "done", "running", "preempted", "failed"
+DAMAGED, MISSING = "damaged", "missing"
+STATES = (DONE, RUNNING, PREEMPTED, FAILED, DAMAGED, MISSING)
 
 
 class Expected(NamedTuple):
@@ -37,7 +38,8 @@ def survey(runs_dir: Path) -> list[Expected]:
     """Every expected run of a sweep, and where it stands.
 
     Raises:
-        ConfigError: where no sweep was started, or its `sweep.json` cannot be read.
+        ConfigError: where no sweep was started.
+        CorruptError: its `sweep.json` cannot be read.
     """
     if not (runs_dir / "sweep.json").is_file():
         raise ConfigError(_no_sweep(runs_dir))
@@ -53,8 +55,10 @@ def survey(runs_dir: Path) -> list[Expected]:
             )
             for entry in expected
         ]
+    except CorruptError:
+        raise
     except (KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{runs_dir}: its sweep.json cannot be read: {error}") from error
+        raise CorruptError(f"{runs_dir}: its sweep.json cannot be read: {error}") from error
 
 
 def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
@@ -62,8 +66,10 @@ def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
     owner = locks.owner(directory)  # first: it may finish while we look
     try:
         info = store.read_run(directory) if (directory / "run.json").is_file() else {}
+        if info.get("status") == store.DONE:
+            store.verify(directory)
     except ValueError as error:
-        return FAILED, None, str(error)
+        return DAMAGED, None, str(error)
     status = info.get("status")
     if status == store.DONE:
         return DONE, None, None

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.errors import ConfigError, installation
 from repro.runs.schema import DONE
 
@@ -37,7 +37,7 @@ class Logger(Protocol):
         """End the run with a status of `repro.runs.schema`."""
 
 
-def check_available(config: Config) -> None:
+def check_available(config: RunConfig) -> None:
     """Refuse a logger that cannot work here; imports wandb only where it must be online.
 
     Raises:
@@ -58,7 +58,7 @@ def check_available(config: Config) -> None:
         )
 
 
-def open_logger(config: Config, directory: Path, step: int = 0) -> Logger:
+def open_logger(config: RunConfig, directory: Path, step: int = 0) -> Logger:
     """Open the logger that `config.logger` names.
 
     Args:
@@ -91,7 +91,7 @@ class _Wandb:
 
     open_runs = 0
 
-    def __init__(self, config: Config, directory: Path) -> None:
+    def __init__(self, config: RunConfig, directory: Path) -> None:
         wandb = _wandb()
         settings = wandb.Settings(
             silent=True,

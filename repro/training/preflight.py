@@ -11,33 +11,41 @@ import numpy as np
 
 from repro import envs
 from repro.config import sb3
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
-from repro.errors import ConfigError
+from repro.errors import ConfigError, CorruptError
 from repro.runs import store
 from repro.training import loggers
 
 
-def preflight(configs: Sequence[Config]) -> None:
+def preflight(configs: Sequence[RunConfig]) -> None:
     """Refuse runs that cannot work on this machine. Nothing is left behind.
 
     Each distinct task, logger and directory is tried once.
 
     Raises:
         ConfigError: one sentence about the first check that fails.
+        CorruptError: a sweep.json is damaged.
     """
     for device in {config.device for config in configs}:
         check_device(device)
     for runs_dir in {config.runs_dir for config in configs}:
         check_runs_dir(runs_dir)
-    for name in {config.algorithm.name for config in configs if config.algorithm.is_sb3}:
-        sb3.check_installed(name)
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
-    for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        made = envs.make(env.id, env.backend, 1, env.atari)
+    _tasks([config for config in configs if isinstance(config, Config)])
+
+
+def _tasks(configs: Sequence[Config]) -> None:
+    """Make each distinct task once."""
+    for name in {config.algorithm.name for config in configs if config.algorithm.is_sb3}:
+        sb3.check_installed(name)
+    tasks = [config.env for config in configs]
+    for env in {(env.id, env.backend, str(env.kwargs)): env for env in tasks}.values():
+        made = envs.make(env.id, env.backend, 1, env.atari, env.kwargs)
         made.close()
         if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
             _report_bounds(env.id, made)
@@ -72,7 +80,12 @@ def check_device(device: str) -> None:
 
 
 def check_runs_dir(name: str) -> None:
-    """Raise a ConfigError unless runs can be written to a directory. It need not exist yet."""
+    """Check that runs can be written to a directory. It need not exist yet.
+
+    Raises:
+        ConfigError: it cannot be written to.
+        CorruptError: its sweep.json is damaged.
+    """
     if not name:
         raise ConfigError("runs_dir has no value: give one, such as runs_dir=runs.")
     runs_dir = Path(name)
@@ -87,7 +100,9 @@ def check_runs_dir(name: str) -> None:
             f"runs_dir={runs_dir} cannot be written to ({error.strerror} at {existing}): "
             "choose another."
         ) from error
-    except (ValueError, KeyError) as error:
-        raise ConfigError(
+    except CorruptError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptError(
             f"runs_dir={runs_dir} holds a sweep.json that cannot be read: {error}"
         ) from error

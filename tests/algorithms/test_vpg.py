@@ -260,6 +260,22 @@ def _before(vpg: VPG, learners: Learners) -> dict[str, np.ndarray]:
     return twin.weights(0)
 
 
+def test_a_batch_without_a_gradient_leaves_the_step_size(
+    config: Compose, learners: Learners
+) -> None:
+    """It would grow by half in each iteration, and be infinite in float32 after 240."""
+    task = ("env=gymnasium", "env.id=tests.helpers.tasks:Constant-v0", "algorithm=vpg")
+    small = ("algorithm.horizon=4", "algorithm.minibatch_size=4", "policy.hidden_sizes=[2]")
+    steps = "total_timesteps=2000"
+    constant = learners([config(*task, *small, steps, "algorithm.epochs=1")])
+    for _ in range(3):
+        metrics = constant.iterate().metrics
+        assert metrics["kl"][0] == metrics["gradient_norm"][0] == 0
+        assert metrics["learning_rate"][0] == 1e-3
+    huge = adapt_step_size(np.array([3e38]), np.zeros(1), np.ones(1))
+    assert np.isfinite(huge.astype(np.float32)).all()
+
+
 def test_the_step_size_follows_the_kl(config: Compose, learners: Learners) -> None:
     rates, target = np.array([1.0, 1.0, 1.0, 1.0]), np.full(4, 2e-3)
     kl = np.array([4.1e-3, 3.9e-3, 1.1e-3, 0.9e-3])

@@ -24,6 +24,6 @@ def test_options_without_values_are_the_defaults() -> None:
     parser = argparse.ArgumentParser()
     for add in (cli.BOOTSTRAP, cli.REFERENCE, cli.SCALE):
         add(parser)
-    assert cli.settings(parser.parse_args([])) == DEFAULTS
-    given = parser.parse_args(["--best", "mean", "--seed", "3", "--episodes", "7"])
-    assert cli.settings(given) == Settings(best="mean", seed=3, episodes=7)
+    assert parser.parse_args([], cli.Given()).settings == DEFAULTS
+    given = parser.parse_args(["--best", "mean", "--seed", "3", "--episodes", "7"], cli.Given())
+    assert given.settings == Settings(best="mean", seed=3, episodes=7)

@@ -99,7 +99,9 @@ def test_the_table_holds_settings_and_results(hopper: FinishedRun) -> None:
     assert versions["git_revision"] == hopper.info["git_revision"]
     other = rows(hopper, again.number)
     assert set(other["seed"]) == {1 << 62} and other["deterministic"].all()
-    own = (EVALUATIONS_FILE, LOCK)
+    own = (EVALUATIONS_FILE, LOCK, "run.json")
+    sums = store.read_run(hopper.directory).pop("evaluations_sha256")
+    assert store.read_run(hopper.directory) == hopper.info | {"evaluations_sha256": sums}
     left = files(hopper.directory)
     assert {k: v for k, v in left.items() if k not in own} == {
         k: v for k, v in kept.items() if k not in own

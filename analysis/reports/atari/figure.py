@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import panels
-from analysis.drawing.curves import LineStyle, labelled, line_styles, panel
-from analysis.drawing.style import INK, PAPER
+from analysis.drawing.curves import labelled, line_styles, panel
+from analysis.drawing.style import INK, PAPER, LineStyle
 from analysis.reports.atari.numbers import SB3, name_of
 
 BESIDE = 1.03  # the paper's ends stand right of the axis: its runs may be longer than these
@@ -23,7 +24,7 @@ def figure(table: pd.DataFrame, ends: Ends, episodes: int) -> Figure:
     """One panel a game; `table` is `runs.curves.COLUMNS`, the labels are algorithms."""
     games, labels = (sorted(set(table[name])) for name in ("task", "label"))
     styles = {
-        label: style._replace(name=name_of(label)) for label, style in line_styles(labels).items()
+        label: replace(style, name=name_of(label)) for label, style in line_styles(labels).items()
     }
     papers = papers_of({label: style.name for label, style in styles.items()})
     columns = min(7, max(math.ceil(math.sqrt(len(games))), min(3, len(games)), 1))

@@ -15,8 +15,8 @@ from analysis.runs.load import frame
 from analysis.runs.run import Run, Sweep
 from analysis.runs.selection import check_equal, check_one_per_seed, under
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.aggregate import interquartile_interval, interquartile_mean
-from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics.aggregate import interquartile
+from analysis.statistics.bootstrap import FloatArray, stream, summary
 from analysis.statistics.cells import cells, strata
 from analysis.statistics.games import Scores, human_normalized
 
@@ -30,20 +30,14 @@ HUMAN = ("algorithm", "iqm", "ci_low", "ci_high", "paper", "n_runs", "n_games")
 
 @dataclass(frozen=True)
 class Atari:
-    """All numbers of the games.
+    """All numbers of the games."""
 
-    Attributes:
-        scores: `COLUMNS`, one line a game and algorithm: the mean score of the last episodes.
-        human: `HUMAN`, one line an algorithm: interquartile mean of the human-normalized scores,
-            and that of the paper's mean scores of the same games.
-        runs: `load.frame` of the runs expected: `task` is the game, `row` the algorithm.
-        paper: Table 6: game -> algorithm -> score.
-    """
-
-    scores: pd.DataFrame
+    scores: pd.DataFrame  # `COLUMNS`, one line a game and algorithm: mean of the last episodes
+    # `HUMAN`, one line an algorithm: interquartile mean of the human-normalized scores, and that of
+    # the paper's mean scores of the same games.
     human: pd.DataFrame
-    runs: pd.DataFrame
-    paper: Scores
+    runs: pd.DataFrame  # `load.frame` of the runs expected: `task` is the game, `row` the algorithm
+    paper: Scores  # Table 6
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:
@@ -103,9 +97,9 @@ def _human(runs: pd.DataFrame, paper: Scores, settings: Settings) -> pd.DataFram
         printed = {game: paper[game][name] for game in games if name in paper.get(game, {})}
         theirs = [_scaled(np.array([value]), scale, game) for game, value in printed.items()]
         rng = stream(settings.seed, "iqm", algorithm)
-        interval = interquartile_interval(scores, settings.replicates, rng)
-        iqm, count = interquartile_mean(scores), sum(map(len, scores))
-        lines.append((algorithm, iqm, *interval, interquartile_mean(theirs), count, len(games)))
+        iqm = summary(interquartile(scores, settings.replicates, rng))
+        whole = float(interquartile(theirs, 0, rng)[0])
+        lines.append((algorithm, *iqm, whole, sum(map(len, scores)), len(games)))
     return pd.DataFrame(lines, columns=list(HUMAN))
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 from collections.abc import Callable
+from functools import partial
 
 import matplotlib.style
 from matplotlib.figure import Figure
 
 from analysis import cli
-from analysis.drawing.style import STYLE, png
+from analysis.drawing.style import STYLE
 from analysis.reports.explain.figures import FIGURES
 from analysis.reports.explain.numbers import TABLES
 from analysis.reports.explain.pages import page
@@ -26,18 +26,12 @@ def svg(draw: Callable[[], Figure]) -> bytes:
     return buffer.getvalue()
 
 
-def _run(options: argparse.Namespace) -> cli.Output:
-    files = {}
+@cli.command("explain", TABLES)
+def command(given: cli.Given) -> cli.Output:
+    """The explanatory figures, from the tables of python -m repro.explain."""
+    files: dict[str, cli.Content] = {}
     for name, draw in FIGURES.items():
-        files[f"{name}.png"] = png(lambda draw=draw: draw(options.tables))  # type: ignore[misc]
-        files[f"{name}.svg"] = svg(lambda draw=draw: draw(options.tables))  # type: ignore[misc]
-        files[f"{name}.html"] = page(name, options.tables)
-    return cli.Output(files, f"Figures from {options.tables}. {WAITS}")
-
-
-COMMAND = cli.Command(
-    "explain",
-    "the explanatory figures, from the tables of python -m repro.explain",
-    _run,
-    (TABLES,),
-)
+        picture = partial(draw, given.tables)
+        files[f"{name}.png"], files[f"{name}.svg"] = picture, svg(picture)
+        files[f"{name}.html"] = page(name, given.tables)
+    return cli.Output(files, f"Figures from {given.tables}. {WAITS}")

@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.cli import option
 from analysis.errors import AnalysisError
-from analysis.settings import DEFAULT_REFERENCE
+from analysis.settings import DEFAULTS
 
-DEFAULT = DEFAULT_REFERENCE.parent / "explain"
+DEFAULT = DEFAULTS.reference.parent / "explain"
 TABLES = option(
     "--tables",
     "the tables of python -m repro.explain (default: results/explain)",

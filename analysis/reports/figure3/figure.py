@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.drawing import panels
 from analysis.drawing.algorithms import entry, ordered
-from analysis.drawing.curves import LineStyle, keys, labelled, panel
+from analysis.drawing.curves import keys, labelled, panel
 from analysis.drawing.style import ALARM, MUTED
 from analysis.published.paper import PAPER_TASKS, Curve, task_name
 from analysis.reports.figure3.numbers import Curves
@@ -24,10 +24,7 @@ def figure(table: pd.DataFrame, paper: Curves, episodes: int) -> Figure:
     `table` is `runs.curves.COLUMNS`, the labels are entries.
     """
     tasks = sorted({task_name(task) for task in table["task"]} | set(PAPER_TASKS))
-    styles = {
-        key: LineStyle(entry(key).name, entry(key).color, entry(key).line)
-        for key in ordered(table["label"])
-    }
+    styles = {key: entry(key) for key in ordered(table["label"])}
     places = len(tasks) + 1  # one is left for the legend
     drawing, grid, _ = panels.grid(places, _COLUMNS, (3.6, 3.1), (1.0, 0.6))
     for axes, task in zip(grid, tasks, strict=False):

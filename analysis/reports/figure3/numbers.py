@@ -21,8 +21,8 @@ from analysis.runs.comparison import check_entries, entry_key
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics import aggregate
-from analysis.statistics.bootstrap import stream
+from analysis.statistics.aggregate import improvement, interquartile
+from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import CELL, cells, strata
 from analysis.statistics.ranks import Agreement, agreement, overall, ranks
 from analysis.statistics.scoring import Scores, paper_score
@@ -43,27 +43,18 @@ Curves = Mapping[str, Mapping[str, Curve]]  # by algorithm, then by task without
 
 @dataclass(frozen=True)
 class Figure3:
-    """All numbers of the comparison.
+    """All numbers of the comparison."""
 
-    Attributes:
-        tasks: `COLUMNS`, one row a task and entry that was expected. `step` is that at which
-            `paper` and `baselines` are read; `rank` and `paper_rank` are among the `ranked`
-            members of the `lineup` that finished.
-        aggregates: `AGGREGATES`, one row an entry: interquartile mean and mean of the normalized
-            scores, and the probability that PPO improves on it, over the tasks in which both have
-            runs.
-        orders: `ORDERS`; `task` may be `MEAN_OVER_TASKS` or `OF_MEAN_RANKS`.
-        scores: what `paper_score` made of the finished runs.
-        runs: `load.frame` of the runs expected, with the entry as its `row`.
-        paper: the paper's curves of the entries.
-    """
-
+    # `COLUMNS`, one row a task and entry that was expected. `step` is that at which `paper` and
+    # `baselines` are read; the ranks are among the `ranked` members of the `lineup` that finished.
     tasks: pd.DataFrame
+    # `AGGREGATES`, one row an entry: interquartile mean and mean of the normalized scores, and the
+    # probability that PPO improves on it, over the tasks in which both have runs.
     aggregates: pd.DataFrame
-    orders: pd.DataFrame
-    scores: Scores
-    runs: pd.DataFrame
-    paper: Curves
+    orders: pd.DataFrame  # `ORDERS`; `task` may be `MEAN_OVER_TASKS` or `OF_MEAN_RANKS`
+    scores: Scores  # of the finished runs
+    runs: pd.DataFrame  # `load.frame` of the runs expected, with the entry as its `row`
+    paper: Curves  # of the entries
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Figure3:
@@ -120,7 +111,7 @@ def _at(curves: Curves, algorithm: str, task: str, step: int) -> float:
 
 
 def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.DataFrame:
-    means = scores.rows.set_index("row")["score"]
+    score = scores.rows.set_index("row")["score"]
     ppo = strata(scores.runs, BETTER)
     lines = []
     for key in ordered(runs["row"]):
@@ -128,13 +119,10 @@ def _aggregates(runs: pd.DataFrame, scores: Scores, settings: Settings) -> pd.Da
         theirs = {} if key == BETTER else strata(scores.runs, key)
         pairs = [(ppo[task], theirs[task]) for task in ppo if task in theirs]
         counts = (sum(map(len, mine)), int((runs["row"] == key).sum()), len(mine))
-        rng = stream(settings.seed, "iqm", key)
-        interval = aggregate.interquartile_interval(mine, settings.replicates, rng)
-        iqm = (aggregate.interquartile_mean(mine), *interval, means.get(key, float("nan")))
-        rng = stream(settings.seed, "improvement", key)
-        interval = aggregate.improvement_interval(pairs, settings.replicates, rng)
-        better = (aggregate.improvement(pairs), *interval, len(pairs))
-        lines.append((key, *counts, *iqm, *better))
+        rngs = (stream(settings.seed, name, key) for name in ("iqm", "improvement"))
+        iqm = summary(interquartile(mine, settings.replicates, next(rngs)))
+        better = summary(improvement(pairs, settings.replicates, next(rngs)))
+        lines.append((key, *counts, *iqm, score.get(key, np.nan), *better, len(pairs)))
     return pd.DataFrame(lines, columns=list(AGGREGATES))
 
 

@@ -8,7 +8,6 @@ from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
 from analysis.drawing.text import Line, amount, between, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
-from analysis.reports.table1.text import lacking
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.settings import RANDOM_POLICIES, Settings
@@ -88,7 +87,7 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
     return [
         f"Return: mean over seeds of the mean return of the last {settings.episodes} training "
         "episodes (CEM: of its candidates' episodes), with the 95 % bootstrap interval of that "
-        f"mean ({notes.bootstrap(settings)}; at 3 seeds it covers about 80 %), none for a single "
+        f"mean ({notes.bootstrap(settings)}; at 3 seeds it covers about 75 %), none for a single "
         "run.",
         f"The paper's value is that of its Figure 3 at step {step}, read from the digitized curve "
         "(points at 0, 100k, ... 1M, a line between them; smoothed, -v1 tasks, 3 seeds). "
@@ -100,7 +99,7 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
         _scores(settings),
         *_improvement(found),
         *_absent(found),
-        *lacking(found.runs, settings.episodes),
+        *notes.lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
@@ -134,7 +133,7 @@ def _scores(settings: Settings) -> str:
         f"({RANDOM_POLICIES[settings.random]}) and 1 {best[settings.best]} here in each task, so "
         "it depends on which algorithms are here; the mean weights tasks equally. Its interval "
         "resamples runs within each task and holds the scale fixed (at 3 seeds in 7 tasks it "
-        "covers about 91 %; of few runs far apart it may leave the IQM itself out)."
+        "covers about 91 %)."
     )
 
 

@@ -63,8 +63,7 @@ def _panel(
         value = float(lines[variants[0], row]["value"]) if (variants[0], row) in lines else np.nan
         axes.axvline(value, color=color, linewidth=1, linestyle=_DOTTED, alpha=0.9)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    total = cells[["n_runs", "n_expected"]].sum().astype(int)
-    panels.panel_title(axes, title, total["n_runs"], total["n_expected"])
+    panels.panel_title(axes, title, cells)
 
 
 def _legend(drawing: Figure, rows: pd.DataFrame, colors: Mapping[str, str]) -> None:

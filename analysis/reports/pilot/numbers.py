@@ -15,7 +15,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.variants import Variant, check_variants, variants
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import UNKNOWN, FloatArray, estimate, interval_of, stream
+from analysis.statistics.bootstrap import FloatArray, means, stream, summary
 from analysis.statistics.scoring import Scores, paper_score
 
 GAP = ("clip_0.2", "none")  # the paper's best row less its worst
@@ -25,26 +25,18 @@ COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return"
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
 Group = tuple[dict[str, str], Sequence[str], str]  # labels of its lines, tasks, and quantity
-Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.estimate` by variant, task, row
+Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.means` by variant, task, row
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """All of the pilot's numbers.
+    """All of the pilot's numbers."""
 
-    Attributes:
-        variants: the base first.
-        returns: `COLUMNS`, one line a variant, task and row.
-        scores: `SCORE_COLUMNS`, one line a variant and row, and one for the gap between `GAP`.
-        scale: what `paper_score` made of all runs together: one scale for all variants.
-        runs: `load.frame`, with the column `variant`.
-    """
-
-    variants: tuple[Variant, ...]
-    returns: pd.DataFrame
-    scores: pd.DataFrame
-    scale: Scores
-    runs: pd.DataFrame
+    variants: tuple[Variant, ...]  # the base first
+    returns: pd.DataFrame  # `COLUMNS`, one line a variant, task and row
+    scores: pd.DataFrame  # `SCORE_COLUMNS`, one line a variant and row, and one for `GAP`
+    scale: Scores  # of all runs together: one scale for all variants
+    runs: pd.DataFrame  # `load.frame`, with the column `variant`
 
 
 def placed(sweep: Sweep) -> Sweep:
@@ -79,7 +71,7 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
     for key, values in done.groupby(["variant", "task", "row"])["return"]:
         variant, task, row = map(str, key)
         rng = stream(settings.seed, variant, task, row)
-        estimates[variant, task, row] = estimate(values.to_numpy(float), settings.replicates, rng)
+        estimates[variant, task, row] = means(values.to_numpy(float), settings.replicates, rng)
     tasks, names = sorted(set(runs["task"])), objective_rows(runs)["row"].tolist()
     cells: list[Group] = [({"task": t, "row": r}, [t], r) for t in tasks for r in names]
     returns = _lines("return", listed, cells, runs, estimates)[list(COLUMNS)]
@@ -113,8 +105,7 @@ def _lines(
         line: dict[str, object] = {**labels, "variant": variant.name, "changed": changed}
         line |= {"n_runs": int((there["hole"] == "").sum()), "n_expected": len(there)}
         for key, bounds, one in ((name, "ci", total), ("difference", "difference", difference)):
-            low, high = UNKNOWN if one is None else interval_of(one[1:])
-            value = float("nan") if one is None else float(one[0])
+            value, low, high = (np.nan,) * 3 if one is None else summary(one)
             line |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
         lines.append(line)
     return pd.DataFrame(lines)

@@ -143,9 +143,8 @@ def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
         notes.convention(settings) + " One scale for all variants: the best is that of all runs "
         "here, and the random policy is the same even where actions are clipped.",
         f"Scale: {'; '.join(scale)}.",
-        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
-        "seeds are resampled within each variant, setting and task, deviations widened by "
-        "sqrt(n/(n-1)), the scale held fixed. For one task of 3 seeds it covers about 80 %. "
+        notes.interval(settings, "variant, setting and task")
+        + ", and the scale is held fixed. For one task of 3 seeds it covers about 75 %. "
         "Differences treat the two sides as independent; * marks those whose interval leaves "
         "out 0. Of many such marks some are chance.",
         f"{notes.steps(sweep)} steps a run, {count(pilot.runs['task'].nunique(), 'task')}"

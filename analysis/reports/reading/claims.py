@@ -16,7 +16,7 @@ import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, estimate, interval_of, stream
+from analysis.statistics.bootstrap import FloatArray, means, stream, summary
 from analysis.statistics.cells import strata
 
 PAPERS_BEST = "clip_0.2"
@@ -25,19 +25,12 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Estimates (see `bootstrap.estimate`) of the rows that have an interval.
+    """Estimates (see `bootstrap.means`) of the rows that have an interval."""
 
-    Attributes:
-        rows: names, in the table's order.
-        kinds: kind of objective of each.
-        estimates: `[R, 1 + B]`: scores and their replicates.
-        by_task: per row, task -> `[1 + B]`; their mean over tasks is the row's estimate.
-    """
-
-    rows: tuple[str, ...]
-    kinds: tuple[str, ...]
-    estimates: FloatArray
-    by_task: Mapping[str, Mapping[str, FloatArray]]
+    rows: tuple[str, ...]  # in the table's order
+    kinds: tuple[str, ...]  # of objective
+    estimates: FloatArray  # `[R, 1 + B]`: scores and their replicates
+    by_task: Mapping[str, Mapping[str, FloatArray]]  # row -> task -> `[1 + B]`, whose mean it is
 
     @property
     def scores(self) -> FloatArray:
@@ -57,10 +50,9 @@ def replicates_of(table: Table1, settings: Settings) -> Replicates:
     for row in known["row"].astype(str):
         rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
         values = strata(table.scores.runs, row, "score")
-        by_task[row] = {task: estimate(v, settings.replicates, rng) for task, v in values.items()}
-    means = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
-    estimates = np.reshape(means, (-1, 1 + settings.replicates))
-    estimates[:, 0] = known["score"]  # the table's own, to the last bit
+        by_task[row] = {task: means(v, settings.replicates, rng) for task, v in values.items()}
+    rows = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
+    estimates = np.reshape(rows, (-1, 1 + settings.replicates))
     return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)
 
 
@@ -78,9 +70,8 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    bounds = _bounds(_correlations(found.draws[places], theirs))
-    known = {"p": float(result.pvalue), "rows": len(places)}
-    return {"rho": float(result.statistic)} | bounds | known
+    rho = _named("rho", _correlations(found.estimates[places], theirs))
+    return rho | {"p": float(result.pvalue), "rows": len(places)}
 
 
 def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
@@ -128,8 +119,7 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
 
 def _above(difference: FloatArray) -> dict[str, Any]:
     probability = float((difference[1:] > 0).mean())
-    value = {"difference": float(difference[0])}
-    return value | _bounds(difference[1:]) | {"probability": probability}
+    return _named("difference", difference) | {"probability": probability}
 
 
 def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
@@ -154,11 +144,11 @@ def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
 
 def _negative(score: FloatArray) -> dict[str, Any]:
     negative = float((score[1:] < 0).mean())
-    return {"score": float(score[0])} | _bounds(score[1:]) | {"negative": negative}
+    return _named("score", score) | {"negative": negative}
 
 
-def _bounds(replicates: FloatArray) -> dict[str, Any]:
-    return interval_of(replicates)._asdict()
+def _named(name: str, estimates: FloatArray) -> dict[str, Any]:
+    return dict(zip((name, "low", "high"), summary(estimates), strict=True))
 
 
 def verdict(probability: float) -> str:

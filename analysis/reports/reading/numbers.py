@@ -25,20 +25,14 @@ OURS = "here"
 
 @dataclass(frozen=True)
 class Reading:
-    """All numbers of the reading.
+    """All numbers of the reading."""
 
-    Attributes:
-        tables: Table 1 by convention (best, random), the main one first.
-        claims: what `claims.claims` says of each.
-        ppo: one line a task and source: `task, source, kind, version, steps, measure, return,
-            spread, ci_low, ci_high`; the last two for our own runs alone.
-        pilot: scores under other switches, or None.
-    """
-
-    tables: Mapping[tuple[str, str], Table1]
-    claims: Mapping[tuple[str, str], Mapping[str, Any]]
+    tables: Mapping[tuple[str, str], Table1]  # by convention (best, random), the main one first
+    claims: Mapping[tuple[str, str], Mapping[str, Any]]  # what `claims.claims` says of each
+    # One line a task and source: `task, source, kind, version, steps, measure, return, spread,
+    # ci_low, ci_high`; the last two for our own runs alone.
     ppo: pd.DataFrame
-    pilot: Pilot | None = None
+    pilot: Pilot | None = None  # scores under other switches
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS, pilot: Pilot | None = None) -> Reading:

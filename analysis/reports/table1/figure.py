@@ -85,8 +85,7 @@ def _task_panel(
                 _beside(axes, 0.02, place, f"◀ {amount(lines[row]['return'])}", colors[row], 8)
     _name_rows(axes, rows)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
-    total = cells[["n_runs", "n_expected"]].sum().astype(int)
-    panels.panel_title(axes, task, total["n_runs"], total["n_expected"], remark)
+    panels.panel_title(axes, task, cells, remark)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     for line in scale.to_dict("records"):
         axes.axvline(line["random"], color=MUTED, linewidth=1, linestyle=":")

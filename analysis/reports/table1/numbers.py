@@ -13,7 +13,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_table
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import stratified_interval, stream
+from analysis.statistics.bootstrap import mean_of_means, stream, summary
 from analysis.statistics.cells import cells, strata
 from analysis.statistics.scoring import Scores, paper_score
 
@@ -25,19 +25,12 @@ TASK_COLUMNS = ("task", *_COUNTS, *_RETURN, "random", "best", "note")
 
 @dataclass(frozen=True)
 class Table1:
-    """All of Table 1's numbers.
+    """All of Table 1's numbers."""
 
-    Attributes:
-        rows: `row` and `COLUMNS`, the paper's rows first.
-        tasks: `row` and `TASK_COLUMNS`, one line a task and row that was expected.
-        scores: what `paper_score` made of the finished runs.
-        runs: `load.frame` of the runs expected.
-    """
-
-    rows: pd.DataFrame
-    tasks: pd.DataFrame
-    scores: Scores
-    runs: pd.DataFrame
+    rows: pd.DataFrame  # `row` and `COLUMNS`, the paper's rows first
+    tasks: pd.DataFrame  # `row` and `TASK_COLUMNS`, one line a task and row that was expected
+    scores: Scores  # of the finished runs
+    runs: pd.DataFrame  # `load.frame` of the runs expected
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Table1:
@@ -75,11 +68,10 @@ def _rows(
     for row in order["row"]:
         values = list(strata(scores.runs, row, "score").values())
         rng = stream(settings.seed, "row", row)
-        interval = stratified_interval(values, settings.replicates, rng)
-        lines.append((sum(map(len, values)), int((runs["row"] == row).sum()), *interval))
-    found = pd.DataFrame(lines, columns=["n_runs", "n_expected", "ci_low", "ci_high"])
-    score = order["row"].map(scores.rows.set_index("row")["score"])
-    return order.join(found).assign(score=score.astype(float))[["row", *COLUMNS]]
+        found = summary(mean_of_means(values, settings.replicates, rng))
+        lines.append((sum(map(len, values)), int((runs["row"] == row).sum()), *found))
+    columns = ["n_runs", "n_expected", "score", "ci_low", "ci_high"]
+    return order.join(pd.DataFrame(lines, columns=columns))[["row", *COLUMNS]]
 
 
 def _tasks(

@@ -85,17 +85,16 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
     """One sentence or two each: first how the numbers were made, then what is wrong with them."""
     return [
         notes.convention(settings),
-        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
-        "seeds are resampled within each task and setting, deviations widened by sqrt(n/(n-1)), "
-        "and the scale (0 and 1 of each task) is held fixed. At 3 seeds a task it covers about "
-        "93 % for a row over 7 tasks, and about 80 % for one task alone. The paper gives no "
+        notes.interval(settings, "task and setting")
+        + ", and the scale (0 and 1 of each task) is held fixed. At 3 seeds a task it covers about "
+        "92 % for a row over 7 tasks, and about 75 % for one task alone. The paper gives no "
         "spread.",
         notes.protocol(sweep),
         *sweep.notes,
         *notes.provenance(sweep.runs),
         *_tasks(table),
         *_incomplete(table),
-        *lacking(table.runs, settings.episodes),
+        *notes.lacking(table.runs, settings.episodes),
         *_outside_best(table),
     ]
 
@@ -112,24 +111,6 @@ def _tasks(table: Table1) -> list[str]:
         found.append(f"Not among the paper's 7 tasks, but averaged here: {', '.join(extra)}.")
     more = ", so nothing can be set to 1. Its returns are in the table by task"
     return found + notes.excluded(table.scores.tasks, more)
-
-
-def lacking(runs: pd.DataFrame, episodes: int) -> list[str]:
-    """That runs are missing, or have fewer episodes than count."""
-    found = []
-    if (runs["hole"] != "").any():
-        found.append(
-            "Rows with fewer runs than expected average the runs there are. Runs that fail are "
-            "often the bad ones, so such a score may flatter its row."
-        )
-    short = notes.short_runs(runs, episodes)
-    if not short.empty:
-        tasks = ", ".join(sorted(set(short["task"])))
-        found.append(
-            f"{count(len(short), 'run')} finished fewer than {episodes} episodes (the shortest "
-            f"{short['episodes'].min()}; {tasks}): all their episodes count, the earliest included."
-        )
-    return found
 
 
 def _incomplete(table: Table1) -> list[str]:

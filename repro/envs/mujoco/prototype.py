@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -32,7 +33,7 @@ def parse_id(env_id: str, known: list[str]) -> tuple[str, int]:
     return name, int(version)
 
 
-def make_prototype(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_prototype(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     """Make Gymnasium's own environment, which holds the compiled model and the constants.
 
     Raises:
@@ -42,7 +43,7 @@ def make_prototype(env_id: str) -> gymnasium.Env[Any, Any]:
         # Gymnasium warns that v4 is old. It is the default here as the closest to the paper's v1.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return gymnasium.make(env_id)
+            return gymnasium.make(env_id, **kwargs)
         except ImportError as error:
             raise ConfigError(
                 f"{env_id} needs a package that is missing ({error}): "

@@ -197,17 +197,17 @@ def test_ppo_of_table_1_stands_in(tmp_path: Path, reference: Path) -> None:
 
 @pytest.mark.usefixtures("painted")
 def test_equal_bytes(tmp_path: Path, whole: Path, reference: Path) -> None:
+    how = ("--runs", whole)
     for name in ("a", "b"):
-        assert _main(tmp_path / name, reference, "--runs", whole) == 0
+        assert _main(tmp_path / name, reference, *how) == 0
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert len(names) == 6
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert _main(tmp_path / "c", reference, "--runs", whole, "--seed", 1) == 0
+    assert _main(tmp_path / "c", reference, *how, "--seed", 1) == 0
     first, other = (_table(tmp_path / name) for name in "ac")
-    bounds = ["ci_low", "ci_high"]
-    assert first.drop(columns=bounds).equals(other.drop(columns=bounds))
-    assert not first[bounds].equals(other[bounds])
+    # Of 3 runs the interval reaches from the least to the largest, whatever the seed.
+    assert first.equals(other)
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,34 @@ def _strata(count: int, size: int, seed: int = 0) -> list[FloatArray]:
     return [rng.normal(place, 1, size) for place in range(count)]
 
 
-def test_interquartile_mean_is_the_mean_of_the_middle_half() -> None:
+def _iqm(strata: Sequence[FloatArray], replicates: int = 0, seed: int = 0) -> bootstrap.Estimate:
+    found = aggregate.interquartile(strata, replicates or 100, bootstrap.stream(seed, "x"))
+    return bootstrap.summary(found)
+
+
+def _repeated(values: FloatArray) -> float:
+    """The middle half to the fraction: four times each value, of which SciPy trims whole ones."""
+    return float(scipy_stats.trim_mean(np.repeat(values, 4), 0.25))
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 4, 5, 9, 21])
+def test_the_interquartile_mean_is_that_of_the_middle_half_to_the_fraction(runs: int) -> None:
+    values = np.random.default_rng(runs).normal(size=runs)
+    assert _iqm([values]).value == pytest.approx(_repeated(values))
+    if runs % 4 == 0:
+        assert _iqm([values]).value == pytest.approx(scipy_stats.trim_mean(values, 0.25))
+    # Weights are repetitions.
+    counts = np.random.default_rng(0).integers(0, 3, size=runs)
+    counts[0] = 1
+    weighted = aggregate.interquartile_mean(values, counts.astype(float))
+    assert weighted == pytest.approx(_repeated(np.repeat(values, counts)))
+
+
+def test_outliers_do_not_move_the_interquartile_mean() -> None:
     strata = _strata(7, 3)
-    pooled = sorted(float(value) for values in strata for value in values)
-    assert aggregate.interquartile_mean(strata) == pytest.approx(np.mean(pooled[5:-5]))
-    expected = scipy_stats.trim_mean(np.concatenate(strata), 0.25)
-    assert aggregate.interquartile_mean(strata) == expected
-    # One run that collapses, and one that excels, leave it where it is.
     strata[0][0], strata[6][2] = -1e9, 1e9
-    assert abs(aggregate.interquartile_mean(strata)) < 10
-    assert np.isnan(aggregate.interquartile_mean([]))
+    assert abs(_iqm(strata).value) < 10
+    assert np.isnan(_iqm([]).value)
 
 
 def _enumerated(
@@ -42,9 +60,9 @@ def _enumerated(
 
 def test_interquartile_interval_against_all_resamples() -> None:
     strata = _strata(4, 3)
-    exact = _enumerated(strata, lambda parts: scipy_stats.trim_mean(np.concatenate(parts), 0.25))
-    found = aggregate.interquartile_interval(strata, 40_000, bootstrap.stream(0, "x"))
-    assert found == pytest.approx(tuple(exact), abs=0.02 * (exact[1] - exact[0]))
+    exact = _enumerated(strata, lambda parts: _repeated(np.concatenate(parts)))
+    found = _iqm(strata, 40_000)
+    assert found[1:] == pytest.approx(tuple(exact), abs=0.02 * (exact[1] - exact[0]))
 
 
 def test_interquartile_interval_of_many_runs_agrees_with_scipy() -> None:
@@ -56,29 +74,31 @@ def test_interquartile_interval_of_many_runs_agrees_with_scipy() -> None:
         method="percentile",
         rng=2,
     ).confidence_interval
-    ours = aggregate.interquartile_interval([runs], 4000, bootstrap.stream(0, "x"))
-    np.testing.assert_allclose(ours, theirs, atol=0.01)
+    np.testing.assert_allclose(_iqm([runs], 4000)[1:], theirs, atol=0.01)
 
 
-def test_resampling_has_the_variance_of_a_mean() -> None:
-    values = np.array([1.0, 4.0, 9.0, 2.0])
-    means = aggregate.resampled(values, 200_000, bootstrap.stream(0, "x")).mean(axis=1)
-    assert means.mean() == pytest.approx(values.mean(), abs=0.02)
-    assert means.var() == pytest.approx(values.var(ddof=1) / 4, rel=0.02)
-
-
-def test_coverage_of_the_interquartile_mean_is_what_the_module_says() -> None:
+@pytest.mark.parametrize("apart", [0, 1, 5])  # how far the tasks' scores are from one another
+@pytest.mark.parametrize("tasks", [3, 7])
+def test_the_interquartile_interval_holds_its_own_point_and_covers_the_truth(
+    apart: int, tasks: int
+) -> None:
     rng = np.random.default_rng(3)
+    draw = rng.normal(size=(4000, tasks, 3)) + apart * np.arange(tasks)[:, None]
+    flat = np.sort(draw.reshape(4000, -1), axis=1)
+    truth = np.mean([_repeated(values) for values in flat[:1000]])
     hits = 0
-    for trial in range(400):
-        data = [rng.normal(size=3) for _ in range(7)]
-        low, high = aggregate.interquartile_interval(data, 400, bootstrap.stream(trial))
-        hits += bool(low <= 0 <= high)
-    assert 0.88 <= hits / 400 <= 0.94
+    for trial, data in enumerate(draw[:150]):
+        value, low, high = _iqm(list(data), 300, trial)
+        assert low <= value <= high
+        hits += bool(low <= truth <= high)
+    assert 0.8 <= hits / 150 <= 0.97
 
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_improvement_against_enumeration_and_mann_whitney(ties: bool) -> None:
+    def improvement(pairs: aggregate.Pairs) -> float:
+        return float(aggregate.improvement(pairs, 1, bootstrap.stream(0, "x"))[0])
+
     rng = np.random.default_rng(1)
     pairs = [(rng.normal(size=n), rng.normal(0.5, 1, m)) for n, m in ((3, 3), (5, 2), (4, 6))]
     if ties:
@@ -88,12 +108,11 @@ def test_improvement_against_enumeration_and_mann_whitney(ties: bool) -> None:
         wins = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in x for b in y)
         shares.append(wins / (len(x) * len(y)))
         u = scipy_stats.mannwhitneyu(x, y).statistic
-        assert aggregate.improvement([(x, y)]) == pytest.approx(u / (len(x) * len(y)))
+        assert improvement([(x, y)]) == pytest.approx(u / (len(x) * len(y)))
     assert ties == any(a == b for x, y in pairs for a in x for b in y)
-    assert aggregate.improvement(pairs) == pytest.approx(np.mean(shares))
-    reverse = [(y, x) for x, y in pairs]
-    assert aggregate.improvement(reverse) == pytest.approx(1 - np.mean(shares))
-    assert np.isnan(aggregate.improvement([]))
+    assert improvement(pairs) == pytest.approx(np.mean(shares))
+    assert improvement([(y, x) for x, y in pairs]) == pytest.approx(1 - np.mean(shares))
+    assert np.isnan(improvement([]))
 
 
 def test_improvement_interval_against_all_resamples() -> None:
@@ -101,29 +120,31 @@ def test_improvement_interval_against_all_resamples() -> None:
         (np.array([1.0, 4.0, 6.0]), np.array([2.0, 3.0, 5.0])),
         (np.array([5.0, 9.0]), np.array([4.0, 5.0])),
     ]
-    exact = _enumerated(
-        [values for pair in pairs for values in pair],
-        lambda p: aggregate.improvement([(p[0], p[1]), (p[2], p[3])]),
-    )
-    found = aggregate.improvement_interval(pairs, 20_000, bootstrap.stream(0, "x"))
-    assert found == pytest.approx(tuple(exact))
-    assert exact[0] < aggregate.improvement(pairs) < exact[1]
+
+    def share(parts: Sequence[FloatArray]) -> float:
+        a, b, c, d = parts
+        signs = [np.sign(x[:, None] - y).mean() for x, y in ((a, b), (c, d))]
+        return float(np.mean(signs) + 1) / 2
+
+    exact = _enumerated([values for pair in pairs for values in pair], share)
+    found = bootstrap.summary(aggregate.improvement(pairs, 20_000, bootstrap.stream(0, "x")))
+    assert found[1:] == pytest.approx(tuple(exact))
+    assert exact[0] < found.value < exact[1]
 
 
 def test_runs_that_are_apart_give_one_without_width() -> None:
     pairs = [(np.array([5.0, 6.0, 7.0]), np.array([1.0, 2.0, 3.0]))]
-    assert aggregate.improvement(pairs) == 1
-    assert aggregate.improvement_interval(pairs, 200, bootstrap.stream(0, "x")) == (1, 1)
+    found = aggregate.improvement(pairs, 200, bootstrap.stream(0, "x"))
+    assert bootstrap.summary(found) == pytest.approx((1, 1, 1))
 
 
 def test_a_single_run_gives_no_interval() -> None:
     one, three = np.array([1.0]), np.array([1.0, 2.0, 3.0])
     rng = bootstrap.stream(0, "x")
-    assert np.isnan(aggregate.interquartile_interval([three, one], 200, rng).low)
-    assert np.isnan(aggregate.improvement_interval([(three, three), (one, three)], 200, rng).low)
-    assert np.isnan(aggregate.interquartile_interval([], 200, rng).low)
-    assert np.isnan(aggregate.improvement_interval([], 200, rng).low)
-    assert np.isnan(bootstrap.difference_interval(one, three, 200, rng).low)
+    assert np.isnan(_iqm([three, one]).low)
+    for pairs in ([(three, three), (one, three)], [(three, one)], [(np.array([0.0]), three)], []):
+        assert np.isnan(aggregate.improvement(pairs, 200, rng)[1:]).all(), pairs
+    assert np.isnan(bootstrap.means(one, 200, rng) - bootstrap.means(three, 200, rng))[1:].all()
 
 
 def test_the_interval_of_a_difference_agrees_with_scipy() -> None:
@@ -135,9 +156,10 @@ def test_the_interval_of_a_difference_agrees_with_scipy() -> None:
         method="percentile",
         rng=np.random.default_rng(1),
     ).confidence_interval
-    found = bootstrap.difference_interval(x, y, 20_000, bootstrap.stream(0, "x"))
+    rng = bootstrap.stream(0, "x")
+    found = bootstrap.summary(bootstrap.means(x, 20_000, rng) - bootstrap.means(y, 20_000, rng))
     # Ours is wider by sqrt(30 / 29), 1.7 %.
-    assert found == pytest.approx(tuple(theirs), abs=0.03 * (theirs.high - theirs.low))
+    assert found[1:] == pytest.approx(tuple(theirs), abs=0.03 * (theirs.high - theirs.low))
     assert found.high - found.low > theirs.high - theirs.low
 
 
