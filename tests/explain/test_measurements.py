@@ -70,13 +70,13 @@ def test_clip_shares() -> None:
 
 
 def test_variance() -> None:
-    table = of(variance.measure(seeds=2, rollouts=32, tasks=["Reacher-v4"]), "variance")
+    table = of(variance.measure(seeds=1, rollouts=24, tasks=["Reacher-v4"]), "variance")
     assert_agrees(some(table, "measure == 'log_trace'"))
 
 
 def test_gae() -> None:
-    table = of(gae.measure(seeds=2, states=6, trajectories=40), "gae")
-    assert_agrees(some(table, "critic == 'own' and measure in ('bias', 'std')"))
+    table = of(gae.measure(seeds=1, trajectories=30, shown=["own"]), "gae")
+    assert_agrees(some(table, "measure in ('bias', 'std')"))
 
 
 def test_trust_region_steps() -> None:
@@ -126,7 +126,7 @@ def test_every_table_has_units(name: str) -> None:
 
 
 def values(name: str, keys: list[str]) -> pd.Series:
-    return committed(name).set_index(keys)["value"]
+    return committed(name).set_index(keys)["value"].sort_index()
 
 
 def test_noise_falls_from_return_to_advantage() -> None:
