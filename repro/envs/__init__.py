@@ -68,7 +68,7 @@ def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> Vec
 
 
 BACKENDS: dict[str, Callable[[str, int, AtariConfig | None], VectorEnv]] = {
-    "mujoco": _mujoco,  # seven tasks, batched
+    "mujoco": _mujoco,  # all of Gymnasium's MuJoCo tasks, batched
     "gymnasium": _gymnasium,  # any registered id
     "atari": _atari,  # any game of ale-py for one player
 }
