@@ -26,11 +26,12 @@ from analysis.reports.atari.command import COMMAND as ATARI
 from analysis.reports.figure3.command import COMMAND as FIGURE3
 from analysis.reports.pilot.command import COMMAND as PILOT
 from analysis.reports.reading.command import COMMAND as READING
+from analysis.reports.rlhf.command import COMMAND as RLHF
 from analysis.reports.table1.command import COMMAND as TABLE1
 
 REPORTS: tuple[Command, ...] = (
     *(collect.COMMAND, TABLE1, curves.COMMAND, PILOT, READING, updates.COMMAND, origin.COMMAND),
-    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI),
+    *(figure1.COMMAND, figure2.COMMAND, FIGURE3, agreement.COMMAND, speed.COMMAND, ATARI, RLHF),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
