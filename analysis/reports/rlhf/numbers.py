@@ -130,7 +130,7 @@ def _cells(runs: Sequence[Run], expected: dict[str, int], settings: Settings) ->
         line["n_expected"] = max(expected.get(cell, 0), len(members))
         for name in MEASURES:
             line |= _interval(cell, name, [_end(run, name) for run in members], settings)
-        peaks = [int(run.curve["gold"].idxmax()) for run in members]
+        peaks = [int(run.curve["gold"].argmax()) for run in members]
         best = [float(run.curve["gold"].max()) for run in members]
         line |= _interval(cell, "best_gold", best, settings)
         at = [float(run.curve["kl"][peak]) for run, peak in zip(members, peaks, strict=True)]
@@ -142,7 +142,7 @@ def _cells(runs: Sequence[Run], expected: dict[str, int], settings: Settings) ->
 
 def turned(run: Run) -> bool:
     """Whether gold ends below its own maximum while the proxy has risen since."""
-    curve, peak = run.curve, int(run.curve["gold"].idxmax())
+    curve, peak = run.curve, int(run.curve["gold"].argmax())
     last = len(curve) - 1
     falls = curve["gold"][last] < curve["gold"][peak]
     return bool(peak < last and falls and curve["proxy"][last] > curve["proxy"][peak])
@@ -224,7 +224,8 @@ def _positions(runs: Sequence[Run]) -> pd.DataFrame:
         last = table[table["iteration"] == table["iteration"].max()]
         frames.append(last[["position", "kl", "entropy", "tokens"]].assign(cell=run.cell))
     joined = pd.concat(frames)
-    return joined.groupby(["cell", "position"], as_index=False).mean()
+    frame: pd.DataFrame = joined.groupby(["cell", "position"], as_index=False).mean()
+    return frame
 
 
 def _reward_models(done: Sequence[tuple[Path, dict[str, Any]]]) -> pd.DataFrame:
@@ -245,7 +246,7 @@ def samples(run: Run, count: int) -> list[tuple[str, list[tuple[str, float, floa
     """
     table = store.read_table(run.directory / "samples.parquet")
     moments = sorted(table["iteration"].unique())
-    best = run.curve.loc[run.curve["gold"].idxmax(), "iteration"]
+    best = run.curve["iteration"].iloc[int(run.curve["gold"].argmax())]
     nearest = min(moments, key=lambda moment: abs(moment - best))
     words = run.info["vocabulary"]
     chosen = {"before": moments[0], "at the best": nearest, "at the end": moments[-1]}
