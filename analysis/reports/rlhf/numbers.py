@@ -14,7 +14,6 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, estimate, interval_of, stream
-from repro.errors import CorruptError
 from repro.runs import store
 
 MEASURES = ("gold", "proxy", "kl")
@@ -94,7 +93,7 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
                 [each for each in done if each[1].get("stage") == "reward"]
             ),
         )
-    except CorruptError as error:
+    except ValueError as error:
         raise AnalysisError(str(error)) from error
 
 
