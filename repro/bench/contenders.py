@@ -17,6 +17,7 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
@@ -24,6 +25,8 @@ COMPARED = ("ppo", "a2c", "trpo")  # algorithms that Stable-Baselines3 has, too
 # sb3-contrib's TRPO takes all samples into its Fisher product.
 COMPARABLE_OVERRIDES = {"trpo": ["algorithm.fisher_fraction=1"]}
 ROUND_STEPS = 1000  # of each learner in a round, at least: A2C's iterations are short
+
+WITH_PHYSICS = (MujocoVectorEnv, HumanoidVectorEnv)  # their `simulate` is the simulator alone
 
 
 class Pack:
@@ -81,10 +84,12 @@ class Physics:
 
     def __init__(self, pack: Pack) -> None:
         """Record the actions of the pack from now on."""
-        assert isinstance(pack.env, MujocoVectorEnv)
-        config = pack.configs[0]
+        assert isinstance(pack.env, WITH_PHYSICS)
+        config, task = pack.configs[0], pack.configs[0].env
         self._pack_env = pack.env
-        self._replay_env = MujocoVectorEnv(config.env.id, pack.env.num_envs)
+        replay = envs.make(task.id, task.backend, pack.env.num_envs, task.switches)
+        assert isinstance(replay, WITH_PHYSICS)
+        self._replay_env = replay
         self._actions: list[np.ndarray[Any, Any]] = []
         self._start: Any = pack.env.state()
         step = pack.env.step
@@ -102,12 +107,12 @@ class Physics:
     def measure(self) -> Sample:
         """Replay the round; only the time inside `simulate` counts."""
         self._replay_env.set_state(self._start)
-        simulate, seconds = MujocoVectorEnv.simulate, 0.0
+        simulate, seconds = type(self._replay_env).simulate, 0.0
 
         def timed(actions: np.ndarray[Any, Any]) -> None:
             nonlocal seconds
             start = time.perf_counter()
-            simulate(self._replay_env, actions)
+            simulate(self._replay_env, actions)  # type: ignore[arg-type]
             seconds += time.perf_counter() - start
 
         self._replay_env.simulate = timed  # type: ignore[method-assign]

@@ -101,7 +101,7 @@ def _check_parts(config: Config) -> None:
         )
     if config.env.version is not None and config.env.backend not in ("mujoco", "humanoid"):
         raise ConfigError(
-            f"env.version={config.env.version} is for tasks that have one: for env={config.env.name} "
+            f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
         )
     if config.engine == "native" and name != "ppo":

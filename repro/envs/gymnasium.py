@@ -225,8 +225,10 @@ class GymnasiumVectorEnv(VectorEnv):
                 stack.callback(env.close, **kwargs)
 
 
-def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
-    """One environment as Gymnasium registers it.
+def make_one(
+    env_id: str, arguments: Mapping[str, Any] | None = None
+) -> gymnasium.Env[Any, Any]:
+    """One environment as Gymnasium registers it, with further arguments of it.
 
     Raises:
         ConfigError: an unknown id, a package it needs is missing, or its own code raises.
@@ -236,7 +238,7 @@ def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", game[1]).lower()
         raise ConfigError(f"{env_id} is a game of Atari: say env=atari env.game={name}.")
     try:
-        return gymnasium.make(env_id, disable_env_checker=True)
+        return gymnasium.make(env_id, disable_env_checker=True, **(arguments or {}))
     except gymnasium.error.DependencyNotInstalled as error:
         raise ConfigError(f"{env_id} needs a package that is missing: {_remedy(error)}") from error
     except ImportError as error:
