@@ -225,9 +225,7 @@ class GymnasiumVectorEnv(VectorEnv):
                 stack.callback(env.close, **kwargs)
 
 
-def make_one(
-    env_id: str, arguments: Mapping[str, Any] | None = None
-) -> gymnasium.Env[Any, Any]:
+def make_one(env_id: str, arguments: Mapping[str, Any] | None = None) -> gymnasium.Env[Any, Any]:
     """One environment as Gymnasium registers it, with further arguments of it.
 
     Raises:

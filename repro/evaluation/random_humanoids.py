@@ -1,8 +1,8 @@
 """Measures random and untrained policies on the humanoid tasks: what learned ones stand beside.
 
 - `uniform`: uniform over the action box;
-- `untrained`: a Gaussian around 0 with Table 4's first standard deviation, exp(-0.7), not clipped. A
-  network before its first update is this policy but for its head's small weights.
+- `untrained`: a Gaussian around 0 with Table 4's first standard deviation, exp(-0.7), not clipped.
+  A network before its first update is this policy but for its head's small weights.
 
     python -m repro.evaluation.random_humanoids --episodes 100 --out random_humanoids.csv
 """
@@ -87,7 +87,8 @@ def _run(arguments: Sequence[str]) -> None:
         for kind in KINDS:
             played = measure(task_id, kind, options.episodes, options.seed)
             rows.append(row(task_id, kind, played))
-            say(f"{task_id} {kind}: return {played.returns.mean():.1f}, {described(played.measures)}")
+            shown = described(played.measures)
+            say(f"{task_id} {kind}: return {played.returns.mean():.1f}, {shown}")
     text = io.StringIO()
     columns = list(dict.fromkeys(name for each in rows for name in each))
     writer = csv.DictWriter(text, columns, lineterminator="\n")
