@@ -27,7 +27,7 @@ from repro.console import say
 from repro.envs import actions as task_actions
 from repro.envs import arguments, plain_state
 from repro.envs.randomness import Randomness
-from repro.envs.user_code import described, naming
+from repro.envs.user_code import called, described, naming
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -37,8 +37,6 @@ from repro.envs.vector import (
     spread_seeds,
 )
 from repro.errors import ConfigError, TaskError
-
-SHOWN_ENTRIES = 6  # of an action in an error message; more would hide the rest of the sentence
 
 
 class GymnasiumVectorEnv(VectorEnv):
@@ -142,13 +140,13 @@ class GymnasiumVectorEnv(VectorEnv):
         except gymnasium.error.ResetNeeded:
             raise
         except Exception as error:
-            raise TaskError(f"{_call(action)} failed with {_named(error)}", i) from error
+            raise TaskError(f"{called(action)} failed with {_named(error)}", i) from error
         try:
             self._rewards[i] = reward
             self._terminated[i], self._truncated[i] = terminated, truncated
         except Exception as error:  # such as a number too large, or what `__float__` raises
             returned = reprlib.repr((reward, terminated, truncated))
-            text = f"{_call(action)} returned {returned}, not a reward and two booleans"
+            text = f"{called(action)} returned {returned}, not a reward and two booleans"
             raise TaskError(text, i) from error
         if terminated or truncated:
             self._store(observation, self._final_observations[i], i, action)
@@ -167,7 +165,7 @@ class GymnasiumVectorEnv(VectorEnv):
         try:
             observation, _ = self._envs[i].reset(**arguments)
         except Exception as error:
-            raise TaskError(f"{_call()} failed with {_named(error)}", i) from error
+            raise TaskError(f"{called()} failed with {_named(error)}", i) from error
         self._store(observation, self._declared[i], i)
 
     def _store(self, observation: Any, out: NDArray[Any], i: int, action: Any = None) -> None:
@@ -180,7 +178,7 @@ class GymnasiumVectorEnv(VectorEnv):
             fits = False
         if not fits:
             raise TaskError(
-                f"{_call(action)} returned an observation {_form(observation)} where the task "
+                f"{called(action)} returned an observation {_form(observation)} where the task "
                 f"declares {self._task_space}",
                 i,
             )
@@ -309,20 +307,6 @@ def _checked_observation_space(env_id: str, space: Space[Any]) -> Box:
         "Box (one axis): wrap it in gymnasium.wrappers.FlattenObservation where the task is "
         f"registered{images}."
     )
-
-
-def _call(action: Any = None) -> str:
-    """The subject of an error message: a reset where there is no action."""
-    return "its reset" if action is None else f"its step with action {_short(action)}"
-
-
-def _short(action: Any) -> str:
-    """An action in a few digits."""
-    values = np.asarray(action)
-    if values.ndim == 0:
-        return str(values)
-    shown = ", ".join(f"{value:.4g}" for value in values.ravel()[:SHOWN_ENTRIES])
-    return f"[{shown}{', ...' if values.size > SHOWN_ENTRIES else ''}]"
 
 
 def _named(error: Exception) -> str:

@@ -26,7 +26,8 @@ from repro.errors import ConfigError, StorageError, installation
 Image = NDArray[np.uint8]
 GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
 DRAWN_BY_MUJOCO = ("mujoco", "repro.envs.humanoid")  # parts of entry points
-OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
+# EGL needs a GPU or Mesa, OSMesa only a CPU; CGL is macOS's own.
+OFF_SCREEN = ("cgl",) if sys.platform == "darwin" else ("egl", "osmesa")
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
 INSTALL = installation("video")
 PROBE = """\

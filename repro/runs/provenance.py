@@ -40,8 +40,15 @@ def machine() -> dict[str, Any]:
         | {package: _version(package) for package in PACKAGES},
         "host": platform.node(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
     }
+
+
+def cores() -> int:
+    """Processors that this process may use; on macOS all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def now() -> str:

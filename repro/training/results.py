@@ -71,8 +71,9 @@ class Results:
         Args:
             step: environment steps of each run so far.
         """
-        for config in self._configs:
-            self._loggers.append(open_logger(config, config.directory, step))
+        for p, config in enumerate(self._configs):
+            rows = self.writers[p].tables(self.writers[p].counts())["progress"]
+            self._loggers.append(open_logger(config, config.directory, step, rows))
 
     def add(self, record: Iteration) -> None:
         """Add one iteration's rows to the tables, and log them."""
