@@ -18,6 +18,7 @@ from repro.config.compose import compose
 from repro.config.grammar import parse, spelled_out
 from repro.config.overrides import check_overrides
 from repro.config.schema import CONF_DIR
+from repro.language import compose as language
 from repro.runs import schema
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +121,8 @@ def simple_commands(script: str) -> Iterator[tuple[str, ...]]:
 COMMANDS = sorted(set(commands()))
 TRAINED = [command for command in COMMANDS if command.module == "repro"]
 ANALYZED = [command for command in COMMANDS if command.module == "analysis"]
-OTHERS = [command for command in COMMANDS if command not in {*TRAINED, *ANALYZED}]
+LANGUAGE = [command for command in COMMANDS if command.module == "repro.language"]
+OTHERS = [command for command in COMMANDS if command not in {*TRAINED, *ANALYZED, *LANGUAGE}]
 
 
 def test_commands_are_found() -> None:
@@ -147,6 +149,12 @@ def test_training_commands_name_keys_and_choices() -> None:
             assert not any(
                 override.is_sweep_override() for override in parse(spelled_out(arguments))
             ), command
+
+
+def test_commands_of_language_models_name_keys_and_choices() -> None:
+    assert len(LANGUAGE) > 8
+    for command in LANGUAGE:
+        language.check_overrides(overrides_of(command))
 
 
 def test_the_first_commands_compose() -> None:
@@ -216,7 +224,8 @@ def test_keys_and_choices_exist(page: Path) -> None:
         setting = re.fullmatch(r"\+?[a-z][a-z0-9_./]*=[^\s`]+", span)
         key = re.fullmatch(rf"(?:{sections})\.[a-z0-9_.]+", span)
         if (setting or key) and not is_made_up(span):
-            check_overrides([span if setting else f"{span}=1"])
+            check = language.check_overrides if page.stem == "language" else check_overrides
+            check([span if setting else f"{span}=1"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

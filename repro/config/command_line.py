@@ -43,6 +43,7 @@ def _through_hydra(arguments: Sequence[str], options: argparse.Namespace) -> lis
     given = grammar.spelled_out(options.overrides)
     if options.multirun:
         grammar.refuse_empty(grammar.parse(given))
+        grammar.refuse_foreign(given)
     overrides = grammar.deferred(given) if options.multirun else given
     nodes: list[DictConfig] = []
 

@@ -137,6 +137,17 @@ def refuse_empty(overrides: Iterable[Override]) -> None:
             )
 
 
+def refuse_foreign(given: Sequence[str]) -> None:
+    """Raise a ConfigError for alternatives that a sweeper or launcher of Hydra's would get."""
+    own = [line for line in given if len(alternatives(line) or ()) > 1]
+    for line in given:
+        key, _, choice = line.partition("=")
+        if own and key in ("hydra/sweeper", "hydra/launcher") and choice != "population":
+            raise ConfigError(
+                f"{line} cannot read values in parentheses, as in {own[0]}: leave it out."
+            )
+
+
 def _refuse_twice(lines: Iterable[str], own: Mapping[str, str]) -> None:
     """Raise a ConfigError for a line that sets a key of `own`, key -> the line that sets it."""
     for line in lines:

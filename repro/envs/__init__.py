@@ -88,7 +88,7 @@ def _humanoid(env_id: str, num_envs: int, switches: Switches, kwargs: Arguments)
 
 
 BACKENDS: dict[str, Callable[[str, int, Switches, Arguments], VectorEnv]] = {
-    "mujoco": _mujoco,  # Gymnasium's own tasks, batched
+    "mujoco": _mujoco,  # all of Gymnasium's MuJoCo tasks, batched
     "gymnasium": _gymnasium,  # any registered id
     "humanoid": _humanoid,  # the three tasks of section 6.3
     "atari": _atari,  # any game of ale-py for one player

@@ -31,10 +31,10 @@ ALGORITHMS = {
     "ppo": (*_TASK, "algorithm=ppo", "algorithm.horizon=256", "algorithm.learning_rate=0.03"),
 }
 STARTS = {"flat": (0.0, 0.0), "cliff": (2.0, 4.0)}
-ITERATIONS = 25
+ITERATIONS = 15
 ANGLE_GAINS, VELOCITY_GAINS = np.linspace(-5, 30, 15), np.linspace(-1, 6, 15)
-EPISODES = 16
-EVALUATED = 64  # episodes at each point of a path
+EPISODES = 8
+EVALUATED = 32  # episodes at each point of a path
 
 
 def measure(

@@ -16,7 +16,7 @@ from repro.networks.distributions import DiagonalGaussian
 
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10000)
 REPETITIONS = 400
-TASK, ITERATIONS, COUNTED = "half_cheetah", 20, 10
+TASK, ITERATIONS, COUNTED = "half_cheetah", 12, 6
 OBJECTIVES = {"clip_0.2": "clip", "none": "none"}
 
 

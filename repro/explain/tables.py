@@ -14,7 +14,7 @@ from repro.runs import provenance
 from repro.runs.files import write_atomically, write_json
 
 Array = np.ndarray[Any, Any]
-SEEDS = 4  # trained policies of a measurement, 0, 1, ...; fewer in tests
+SEEDS = 3  # trained policies of a measurement, 0, 1, ...; fewer in tests
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _TASK = (
 # The baseline of a one-step task is a number: the same simple critic for all.
 STEPS = {
     "trpo": (*_TASK, "algorithm=trpo", "algorithm.horizon=1024"),
-    "ppo": (*_TASK, "algorithm=ppo", "algorithm.horizon=1024", "algorithm.epochs=1"),
+    "ppo": (*_TASK, "algorithm=ppo", "algorithm.horizon=1024"),
     "adam_0.1": (
         *(*_TASK, "algorithm=vpg", "algorithm.horizon=1024", "algorithm.learning_rate=0.1"),
         "algorithm.adaptive_step_size=false",
@@ -49,7 +49,7 @@ def measure(seeds: int = SEEDS) -> list[Table]:
             lines += list(_steps(made, name, iteration, before, record.metrics["kl"]))
         made.close()
     units = {
-        "algorithm": "trpo (delta 0.01), ppo (epsilon 0.2, one epoch an iteration), adam_0.1 "
+        "algorithm": "trpo (delta 0.01), ppo (epsilon 0.2), adam_0.1 "
         "(vpg with a constant step size of 0.1)",
         "iteration": "from 0, the start",
         "measure": "mean and log_std of the policy; kl: nats, of the iteration's update",

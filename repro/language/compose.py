@@ -45,7 +45,7 @@ def compose(given: Sequence[str], sweep: bool = False) -> Grid:
     Raises:
         ConfigError: the first mistake.
     """
-    _check(given)
+    check_overrides(given)
     ConfigStore.instance().store(name="schema", node=LanguageConfig)
     path = f"hydra.searchpath=[file://{CONF_DIR}]"
     with translated(given), initialize_config_dir(str(FOLDER), version_base="1.3"):
@@ -161,8 +161,12 @@ def known_keys() -> list[str]:
     return [*names, "objective.kind", *dict.fromkeys(scalars)]
 
 
-def _check(given: Sequence[str]) -> None:
-    """Refuse names that do not exist; Hydra proposes no nearest one."""
+def check_overrides(given: Sequence[str]) -> None:
+    """Refuse names that do not exist; Hydra proposes no nearest one.
+
+    Raises:
+        ConfigError: the first.
+    """
     options, known = groups(), known_keys()
     for override in parse(given):
         key, line = override.key_or_group, str(override.input_line)

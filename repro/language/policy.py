@@ -72,16 +72,20 @@ class PolicyStage(Stage):
         return parent_parameters(self.configs[learner], "pretrain")
 
     @torch.no_grad()
-    def collect(self, weights: Weights, episodes: int, each: int = 1) -> Rollout:
+    def collect(
+        self, weights: Weights, episodes: int, each: int = 1, prompts: Tensor | None = None
+    ) -> Rollout:
         """Responses of `weights`, scored.
 
         Args:
             weights: of the policies.
             episodes: responses of each learner.
             each: of them to one prompt.
+            prompts: [P, episodes, Lp]; new ones by default.
         """
         begin = time.perf_counter()
-        prompts = self.draw_prompts(episodes // each).repeat_interleave(each, dim=1)
+        if prompts is None:
+            prompts = self.draw_prompts(episodes // each).repeat_interleave(each, dim=1)
         steps, recipe = self.config.text.response, self.recipe
         uniforms = responses.uniforms(
             [stream.action for stream in self.streams], (episodes, steps), self.device

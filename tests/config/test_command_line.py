@@ -10,6 +10,7 @@ from tests.helpers.cli import Cli
 WRONG = {
     "-m env=hopper hydra/sweeper=basic seed=range(3,3)": "is a sweep without values",
     "-m env=hopper hydra/sweeper=basic hydra/launcher=basic seed=choice()": "without values",
+    "-m env=hopper hydra/sweeper=basic objective=clip(0.1,0.2)": "cannot read values in",
     "env=hopper hydra.mode=MULTIRUN seed=range(3,3)": "is a sweep without values",
     "-m env=hopper --cfg job": "--multirun and --cfg cannot be combined",
     "env=hopper --run --info all": "--run and --info cannot be combined",

@@ -72,6 +72,8 @@ def test_a_new_objective_is_one_function_and_one_yaml(copy: Path) -> None:
     assert tables.returncode == 0, tables.stderr
     written = (copy / "tables" / "table1.csv").read_text()
     assert "\nspo,0.2,2,2," in written and written.count("\nclip_two,0.2,2,2,") == 2
+    shown = (copy / "tables" / "table1.md").read_text()
+    assert "clip_two_0.2_0.28" in shown and "clip_two_0.2_0.4" in shown, "told apart by their label"
 
 
 def test_a_new_task_is_one_yaml(copy: Path) -> None:

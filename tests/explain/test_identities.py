@@ -73,8 +73,6 @@ def test_every_step_of_the_derivation_is_confirmed() -> None:
     assert found.pop(1) == pytest.approx(1, abs=1e-12)
     assert found.pop(2) < 1e-8  # differences of J
     assert all(abs(x) < 1e-12 for x in found.values())
-    (summary, _) = derivation.measure()
-    assert summary.frame["value"].iloc[-1] == pytest.approx(1, abs=0.5)
 
 
 def test_the_bandit_pays_what_it_says() -> None:

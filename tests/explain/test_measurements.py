@@ -36,7 +36,8 @@ def assert_agrees(fresh: Table, errors: float = ERRORS) -> None:
     table, measured = committed(fresh.name), fresh.frame
     given = {"value", "error", "seeds", "repetitions", "episodes"}
     if "error" not in table:
-        pd.testing.assert_frame_equal(measured.reset_index(drop=True), table, rtol=1e-4, atol=1e-9)
+        near = {"rtol": 1e-5, "atol": 1e-9, "check_dtype": False}
+        pd.testing.assert_frame_equal(measured.reset_index(drop=True), table, **near)
         return
     keys = [name for name in table if name not in given]
     numbers = [key for key in keys if pd.api.types.is_float_dtype(measured[key])]
@@ -69,13 +70,13 @@ def test_clip_shares() -> None:
 
 
 def test_variance() -> None:
-    table = of(variance.measure(seeds=2, rollouts=32, tasks=["Reacher-v4"]), "variance")
+    table = of(variance.measure(seeds=1, rollouts=24, tasks=["Reacher-v4"]), "variance")
     assert_agrees(some(table, "measure == 'log_trace'"))
 
 
 def test_gae() -> None:
-    table = of(gae.measure(seeds=2, states=6, trajectories=40), "gae")
-    assert_agrees(some(table, "critic == 'own' and measure in ('bias', 'std')"))
+    table = of(gae.measure(seeds=1, trajectories=30, shown=["own"]), "gae")
+    assert_agrees(some(table, "measure in ('bias', 'std')"))
 
 
 def test_trust_region_steps() -> None:
@@ -91,17 +92,16 @@ def test_intuition() -> None:
 
 
 def test_derivation() -> None:
-    for table in derivation.measure()[1:]:
-        assert_agrees(table)
+    summary, errors = derivation.measure()
+    assert_agrees(errors)
+    assert summary.frame["value"].iloc[-1] == pytest.approx(1, abs=0.5)
 
 
 def test_paths() -> None:
-    """The grid's first rows, and the first updates of one climb."""
+    """The first updates of one climb."""
     lines = paths.climb("trpo", "flat", seeds=2, iterations=2)
-    keys = ["start", "algorithm", "iteration", "measure"]
     table = paths.table(lines)
     assert_agrees(some(table, "measure in ('angle_gain', 'velocity_gain')"))
-    assert set(keys) <= set(table.frame)
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_every_table_has_units(name: str) -> None:
 
 
 def values(name: str, keys: list[str]) -> pd.Series:
-    return committed(name).set_index(keys)["value"]
+    return committed(name).set_index(keys)["value"].sort_index()
 
 
 def test_noise_falls_from_return_to_advantage() -> None:
@@ -136,7 +136,7 @@ def test_noise_falls_from_return_to_advantage() -> None:
         assert traces == sorted(traces, reverse=True) and traces[-1] == 1
 
 
-def test_a_third_of_the_samples_outside_still_has_a_gradient() -> None:
+def test_about_a_third_of_the_samples_outside_still_has_a_gradient() -> None:
     found = values("clip_shares", ["task", "objective", "epoch", "measure"])
     for task in clip.TASKS:
         assert 0.2 < found[task, "clip_0.2", 10, "pulled_back"] < 0.4

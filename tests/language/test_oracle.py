@@ -16,7 +16,7 @@ from repro.sweeps import sweep
 BETAS = (1.0, 0.5, 0.2)
 SMALL = (
     *("text=oracle", "model=table", "reward.source=gold", "progress=false"),
-    *("algorithm.batch_size=1024", "algorithm.total_episodes=61440", "recipe.value_clip=null"),
+    *("algorithm.batch_size=1024", "algorithm.total_episodes=40960", "recipe.value_clip=null"),
     *("algorithm.learning_rate=0.03", "recipe.learning_rate_schedule=linear"),
     *("recipe.max_grad_norm=null", "algorithm.value_coef=0.5"),
 )

@@ -18,7 +18,8 @@ from repro.training import pack
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.language import TINY, Tiny
 
-STAGES = ("pretrain", "reward", "ppo", "best_of_n", "sft")
+REST = ("pretrain", "best_of_n", "sft")
+STAGES = ("ppo", "reward", *(pytest.param(name, marks=pytest.mark.slow) for name in REST))
 
 
 def left(directory: Path) -> dict[str, object]:

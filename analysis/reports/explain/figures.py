@@ -21,8 +21,8 @@ _SIGNALS = {
     "advantage": "advantage",
 }
 _TASKS = {"CartPole-v1": (BLUE, "o"), "Reacher-v4": (ORANGE, "s")}
-_EPOCH_TASKS = {"half_cheetah": "HalfCheetah", "hopper": "Hopper", "reacher": "Reacher"}
-_STEPS = {"trpo": (ORANGE, "TRPO, δ = 0.01"), "ppo": (BLUE, "PPO, ε = 0.2, one epoch")}
+_EPOCH_TASKS = {"half_cheetah": "HalfCheetah", "reacher": "Reacher"}
+_STEPS = {"trpo": (ORANGE, "TRPO, δ = 0.01"), "ppo": (BLUE, "PPO, ε = 0.2")}
 _STEPS |= {"adam_0.1": (GREEN, "plain gradient, Adam 0.1")}
 FREE, FLAT, BACK = "free", "flat: no gradient", "outside, pulled back"
 
@@ -130,6 +130,8 @@ def trust_region(tables: Path) -> Figure:
     for color, (_, own) in zip((GREEN, ORANGE, BLUE), categorical.groupby("delta"), strict=True):
         _contours(second, own, color)
     second.set_title("Three actions, KL = 0.01, 0.05, 0.2")
+    second.annotate("solid: exact\ndashed: Fisher ellipse", (0.03, 0.97), va="top",
+                    xycoords="axes fraction", fontsize=8.5, color=INK)  # fmt: skip
     second.set_xlabel("first logit")
     second.set_ylabel("second logit")
     wide = steps.pivot_table(index=["algorithm", "iteration"], columns="measure", values="value")
@@ -205,7 +207,7 @@ def _samples(axes: Axes, samples: pd.DataFrame) -> None:
 
 def _pulled(axes: Axes, shares: pd.DataFrame) -> None:
     own = shares[(shares["objective"] == "clip_0.2") & (shares["epoch"] > 0)]
-    for color, (task, name) in zip((BLUE, GREEN, ORANGE), _EPOCH_TASKS.items(), strict=True):
+    for color, (task, name) in zip((BLUE, ORANGE), _EPOCH_TASKS.items(), strict=True):
         for measure, style in (("outside", "-"), ("pulled_back", "--")):
             line = own[(own["task"] == task) & (own["measure"] == measure)]
             label = name if measure == "outside" else None

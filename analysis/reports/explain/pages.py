@@ -108,7 +108,7 @@ def _gae_table(tables: Path) -> pd.DataFrame:
 
 
 _TASKS = {"CartPole-v1": "CartPole", "Reacher-v4": "Reacher"}
-_ROBOTS = {"half_cheetah": "HalfCheetah", "hopper": "Hopper", "reacher": "Reacher"}
+_ROBOTS = {"half_cheetah": "HalfCheetah", "reacher": "Reacher"}
 _KINDS = {"clip": "clipped, L_CLIP", "clip_log": "clipped in log space", "none": "not clipped"}
 _CRITICS = {"own": "its own critic", "early": "an early critic", "untrained": "an untrained critic"}
 PAGES: Mapping[str, Page] = {
@@ -148,7 +148,7 @@ PAGES: Mapping[str, Page] = {
         controls(
             slider("delta", "log10 of δ, nats", -3, 0, 0.05, -1),
             slider("sigma", "log10 of σ", -1.5, 0.3, 0.05, -0.5),
-            slider("step", "A step of the mean", -2, 2, 0.02, 0.1),
+            slider("step", "A step of the mean", -1, 1, 0.02, 0.1),
         ),
         ("Policies at equal KL", "Real updates from σ = 0.3"),
         (
@@ -166,7 +166,7 @@ PAGES: Mapping[str, Page] = {
         "further out would raise the objective; the others are pulled back. Change the range.",
         controls(
             slider("epsilon", "ε of the drawn objective", 0.05, 0.5, 0.01, 0.2),
-            slider("epoch", "Epochs of the update, 0 to 3: 0, 1, 3 or 10", 0, 3, 1, 3),
+            choice("epoch", "Epochs of the update", {str(e): str(e) for e in SAMPLED[::-1]}),
             choice("task", "Task", _ROBOTS),
             choice("kind", "Form", _KINDS),
         ),
@@ -193,7 +193,7 @@ def page(name: str, tables: Path) -> bytes:
     script = "\n".join(
         [
             *((WEB / f"{part}.js").read_text(encoding="utf-8") for part in ("functions", "chart")),
-            f"const DATA = {data};\nconst EPOCHS = {list(SAMPLED)};",
+            f"const DATA = {data};",
             (WEB / f"{name}.js").read_text(encoding="utf-8"),
         ]
     )

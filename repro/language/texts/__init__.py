@@ -41,6 +41,10 @@ class Text(Protocol):
         """One row of tokens as text."""
         ...
 
+    def encode(self, words: str) -> list[int]:
+        """Indices of words; a ValueError names one that is not known."""
+        ...
+
 
 def make(config: TextConfig) -> Text:
     """The text that a configuration names."""

@@ -125,7 +125,15 @@ class Grammar:
 
     def encode(self, words: str) -> list[int]:
         """Indices of words; a ValueError names one that is not known."""
-        return [self.vocabulary.index(word) for word in words.split()]
+        return indices(self.vocabulary, words)
+
+
+def indices(vocabulary: list[str], words: str) -> list[int]:
+    """Indices of words between spaces; a ValueError names one that is not known."""
+    unknown = [word for word in words.split() if word not in vocabulary]
+    if unknown:
+        raise ValueError(f"{unknown[0]} is no word of the vocabulary")
+    return [vocabulary.index(word) for word in words.split()]
 
 
 def left_padded(tokens: Array, lengths: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from repro.language.texts.config import TextConfig
+from repro.language.texts.grammar import indices
 
 Array = np.ndarray[Any, Any]
 WORDS = 8
@@ -46,3 +47,7 @@ class Oracle:
     def decode(self, tokens: Array) -> str:
         """Words with spaces between."""
         return " ".join(self.vocabulary[token] for token in tokens if token)
+
+    def encode(self, words: str) -> list[int]:
+        """Indices of words; a ValueError names one that is not known."""
+        return indices(self.vocabulary, words)

@@ -1,7 +1,7 @@
 "use strict";
 // Small charts as SVG, and what the pages share. Colors are classes, so that dark mode is CSS.
 
-const WIDTH = 360, HEIGHT = 250, LEFT = 46, RIGHT = 10, TOP = 10, BOTTOM = 40;
+const WIDTH = 360, HEIGHT = 250, LEFT = 46, RIGHT = 18, TOP = 10, BOTTOM = 40;
 
 function element(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -1,6 +1,6 @@
 "use strict";
 start(() => {
-  const epsilon = value("epsilon"), kind = value("kind"), task = value("task"), epoch = EPOCHS[value("epoch")];
+  const epsilon = value("epsilon"), kind = value("kind"), task = value("task"), epoch = value("epoch");
   const grid = span(0.005, 2, 400);
   const [low, high] = kind === "none" ? [1 - epsilon, 1 + epsilon] : range(kind, epsilon);
   const curve = (a, f, more) => ({ x: grid, y: grid.map((r) => f(kind, r, a, epsilon)), ...more });

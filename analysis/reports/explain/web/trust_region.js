@@ -6,7 +6,7 @@ start(() => {
   const line = (points, more) => ({ x: points.map((p) => p[0]), y: points.map((p) => p[1]), ...more });
   const inside = kl <= delta ? "inside" : "outside";
   chart("first", {
-    x: [-2, 2], y: [-4.5, 2], xLabel: "μ", yLabel: "log σ",
+    x: [-1.2, 1.2], y: [-4, 1], xLabel: "μ", yLabel: "log σ",
     label: `Policies at KL = ${show(delta)} from σ = ${show(sigma)}. The step of the mean is ${inside}.`,
     lines: [line(exact, { color: "blue" }), line(ellipse, { color: "pink", dashed: true })],
     points: [{ x: [0], y: [Math.log(sigma)], color: "blue", size: 4 },

@@ -23,5 +23,5 @@ start(() => {
     points: [{ x: [n], y: [now / n], color: "orange", size: 5 }],
   });
   say(`With Q - ${show(b)} - ${show(c)} V(s) one rollout's gradient has ${show(now)} times the variance of ` +
-    `the advantage's; ${n} rollouts have ${show(now / n)}. At this b the best c is ${show(best)}.`);
+    `the advantage's; a batch of ${n} has ${show(now / n)}. At this b the best c is ${show(best)}.`);
 });
