@@ -26,7 +26,7 @@ from repro.config.names import nearest
 from repro.console import say
 from repro.envs import actions as task_actions
 from repro.envs import arguments, plain_state
-from repro.envs.randomness import Randomness
+from repro.envs.randomness import Randomness, constructing
 from repro.envs.user_code import called, described, naming
 from repro.envs.vector import (
     EVERYWHERE,
@@ -264,7 +264,8 @@ def make_one(env_id: str, kwargs: Mapping[str, Any] | None = None) -> gymnasium.
         raise ConfigError(f"{env_id} is a game of Atari: say env=atari env.game={name}.")
     try:
         arguments.check(env_id, own)
-        return gymnasium.make(env_id, disable_env_checker=True, **own)
+        with constructing():
+            return gymnasium.make(env_id, disable_env_checker=True, **own)
     except ConfigError:
         raise
     except gymnasium.error.DependencyNotInstalled as error:

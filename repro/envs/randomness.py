@@ -11,13 +11,14 @@ Where nobody draws, an exchange takes 4 microseconds, so that it is done without
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -30,25 +31,30 @@ _INSTALLED = {"site-packages", "dist-packages"}  # folders whose modules belong 
 _Env = gymnasium.Env[Any, Any]
 
 
-class _Source(Protocol):
+class _Source:
     """A generator whose state is exchanged."""
 
     name: str
 
     def get(self) -> Any:
         """The state, which later draws may change in place."""
+        raise NotImplementedError
 
     def set(self, state: Any) -> None:
         """Draw from this state on."""
+        raise NotImplementedError
 
     def seeded(self, seed: int) -> Any:
         """A new state."""
+        raise NotImplementedError
 
     def encode(self, state: Any) -> Any:
         """A state as values that `plain_state` can encode."""
+        return state
 
     def decode(self, values: Any) -> Any:
         """The state of such values."""
+        return values
 
 
 class Randomness:
@@ -63,11 +69,7 @@ class Randomness:
     def __init__(self, envs: Sequence[_Env]) -> None:
         """Find the generators. Until its first seed, an environment draws as it finds them."""
         self._envs = envs
-        shared: list[_Source] = [_NumPy(), _Python()]
-        if "torch" in sys.modules:  # or the task has not loaded it
-            shared.append(_Torch())
-        shared += _held(envs[0])
-        self._shared = shared
+        self._shared = shared = [*_globals(), *_held(envs[0])]
         self._sources = [[*shared, *_spaces(env)] for env in envs]
         self._states: list[list[Any]] = [[] for _ in envs]
         self._first: list[list[Any]] = [[] for _ in envs]  # of the first seed, encoded
@@ -136,7 +138,26 @@ class Randomness:
         return [plain_state.encode(source.encode(state)) for source, state in pairs]
 
 
-class _NumPy:
+@contextlib.contextmanager
+def constructing() -> Iterator[None]:
+    """Global generators in one state for each constructor of a task, which knows no seed yet."""
+    sources = _globals()
+    outside = [source.get() for source in sources]
+    for source in sources:
+        source.set(source.seeded(0))
+    try:
+        yield
+    finally:
+        for source, state in zip(sources, outside, strict=True):
+            source.set(state)
+
+
+def _globals() -> list[_Source]:
+    torch = [_Torch()] if "torch" in sys.modules else []  # or the task has not loaded it
+    return [_NumPy(), _Python(), *torch]
+
+
+class _NumPy(_Source):
     """`np.random.normal` and the like: their bit generator itself is exchanged."""
 
     name = "numpy.random"
@@ -159,7 +180,7 @@ class _NumPy:
         return bits
 
 
-class _Python:
+class _Python(_Source):
     """`random.random` and the like.
 
     Reading the state takes 10 microseconds, so that it is read only if something was drawn. That
@@ -192,13 +213,8 @@ class _Python:
     def seeded(self, seed: int) -> Any:
         return random.Random(seed).getstate()
 
-    def encode(self, state: Any) -> Any:
-        return state
 
-    decode = encode
-
-
-class _Torch:
+class _Torch(_Source):
     """torch's generator of the CPU, or one that a task holds."""
 
     def __init__(self, generator: Any = None, name: str = "torch") -> None:
@@ -221,7 +237,7 @@ class _Torch:
         return self._torch.from_numpy(values)
 
 
-class _Space:
+class _Space(_Source):
     """A space's generator, for `sample`: the object itself is exchanged."""
 
     def __init__(self, space: spaces.Space[Any]) -> None:
@@ -236,13 +252,8 @@ class _Space:
     def seeded(self, seed: int) -> Any:
         return seeding.np_random(seed)[0]
 
-    def encode(self, state: Any) -> Any:
-        return state
 
-    decode = encode
-
-
-class _Held:
+class _Held(_Source):
     """A generator of NumPy's or Python's that a class or a module holds."""
 
     def __init__(self, generator: Any, name: str) -> None:
@@ -270,11 +281,6 @@ class _Held:
             return np.random.RandomState(seed).get_state(legacy=False)
         return type(self._generator)(seed).getstate()
 
-    def encode(self, state: Any) -> Any:
-        return state
-
-    decode = encode
-
 
 def _spaces(env: _Env) -> Iterator[_Source]:
     """The spaces of a task and its wrappers, with those inside of them."""
@@ -282,7 +288,7 @@ def _spaces(env: _Env) -> Iterator[_Source]:
     for layer in plain_state.layers(env):
         held = [value for scope in (layer, *type(layer).__mro__) for value in vars(scope).values()]
         for space in held:
-            if isinstance(space, spaces.Space):
+            if issubclass(type(space), spaces.Space):
                 yield from _inside(space, seen)
 
 
@@ -313,9 +319,9 @@ def _held(env: _Env) -> Iterator[_Source]:
             if id(value) in seen:
                 continue
             label = f"{getattr(scope, '__name__', '')}.{name}"
-            if isinstance(value, kinds) and not isinstance(value, random.SystemRandom):
+            if issubclass(type(value), kinds) and type(value) is not random.SystemRandom:
                 yield _Held(value, label)
-            elif torch and isinstance(value, torch.Generator):
+            elif torch and type(value) is torch.Generator:
                 yield _Torch(value, label)
             else:
                 continue
@@ -330,7 +336,7 @@ def _beside(module: ModuleType) -> list[ModuleType]:
         return [module]
     found = [module]
     for each in list(sys.modules.values()):
-        path = getattr(each, "__file__", None)
+        path = getattr(each, "__dict__", {}).get("__file__")  # reading it may import a lazy module
         if isinstance(path, str) and each is not module:
             parts = Path(path).parts
             if parts[: len(folder.parts)] == folder.parts and not _INSTALLED & set(parts):

@@ -20,6 +20,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.envs.randomness import constructing
 from repro.envs.user_code import described
 from repro.errors import ConfigError, StorageError, installation
 
@@ -104,7 +105,10 @@ def make_env(
         warnings.simplefilter("ignore")  # about old versions, which are chosen on purpose
         try:
             own = copy.deepcopy(dict(kwargs or {})) | size
-            env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **own)
+            with constructing():
+                env = gymnasium.make(
+                    env_id, render_mode="rgb_array", disable_env_checker=True, **own
+                )
         except TypeError as error:
             if size:
                 options = " and ".join(f"--{name}" for name in size)

@@ -37,6 +37,7 @@ class Drawing(gymnasium.Env[Any, Any]):
 
     def __init__(self, source: str, only_in_steps: bool = False) -> None:
         self.draw, self.quiet = source, only_in_steps
+        self.drawn = np.random.random() + random.random() + float(torch.rand(1))
 
     def _draw(self) -> float:
         return float(SOURCES[self.draw](self))
@@ -49,7 +50,7 @@ class Drawing(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> Any:
         self.left -= 1
-        seen = np.array([self._draw(), 0])
+        seen = np.array([self._draw(), self.drawn])
         return seen, self._draw(), self.left == 0 or self._draw() > 0.8, False, {}
 
 
