@@ -135,6 +135,7 @@ def _typed(node: DictConfig) -> LanguageConfig:
             raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
         config = OmegaConf.to_object(merged)
     assert isinstance(config, LanguageConfig)
+    config.objective = objectives.without_defaults(config.objective)
     validate(config)
     return config
 
