@@ -287,9 +287,12 @@ class LanguageConfig:
         return {name: values[name] for name in ("stage", *self._read())}
 
     def as_dict(self) -> dict[str, Any]:
-        """Nested dictionaries of plain values, as in a run's `config.yaml`."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
+        """Nested dictionaries of plain values, as in a run's `config.yaml`.
+
+        What the stage does not read is left out, so that `hash` is that of the file.
+        """
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
+        return self.hashed() | {name: values[name] for name in PLACEMENT}
 
     def identity(self) -> dict[str, Any]:
         """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
