@@ -20,6 +20,7 @@ from analysis.reports import (
     figure4,
     origin,
     remake,
+    report,
     speed,
     updates,
 )
@@ -33,8 +34,8 @@ from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
     *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
-    *(figure1.command, figure2.command, figure3, figure4.command, agreement.command),
-    *(speed.command, atari, rlhf, explain),
+    *(report.command, figure1.command, figure2.command, figure3, figure4.command),
+    *(agreement.command, speed.command, atari, rlhf, explain),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
@@ -54,6 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
         out = "where the files go; made if needed"
         sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+        as_pdf = "each figure also as PDF, as wide as a column or the page, fonts embedded"
+        sub.add_argument("--pdf", action="store_true", help=as_pdf)
         options(*command.arguments)(sub)
         sub.set_defaults(run=command.run)
     return parser
@@ -64,15 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character
             stream.reconfigure(errors="replace")
-    given = build_parser().parse_args(arguments, Given())
+    words = sys.argv[1:] if arguments is None else arguments
+    given = build_parser().parse_args(words, Given(words=words))
     try:
         output = given.run(given)
-        write_output(output, given.out)
+        paths = write_output(output, given.out, given.pdf)
     except AnalysisError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     print(output.text)
-    print("\nWrote " + ", ".join(str(given.out / name) for name in output.contents))
+    print("\nWrote " + ", ".join(map(str, paths)))
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.drawing import tables
-from analysis.drawing.style import png
+from analysis.drawing.style import pdf, png
 from analysis.errors import AnalysisError
 from analysis.runs import selection
 from analysis.runs.comparison import DEFAULT_OBJECTIVE
@@ -31,6 +32,11 @@ Files = Mapping[str, Content]  # by path below `--out`
 
 class Given(argparse.Namespace):
     """The options of a command, and what some of them stand for."""
+
+    @property
+    def line(self) -> str:
+        """The command line, to be given again."""
+        return f"python -m analysis {shlex.join(self.words)}"
 
     @property
     def sweep(self) -> Sweep:
@@ -51,9 +57,13 @@ class Output:
     contents: Files
     text: str
 
-    def files(self) -> dict[str, bytes]:
-        """The files as they are written."""
-        return {name: _encoded(content) for name, content in self.contents.items()}
+    def files(self, with_pdf: bool = False) -> dict[str, bytes]:
+        """The files as they are written; each figure also as a PDF, on demand."""
+        found = {name: _encoded(content) for name, content in self.contents.items()}
+        if with_pdf:
+            pictures = {name: draw for name, draw in self.contents.items() if callable(draw)}
+            found |= {f"{Path(n).with_suffix('.pdf')}": pdf(draw) for n, draw in pictures.items()}
+        return found
 
 
 def _encoded(content: Content) -> bytes:
@@ -84,10 +94,15 @@ def command(name: str, *arguments: Argument) -> Callable[[Callable[[Given], Outp
     return lambda run: Command(name, run.__doc__ or "", run, arguments)
 
 
-def write_output(output: Output, directory: Path) -> None:
-    """Put every file in `directory`, each atomically; an AnalysisError where that is impossible."""
+def write_output(output: Output, directory: Path, with_pdf: bool = False) -> list[Path]:
+    """Put every file in `directory`, each atomically; their paths.
+
+    Raises:
+        AnalysisError: where that is impossible.
+    """
+    files = output.files(with_pdf)
     try:
-        for name, content in output.files().items():
+        for name, content in files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, content)
@@ -95,6 +110,7 @@ def write_output(output: Output, directory: Path) -> None:
         raise AnalysisError(
             f"--out {directory} cannot be written ({error.strerror}): choose another directory."
         ) from error
+    return [directory / name for name in files]
 
 
 def _write(path: Path, content: bytes) -> None:

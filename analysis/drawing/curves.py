@@ -12,21 +12,45 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.drawing import panels
+from analysis.drawing.algorithms import ENTRIES, entry
 from analysis.drawing.style import (
     CYCLE,
     INK,
+    MUTED,
     LineStyle,
     objective_colors,
     objective_names,
+    scaled,
     steps_axis,
 )
 from analysis.drawing.text import amount, runs_of
 from analysis.published.paper import Curve, task_name
 
+# Values that people know by another name; each has its place in `CYCLE` in every figure.
+_NAMES = {
+    "paper": "the paper's recipe",
+    "ppo2": "OpenAI Baselines' ppo2",
+    "ppo1": "OpenAI Baselines' ppo1",
+    "sb3": "Stable-Baselines3's recipe",
+    "cleanrl": "CleanRL's recipe",
+    "cnn_a3c": "CNN of Mnih et al. 2016",
+    "cnn_nature": "CNN of Mnih et al. 2015",
+}
+
 
 def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
-    """Names and colors of labels without a family."""
-    return {label: LineStyle(label, CYCLE[n % len(CYCLE)]) for n, label in enumerate(labels)}
+    """Names and colors of labels without a family: algorithms, recipes, values of a key."""
+    known = list(_NAMES)
+    places = {label: known.index(label) for label in labels if label in known}
+    free = [place for place in range(len(CYCLE)) if place not in places.values()] or [0]
+    others = [label for label in labels if label not in {*known, *ENTRIES}]
+    places |= {label: free[n % len(free)] for n, label in enumerate(others)}
+    return {
+        label: entry(label)
+        if label in ENTRIES
+        else LineStyle(_NAMES.get(label, label), CYCLE[places[label]])
+        for label in labels
+    }
 
 
 def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
@@ -60,7 +84,7 @@ def panel(
     steps_axis(axes)
     axes.set_xlim(0, last)
     panels.panel_title(axes, str(table["task"].iloc[0]), _totals(table))
-    _cut_collapsed(axes, table, styles)
+    _cut_collapsed(axes, table, styles, [(color, curve.until(last)) for color, curve in paper])
 
 
 def _totals(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +92,12 @@ def _totals(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["label", "task"]).agg({"n_runs": "max", "n_expected": "first"})
 
 
-def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
+def _cut_collapsed(
+    axes: Axes,
+    table: pd.DataFrame,
+    styles: Mapping[str, LineStyle],
+    paper: Sequence[tuple[str, Curve]],
+) -> None:
     """End the axis above lines that fall so far that the others would be flat, and say so."""
     means = table.groupby("label")["mean"]
     start, top, lowest = float(means.first().min()), float(means.max().max()), means.min()
@@ -77,14 +106,19 @@ def _cut_collapsed(axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineSty
     if not fallen or top <= start:
         return
     axes.set_ylim(floor, axes.get_ylim()[1])
-    for place, label in enumerate(fallen):
+    # A band may reach below the axis where its line does not.
+    lows = table.groupby("label")["ci_low"].min().fillna(lowest).clip(upper=lowest)
+    below = [(styles[x].name, styles[x].color, lows[x]) for x in styles if lows.get(x, top) < floor]
+    ends = [(color, float(curve.returns.min())) for color, curve in paper]
+    below += [("the paper", color, low) for color, low in ends if low < floor]
+    for place, (name, color, low) in enumerate(below):
         axes.annotate(
-            f"▼ {styles[label].name}: down to {amount(float(lowest[label]))}",
+            f"▼ {name}: down to {amount(float(low))}",
             (0.98, 0.03 + 0.075 * place),
             xycoords="axes fraction",
-            fontsize=7.5,
+            fontsize=scaled(7.5),
             horizontalalignment="right",
-            color=styles[label].color,
+            color=color,
             bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )
 
@@ -100,9 +134,19 @@ def keys(table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: str = "") 
     return entries + [panels.key(paper, color=INK, linestyle="--", linewidth=1.4)] * bool(paper)
 
 
-def labelled(figure: Figure, episodes: int, what: str = "return", unit: str = "episodes") -> None:
-    """Name the vertical axis of all panels."""
-    figure.supylabel(f"{what}, mean of the last {episodes} {unit}", fontsize=9.5)
+def labelled(
+    figure: Figure,
+    table: pd.DataFrame,
+    episodes: int,
+    what: str = "return",
+    unit: str = "episodes",
+) -> None:
+    """Name the vertical axis of all panels, and say what lines and bands are."""
+    said = "line: mean over seeds; band: 95 % bootstrap interval of that mean, step by step"
+    if table["ci_low"].isna().all():
+        said = "line: a single run, so without an interval"
+    figure.suptitle(said, x=0.01, horizontalalignment="left", fontsize=scaled(8.5), color=MUTED)
+    figure.supylabel(f"{what}, mean of the last {episodes} {unit}", fontsize=scaled(9.5))
 
 
 def figure(
@@ -126,13 +170,13 @@ def figure(
         dashed = [(INK, curves[task])] if task in curves else []
         panel(place, table[table["task"] == task], styles, dashed)
     panels.only_below(axes, columns)
-    labelled(drawing, episodes)
+    labelled(drawing, table, episodes)
     handles = keys(table, styles, "the paper's Figure 3, PPO (Clip)" if curves else "")
     how = {"handles": handles, "title": title, "alignment": "left"}
     if spare and len(handles) <= 13:
-        spare[0].legend(loc="center left", fontsize=8.5, **how)
+        spare[0].legend(loc="center left", fontsize=scaled(8.5), **how)
     elif beside:
-        drawing.legend(loc="outside right upper", **how)
+        drawing.legend(loc="outside right center", **how)
     else:
         drawing.legend(loc="outside lower center", ncols=min(4, len(handles)), **how)
     return drawing

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.drawing.style import ALARM, MUTED
+from analysis.drawing.style import ALARM, MUTED, scaled
 from analysis.drawing.text import Line, of
+from analysis.published.atari import game_name
 
 SEPARATOR = "#CFCFCF"
 
@@ -70,9 +71,9 @@ def separate(axes: Axes, groups: Sequence[object]) -> None:
 
 def panel_title(axes: Axes, title: str, cells: pd.DataFrame, remark: str = "") -> None:
     """A bold title, and below it n of N runs of all `cells`, in red when some are missing."""
-    axes.set_title(title, pad=17)
+    axes.set_title(title if "-" in title else game_name(title), pad=scaled(17))
     count, expected = cells[["n_runs", "n_expected"]].sum().astype(int)
     text = f"{of(count, expected)} runs" + (f", {remark}" if remark else "")
     color = ALARM if remark or count != expected else MUTED
     above: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}  # at any height
-    axes.annotate(text, (0, 1), (0, 5), fontsize=8.5, color=color, **above)
+    axes.annotate(text, (0, 1), (0, scaled(5)), fontsize=scaled(8.5), color=color, **above)

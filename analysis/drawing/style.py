@@ -16,12 +16,18 @@ from typing import Any, Literal
 import matplotlib.style
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 
 Stroke = Literal["-", "--", "-.", ":"]
+
+COLUMN, PAGE = 3.25, 6.75  # inches, as in the two-column styles of conferences
+WIDE = 8.0  # a figure of this width takes the page
+LEAST = 0.62  # of their size on a screen that letters keep: 6 points
 
 INK = "#1A1A1A"
 MUTED = "#6B6B6B"
@@ -57,6 +63,14 @@ STYLE: dict[str, Any] = {
     **dict.fromkeys(("figure.dpi", "savefig.dpi"), 160),
 }
 
+# The sizes that a PDF shrinks.
+_SIZES = (
+    *("font.size", "axes.titlesize", "axes.labelsize", "legend.fontsize"),
+    *("xtick.labelsize", "ytick.labelsize", "axes.labelpad", "axes.linewidth", "grid.linewidth"),
+    *(f"{axis}tick.major.{what}" for axis in "xy" for what in ("pad", "size", "width")),
+    *(f"figure.constrained_layout.{side}_pad" for side in "wh"),
+)
+
 # kind -> (name, symbol of its value in plain text, the same as math)
 # In the order in which tables and legends have them.
 _NAMES: dict[str, tuple[str, str, str]] = {
@@ -66,13 +80,19 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "kl_adaptive": ("Adaptive KL", "d_targ", r"d_{\mathrm{targ}}"),
     "kl_fixed": ("Fixed KL", "β", r"\beta"),
 }
-# From the smallest value of a family to its largest; the middle one is Okabe and Ito's.
+# From small values of a family to large ones; the middle one is Okabe and Ito's.
 _RAMPS: dict[str, tuple[str, str, str]] = {
     "none": ("#4D4D4D", "#4D4D4D", "#4D4D4D"),
     "clip": ("#74B7E6", "#0072B2", "#00324F"),
     "kl_adaptive": ("#F5A55F", "#D55E00", "#6E3000"),
     "kl_fixed": ("#5FCBA8", "#009E73", "#00412F"),
     "clip_log": ("#E3AACB", "#CC79A7", "#8A3D67"),
+}
+# The paper's values, which divide the middle of a ramp evenly; others lie between or beyond them.
+_VALUES: dict[str, tuple[float, ...]] = {
+    "clip": (0.1, 0.2, 0.3),
+    "kl_adaptive": (0.003, 0.01, 0.03),
+    "kl_fixed": (0.3, 1, 3, 10),
 }
 _OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
@@ -96,6 +116,30 @@ def png(draw: Callable[[], Figure]) -> bytes:
     with matplotlib.style.context(["default", STYLE]):
         draw().savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def pdf(draw: Callable[[], Figure]) -> bytes:
+    """The figure for a paper: as wide as a column, or the page if it is wide, fonts embedded."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(["default", STYLE, {"pdf.fonttype": 42}]):
+        width, height = draw().get_size_inches()
+        target = COLUMN if width < WIDE else PAGE
+        letters = max(target / width, LEAST)
+        sizes: Any = {key: letters * size for key, size in rcParams.items() if key in _SIZES}
+        with matplotlib.style.context(sizes):
+            figure = draw()
+            for line in figure.findobj(Line2D):
+                line.set_linewidth(line.get_linewidth() * letters)
+                line.set_markersize(line.get_markersize() * letters)
+            # Letters that shrink less than the panels need some height of their own.
+            figure.set_size_inches(target, height * (target / width + letters) / 2)
+            figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None})
+    return buffer.getvalue()
+
+
+def scaled(points: float) -> float:
+    """A size that shrinks with the letters of a PDF."""
+    return points * float(rcParams["font.size"]) / float(STYLE["font.size"])
 
 
 def objective_name(kind: str, value: float, math: bool = False) -> str:
@@ -130,15 +174,21 @@ def objective_names(rows: pd.DataFrame, math: bool = False) -> dict[str, str]:
     return {row: name if counts[name] == 1 else row for row, name in named.items()}
 
 
+def objective_color(kind: str, value: float) -> str:
+    """The color of a setting, the same in every figure: darker for larger values."""
+    ramp = LinearSegmentedColormap.from_list("", list(_RAMPS.get(kind, _OTHER_RAMP)))
+    if not value > 0:  # NaN for a kind without values
+        return to_hex(ramp(0.5))
+    values = np.array(_VALUES.get(kind, _VALUES["clip"]))
+    known = np.log([values[0] / 30, *values, values[-1] * 30])
+    places = [0, *np.linspace(0.15, 0.85, len(values)), 1]
+    return to_hex(ramp(float(np.interp(np.log(value), known, places))))
+
+
 def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
-    """Color by row, of a frame with `row, objective, value`: darker for larger values."""
-    colors: dict[str, str] = {}
-    for kind, family in rows.groupby("objective", sort=False):
-        names = family.sort_values(["value", "row"])["row"].tolist()
-        ramp = LinearSegmentedColormap.from_list("", list(_RAMPS.get(str(kind), _OTHER_RAMP)))
-        places = [0.5] if len(names) == 1 else np.linspace(0, 1, len(names)).tolist()
-        colors |= {row: to_hex(ramp(place)) for row, place in zip(names, places, strict=True)}
-    return {row: colors[row] for row in rows["row"]}
+    """Color by row, of a frame with `row, objective, value`."""
+    lines = rows[["row", "objective", "value"]].itertuples(index=False)
+    return {str(row): objective_color(str(kind), float(value)) for row, kind, value in lines}
 
 
 def steps_axis(axes: Axes) -> None:

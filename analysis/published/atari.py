@@ -23,6 +23,11 @@ def rom_name(game: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
 
 
+def game_name(rom: str) -> str:
+    """The ROM's name as the paper's: `up_n_down` -> `UpNDown`."""
+    return "".join(part[:1].upper() + part[1:] for part in rom.split("_"))
+
+
 def table6(reference: Path) -> dict[str, dict[str, float]]:
     """Table 6: ROM -> A2C, ACER, PPO -> mean score of the last 100 episodes, 40M frames, 3 runs."""
     return {

@@ -28,8 +28,8 @@ def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
             raise AnalysisError(
                 f"{run.directory} is collected already: give --runs the run directories behind it."
             )
-        episodes[number] = read_columns(run.directory / "episodes.parquet", store.EPISODES)
-        progress[number] = read_columns(run.directory / "progress.parquet", store.PROGRESS)
+        episodes[number] = read_columns(run.directory, "episodes", store.EPISODES)
+        progress[number] = read_columns(run.directory, "progress", store.PROGRESS)
     return collected.encode(runs, episodes, progress, kept)
 
 

@@ -93,7 +93,8 @@ def placed(sweep: Sweep, by: str, labels: Sequence[str] = ()) -> Sweep:
     return sweep.narrowed([run for run in kept if not labels or label(run) in labels])
 
 
-def _styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
+def styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
+    """How each line of `build` is named and drawn."""
     if by != BY_OBJECTIVE:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
     lines = [(run.row, *run.objective) for run in sweep.runs]
@@ -124,10 +125,10 @@ def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cl
     return tables.report("Learning curves", tables.of(ends, "llr", columns), found, holes)
 
 
-_BY = "one line a value of this field or config key"
+_LINES = "one line a value of this field or config key"
+BY = cli.option("--by", _LINES, default=BY_OBJECTIVE, metavar="KEY")
 _OPTIONS = (
-    *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS),
-    cli.option("--by", _BY, default=BY_OBJECTIVE, metavar="KEY"),
+    *(cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.UNTIL, cli.POINTS, BY),
     cli.option("--labels", "only these lines (default: all)", metavar="A,B"),
     cli.option("--paper", "add the paper's Figure 3 PPO curve", action="store_true"),
 )
@@ -143,5 +144,5 @@ def command(given: cli.Given) -> cli.Output:
     text = _markdown(table, sweep, holes, given)
     paper = paper_figure3(settings.reference) if given.paper else {}
     title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
-    picture = partial(drawing.figure, table, _styles(sweep, by), title, paper, settings.episodes)
+    picture = partial(drawing.figure, table, styles(sweep, by), title, paper, settings.episodes)
     return cli.Output({"curves.png": picture, "curves.csv": table, "curves.md": text}, text)

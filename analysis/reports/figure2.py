@@ -63,23 +63,23 @@ def build(sweep: Sweep) -> tuple[Run, pd.DataFrame]:
     Raises:
         AnalysisError: without such a run, with several, or when its table is damaged.
     """
-    paths = [(run, run.directory / _FILE) for run in sweep.runs if run.directory]
-    found = [(run, path) for run, path in paths if path.is_file()]
+    found = [run for run in sweep.runs if run.directory and (run.directory / _FILE).is_file()]
     if not found:
         raise AnalysisError(
             f"No run there holds an {_FILE}: make one with python -m repro +experiment=figure2."
         )
     if len(found) > 1:
         raise AnalysisError(
-            f"Several runs hold an {_FILE} ({', '.join(r.run_id for r, _ in found)}): "
+            f"Several runs hold an {_FILE} ({', '.join(run.run_id for run in found)}): "
             "choose one with --where, such as --where seed=0."
         )
-    run, path = found[0]
+    run = found[0]
+    assert run.directory is not None
     if hole := hole_of(run):
         raise AnalysisError(f"{run.run_id} cannot be shown: it {hole}.")
-    table = read_columns(path, tuple(store.INTERPOLATION))
+    table = read_columns(run.directory, "interpolation", store.INTERPOLATION)
     if len(table) < 2 or table.isna().to_numpy().any():
-        raise AnalysisError(f"{path} has gaps: run that configuration again.")
+        raise AnalysisError(f"{run.directory / _FILE} has gaps: run that configuration again.")
     return run, table.sort_values("x", ignore_index=True)
 
 

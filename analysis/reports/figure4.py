@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, panels, tables
-from analysis.drawing.style import INK, PAPER, LineStyle
+from analysis.drawing.style import INK, PAPER, LineStyle, scaled
 from analysis.drawing.text import Line, amount, number
 from analysis.errors import AnalysisError
 from analysis.published.paper import Curve, paper_figure4, task_name
@@ -71,7 +71,9 @@ def figure(table: pd.DataFrame, paper: pd.DataFrame, episodes: int) -> Figure:
     for axes, task in zip(grid, tasks, strict=True):
         _panel(axes, table[table["task"].map(name) == task], paper[paper["task"] == task], styles)
         axes.set_title(task)
-    drawing.labelled(picture, episodes, unit="training episodes")
+    picture.supylabel(
+        f"return, mean of the last {episodes} training episodes", fontsize=scaled(9.5)
+    )
     handles = [
         panels.key(f"seed {label}", color=style.color, linewidth=2.0)
         for label, style in styles.items()

@@ -78,7 +78,13 @@ def sb3_speed(path: Path) -> dict[str, float]:
 
 
 def markdown(values: Mapping[str, Any], bench: Path) -> str:
-    """The values as a table."""
+    """The whole report."""
+    text = f"# Origin of the runs\n\n{table(values, bench)}"
+    return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
+
+
+def table(values: Mapping[str, Any], bench: Path | None = None) -> str:
+    """The values as a table; with the speed of SB3 where `bench` has it."""
     training = f"{_hours(values['core_hours'])} ({_phases(values['core_hours_by_phase'])})"
     sb3 = _hours(values["sb3_core_hours"])
     rows = [
@@ -88,13 +94,12 @@ def markdown(values: Mapping[str, Any], bench: Path) -> str:
         ("Last finish", str(values["last_finish"] or NOT_KNOWN)),
         ("From one to the other", _hours(values["elapsed_hours"])),
         ("Time of the training processes", training),
-        (f"Stable-Baselines3 on one core, at the speed in {bench.name}", sb3),
+        *([(f"Stable-Baselines3 on one core, at the speed in {bench.name}", sb3)] if bench else []),
         ("Runs interrupted and taken up again", str(values["interrupted_and_resumed"])),
         ("... with something changed", str(values["resumed_approximately"])),
         *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
     ]
-    text = "# Origin of the runs\n\n" + tables.markdown(("What", "Value"), rows, "ll")
-    return text + (f"\n\n## Each run\n\n{_each(values['each'])}" if "each" in values else "")
+    return tables.markdown(("What", "Value"), rows, "ll")
 
 
 def _each(lines: Sequence[Mapping[str, Any]]) -> str:

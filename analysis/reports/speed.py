@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from matplotlib.figure import Figure
 
 from analysis import cli
 from analysis.drawing import tables
-from analysis.drawing.style import CYCLE, INK, MUTED
+from analysis.drawing.style import CYCLE, INK, MUTED, scaled
 from analysis.drawing.text import Line
 from analysis.errors import AnalysisError
+from repro.runs import store
 
 PPO = "ppo"  # what a row is of that does not say
 PHASES = ("env", "forward", "update", "other")
@@ -37,7 +37,7 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for path in paths:
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = store.read_json(path)
             about = {"file": path.name, "overrides": " ".join(result["overrides"])}
             rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
         except OSError as error:
@@ -62,12 +62,27 @@ def packs_of_33(table: pd.DataFrame) -> pd.DataFrame:
     return chosen[chosen["population"] == 33]
 
 
-def figure(table: pd.DataFrame) -> Figure:
-    """Time by phase of each task's pack of 33, and throughput against the size of the pack."""
-    drawing = Figure(figsize=(9.2, 3.6))
-    left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
-    _phases(left, _tasks(table))
-    _throughput(right, table[(table["overrides"] == "") & (table["algorithm"] == PPO)])
+def figures(table: pd.DataFrame) -> dict[str, Callable[[], Figure]]:
+    """By name: time by phase of packs of 33, and throughput against the size of the pack.
+
+    Each is of the first file that has it: files may be of different machines.
+    """
+    plain = table[(table["overrides"] == "") & (table["algorithm"] == PPO)]
+    sizes = plain[plain["contender"] == "ours"].groupby(["file", "env"])["population"].nunique()
+    chosen = {
+        "speed.png": (_phases, _tasks(table)["file"]),
+        "population.png": (_throughput, sizes[sizes > 2].reset_index()["file"]),
+    }
+    return {
+        name: partial(_figure, draw, plain[plain["file"] == files.iloc[0]])
+        for name, (draw, files) in chosen.items()
+        if len(files)
+    }
+
+
+def _figure(draw: Callable[[Axes, pd.DataFrame], None], table: pd.DataFrame) -> Figure:
+    drawing = Figure(figsize=(5.4, 3.6))
+    draw(drawing.add_subplot(), table)
     return drawing
 
 
@@ -109,7 +124,7 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("runs in the pack, P")
     axes.set_title("Environment steps a second, one core")
     axes.text(0.98, 0.1, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
-              transform=axes.transAxes, fontsize=8, color=MUTED)  # fmt: skip
+              transform=axes.transAxes, fontsize=scaled(8), color=MUTED)  # fmt: skip
     if (counts > 2).any():
         axes.legend(loc="center right")
 
@@ -173,5 +188,4 @@ def command(given: cli.Given) -> cli.Output:
     """Time per step by phase, against physics alone and SB3."""
     table = load(given.bench)
     written = text(table)
-    picture = partial(figure, table)
-    return cli.Output({"speed.png": picture, "speed.csv": table, "speed.md": written}, written)
+    return cli.Output({**figures(table), "speed.csv": table, "speed.md": written}, written)

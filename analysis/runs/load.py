@@ -9,7 +9,6 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from analysis.errors import AnalysisError
 from analysis.runs.collected import KEPT, TIMES, Collected, is_collected, thinned
@@ -83,10 +82,10 @@ def _add(runs: dict[str, Run], run: Run) -> None:
 
 def _found(runs_dir: Path) -> Iterator[Run]:
     for directory in store.run_directories(runs_dir):
-        info = _read(directory / "run.json", store.read_run, directory)
-        _check_fields(info, directory / "run.json")
-        config = _read(directory / "config.yaml", store.read_config, directory)
-        yield Run(info, config, directory)
+        path = directory / "run.json"
+        _check_fields(_read(path, store.read_run, directory), path)
+        info = _read(path, store.verify, directory)
+        yield Run(info, _read(directory / "config.yaml", store.read_config, directory), directory)
 
 
 def _expected(runs_dir: Path) -> Iterator[Run]:
@@ -105,10 +104,12 @@ def _read(path: Path, read: Callable[P, T], *args: P.args, **how: P.kwargs) -> T
         return read(*args, **how)
     except OSError as error:
         raise AnalysisError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         text = str(error)
         raise AnalysisError(
-            text if str(path) in text else f"{path} is damaged ({text}): remove it and run again."
+            text
+            if str(path.parent) in text
+            else f"{path} is damaged ({text}): remove it and run again."
         ) from error
 
 
@@ -122,18 +123,19 @@ def _check_fields(info: object, where: Path) -> None:
         )
 
 
-def read_columns(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Columns of a table of a run; an AnalysisError names a damaged file."""
-    return _read(path, lambda: store.read_table(path)[list(columns)])
+def read_columns(directory: Path, name: str, columns: Iterable[str]) -> pd.DataFrame:
+    """Columns of a table of a run; an AnalysisError names a file that is not what it wrote."""
+    path = directory / f"{name}.parquet"
+    return _read(path, lambda: store.read_run_table(directory, name)[list(columns)])
 
 
 def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
     """Columns of a run's table, from its directory or the collected tables that hold it."""
     assert run.directory is not None
-    path = run.directory / f"{name}.parquet"
     if run.collected is None:
-        return read_columns(path, columns)
+        return read_columns(run.directory, name, columns)
     tables, number = run.collected
+    path = run.directory / f"{name}.parquet"
     table: pd.DataFrame = _read(path, tables.rows, name, number)
     return table[list(columns)]
 
@@ -160,7 +162,7 @@ def read_times(run: Run) -> dict[str, float]:
     if run.collected is not None:
         tables, number = run.collected
         return _read(run.directory / "runs.parquet", tables.times, number)
-    table = read_columns(run.directory / "progress.parquet", TIMES)
+    table = read_columns(run.directory, "progress", TIMES)
     return {name: float(table[name].sum()) for name in TIMES}
 
 

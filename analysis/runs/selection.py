@@ -105,7 +105,7 @@ def _narrow(sweep: Sweep, condition: Condition) -> Sweep:
 
 
 def _equals(value: Any, text: str) -> bool:
-    with contextlib.suppress(json.JSONDecodeError):
+    with contextlib.suppress(json.JSONDecodeError, RecursionError):
         wanted = json.loads(text)
         # In Python True == 1; in a configuration it is not.
         if value == wanted and isinstance(value, bool) == isinstance(wanted, bool):

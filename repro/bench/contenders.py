@@ -18,6 +18,7 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.rollouts.rollout import Rollout
 
@@ -27,6 +28,8 @@ COMPARED = ("ppo", "a2c", "trpo")  # algorithms that Stable-Baselines3 has, too
 # sb3-contrib's TRPO takes all samples into its Fisher product.
 COMPARABLE_OVERRIDES = {"trpo": ["algorithm.fisher_fraction=1"]}
 ROUND_STEPS = 1000  # of each learner in a round, at least: A2C's iterations are short
+
+WITH_PHYSICS = (MujocoVectorEnv, HumanoidVectorEnv)  # their `simulate` is the simulator alone
 
 
 class Pack:
@@ -85,10 +88,12 @@ class Physics:
 
     def __init__(self, pack: Pack) -> None:
         """Record the actions of the pack from now on."""
-        assert isinstance(pack.env, MujocoVectorEnv)
+        assert isinstance(pack.env, WITH_PHYSICS)
         config, collector = pack.configs[0], pack.learners.collector
-        self._pack_env = pack.env
-        self._replay_env = MujocoVectorEnv(config.env.id, pack.env.num_envs)
+        task, self._pack_env = config.env, pack.env
+        replay = envs.make(task.id, task.backend, pack.env.num_envs, task.switches, task.kwargs)
+        assert isinstance(replay, WITH_PHYSICS)
+        self._replay_env = replay
         self._actions: list[Array] = []  # of each iteration, [T, P N, A]
         self._start: Any = pack.env.state()
         space, collect = pack.env.single_action_space, collector.collect
@@ -111,12 +116,12 @@ class Physics:
     def measure(self) -> Sample:
         """Replay the round; only the time inside `simulate` counts."""
         self._replay_env.set_state(self._start)
-        simulate, seconds = MujocoVectorEnv.simulate, 0.0
+        simulate, seconds = type(self._replay_env).simulate, 0.0
 
         def timed(actions: Array) -> None:
             nonlocal seconds
             start = time.perf_counter()
-            simulate(self._replay_env, actions)
+            simulate(self._replay_env, actions)  # type: ignore[arg-type]
             seconds += time.perf_counter() - start
 
         self._replay_env.simulate = timed  # type: ignore[method-assign]

@@ -91,6 +91,11 @@ class EnvConfig:
         """Those of the task's backend, for `repro.envs.make`."""
         return self.atari or self.humanoid
 
+    @property
+    def task_arguments(self) -> dict[str, Any]:
+        """What `gymnasium.make` takes besides the id, for the same task."""
+        return self.kwargs | ({} if self.humanoid is None else dataclasses.asdict(self.humanoid))
+
 
 @dataclass
 class PolicyConfig:

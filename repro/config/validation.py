@@ -116,8 +116,7 @@ def _check_parts(config: Config) -> None:
     if config.env.version is not None and config.env.backend not in ("mujoco", "humanoid"):
         raise ConfigError(
             f"env.version={config.env.version} is for MuJoCo's tasks and the humanoids: for "
-            f"env={config.env.name} "
-            "leave it out."
+            f"env={config.env.name} leave it out."
         )
     if config.env.kwargs and config.env.backend == "atari":
         raise ConfigError(

@@ -6,7 +6,6 @@ games in this project's environment, whose emulator has every frame in color.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +59,8 @@ def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisode
 
 
 def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
-    config = run.config.env
-    task = config.id
-    kwargs = config.kwargs if config.humanoid is None else dataclasses.asdict(config.humanoid)
-    env = film.make_env(task, options.width, options.height, kwargs)
+    task = run.config.env.id
+    env = film.make_env(task, options.width, options.height, run.config.env.task_arguments)
     with user_code.naming(task, "reading its metadata"):
         rate = film.frame_rate(env)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from repro.config.schema import hash_of
 from repro.runs import store
 from repro.runs.writer import RunWriter
 
@@ -87,7 +88,7 @@ def identity(
     configuration, and with it hash and id.
     """
     config = make_config(task, kind, value, seed, changes)
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    digest = hash_of(config)
     algorithm = config["algorithm"]["name"]
     label = row_name(kind, value) if kind else algorithm
     info = {
@@ -118,7 +119,7 @@ def make_config(
     config: dict[str, Any] = {
         "env": {
             "name": task.partition("-")[0].lower(),
-            "id": task,
+            "id": changes.get("env_id", task),
             "num_envs": changes.get("num_envs", 1),
         },
         "algorithm": {"name": changes.get("algorithm", "ppo"), "learning_rate": 3e-4},
@@ -182,6 +183,18 @@ def write_run(
     else:
         writer.finish(status, **finish)
     return writer.directory
+
+
+def reseal(directory: Path) -> None:
+    """Let run.json say what is in the directory now, as if its run had written it so."""
+    info = store.read_run(directory)
+    digest = hash_of(store.read_config(directory))
+    info |= {"config_hash": digest, "run_id": info["run_id"][:-8] + digest[:8]}
+    sums = {
+        path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in directory.glob("*.parquet")
+    }
+    store.write_json(directory / "run.json", info | {"tables_sha256": sums})
 
 
 def write_reference(directory: Path, random: Mapping[str, float] | None = None) -> Path:

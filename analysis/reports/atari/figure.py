@@ -23,9 +23,7 @@ Ends = Mapping[str, Mapping[str, Sequence[float]]]  # game -> algorithm -> one a
 def figure(table: pd.DataFrame, ends: Ends, episodes: int) -> Figure:
     """One panel a game; `table` is `runs.curves.COLUMNS`, the labels are algorithms."""
     games, labels = (sorted(set(table[name])) for name in ("task", "label"))
-    styles = {
-        label: replace(style, name=name_of(label)) for label, style in line_styles(labels).items()
-    }
+    styles = {x: replace(style, name=name_of(x)) for x, style in line_styles(labels).items()}
     papers = papers_of({label: style.name for label, style in styles.items()})
     columns = min(7, max(math.ceil(math.sqrt(len(games))), min(3, len(games)), 1))
     marker = "ends of the paper's three runs, 10M steps (Figure 6)"
@@ -41,7 +39,7 @@ def figure(table: pd.DataFrame, ends: Ends, episodes: int) -> Figure:
         for label, paper in papers.items():
             _mark(axes, styles[label], ends.get(game, {}).get(paper, ()))
     panels.only_below(grid, columns)
-    labelled(drawing, episodes, "score", "games")
+    labelled(drawing, table, episodes, "score", "games")
     drawing.legend(handles=handles, loc="outside lower center", ncols=abreast)
     return drawing
 

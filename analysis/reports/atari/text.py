@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.drawing import notes, tables
 from analysis.drawing.text import amount, estimate, runs_of, score
-from analysis.published.atari import PAPER_ALGORITHMS, PAPER_WINS
+from analysis.published.atari import PAPER_ALGORITHMS, PAPER_WINS, game_name
 from analysis.reports.atari.numbers import SB3, Atari
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
@@ -41,7 +41,7 @@ def _table6(scores: pd.DataFrame) -> str:
     rows = []
     for game, group in scores.groupby("game", sort=True):
         cells = {line["algorithm"]: line for line in group.to_dict("records")}
-        row = [str(game)]
+        row = [game_name(str(game))]
         for name in algorithms:
             line = cells.get(name)
             row += ["", ""] if line is None else [estimate(line, "mean"), runs_of(line)]

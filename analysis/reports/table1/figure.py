@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import panels
-from analysis.drawing.style import ALARM, INK, MUTED, PAPER, objective_colors, objective_names
+from analysis.drawing.style import (
+    ALARM,
+    INK,
+    MUTED,
+    PAPER,
+    objective_colors,
+    objective_names,
+    scaled,
+)
 from analysis.drawing.text import amount, runs_of, score
 from analysis.reports.table1.numbers import Table1
 from analysis.statistics.scoring import Scores
@@ -31,19 +39,19 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
     for place, line in enumerate(rows.to_dict("records")):
         color = colors[line["row"]]
         panels.point(axes, line, "score", place - 0.1, color)
-        if line["score"] < _LOWEST_SCORE:
-            _beside(axes, 0.02, place - 0.1, f"◀ {score(line['score'])}", color, 8)
+        if (lowest := min(line["score"], np.nan_to_num(line["ci_low"]))) < _LOWEST_SCORE:
+            _beside(axes, 0.02, place - 0.1, f"◀ {score(lowest)}", color, 8)
         axes.plot(line["paper_score"], place + 0.2, **PAPER)
         whole = line["n_runs"] == line["n_expected"]
         _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
     _beside(axes, 1.02, -0.9, "runs", MUTED, 8.5)
     _name_rows(axes, rows)
     axes.axvline(0, color=MUTED, linewidth=0.9)
-    if rows["score"].min() < _LOWEST_SCORE:
+    if rows[["score", "ci_low"]].min().min() < _LOWEST_SCORE:
         axes.set_xlim(left=_LOWEST_SCORE)
-    axes.set_xlabel("average normalized score (0: random policy, 1: best result of each task)")
-    axes.set_title("Table 1: surrogate objectives", pad=24)
-    axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=MUTED, fontsize=9)
+    axes.set_xlabel("average normalized score\n(0: random policy, 1: best result of each task)")
+    axes.set_title("Table 1: surrogate objectives", pad=scaled(35))
+    axes.text(0, 1.02, subtitle, transform=axes.transAxes, color=MUTED, fontsize=scaled(9))
     ours = {"marker": "o", "markersize": 6.5, "color": INK, "linewidth": 1.6}
     paper = panels.key("the paper (no spread given)", **PAPER)
     handles = [panels.key("these runs, 95 % interval", **ours), paper]
@@ -81,8 +89,9 @@ def _task_panel(
         axes.plot(values, np.full(len(values), place + 0.25), color=colors[row], **dots)
         if row in lines:
             panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
-            if lines[row]["return"] < low_edge:
-                _beside(axes, 0.02, place, f"◀ {amount(lines[row]['return'])}", colors[row], 8)
+            lowest = np.nanmin([*values, lines[row]["return"], np.inf])
+            if lowest < low_edge:
+                _beside(axes, 0.02, place, f"◀ {amount(lowest)}", colors[row], 8)
     _name_rows(axes, rows)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
     panels.panel_title(axes, task, cells, remark)
@@ -117,7 +126,7 @@ def _low_edge(runs: pd.DataFrame, scale: pd.DataFrame) -> float:
 def _beside(axes: Axes, x: float, place: float, text: str, color: str, size: float) -> None:
     """Text in a row, `x` of the panel's width from its left."""
     where = axes.get_yaxis_transform()
-    axes.text(x, place, text, transform=where, va="center", fontsize=size, color=color)
+    axes.text(x, place, text, transform=where, va="center", fontsize=scaled(size), color=color)
 
 
 def _task_legend(figure: Figure, spare: Sequence[Axes], episodes: int) -> None:

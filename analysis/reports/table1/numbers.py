@@ -27,7 +27,7 @@ TASK_COLUMNS = ("task", *_COUNTS, *_RETURN, "random", "best", "note")
 class Table1:
     """All of Table 1's numbers."""
 
-    rows: pd.DataFrame  # `row` and `COLUMNS`, the paper's rows first
+    rows: pd.DataFrame  # `row` and `COLUMNS`, the paper's rows first, of those that were expected
     tasks: pd.DataFrame  # `row` and `TASK_COLUMNS`, one line a task and row that was expected
     scores: Scores  # of the finished runs
     runs: pd.DataFrame  # `load.frame` of the runs expected
@@ -56,7 +56,9 @@ def score(
     finished = runs.loc[runs["hole"] == "", ["task", "row", "seed", "return"]]
     scores = paper_score(finished, random, settings.best)
     others = objective_rows(runs[~runs["row"].isin(paper["row"])]).assign(paper_score=float("nan"))
-    order = paper if others.empty else pd.concat([paper, others], ignore_index=True)
+    asked = paper[paper["row"].isin(runs["row"])]
+    order = asked if others.empty else pd.concat([asked, others], ignore_index=True)
+    order = order.reset_index(drop=True)
     rows, tasks = (make(order, runs, scores, settings) for make in (_rows, _tasks))
     return Table1(rows, tasks, scores, runs)
 

@@ -72,12 +72,12 @@ def _return(line: Line | None) -> str:
 
 
 def subtitle(table: Table1, sweep: Sweep) -> str:
-    """What the figure shows, in a line."""
+    """What the figure shows, in two lines."""
     tasks, seeds = table.runs["task"].nunique(), table.runs["seed"].nunique()
     scored = int(table.rows["n_runs"].sum())
     return (
         f"{count(tasks, 'task')}, {count(seeds, 'seed')}, "
-        f"{notes.steps(sweep)} steps; {scored} of {len(table.runs)} runs scored"
+        f"{notes.steps(sweep)} steps\n{scored} of {len(table.runs)} runs scored"
     )
 
 

@@ -93,7 +93,7 @@ def make_task(task: EnvConfig) -> gymnasium.Env[Any, Any]:
         return AtariGame(task.id, task.atari)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a v5
-        return make_one(task.id, task.kwargs)
+        return make_one(task.id, task.task_arguments)
 
 
 def normalized(config: Config, envs: VecEnv) -> VecEnv:

@@ -115,22 +115,30 @@ class Measures:
         return {f"measure_{name}": array for name, array in self._arrays.items()}
 
 
-def described(measures: Mapping[str, FloatArray]) -> str:
-    """The measures of E episodes in words, [E] each by name; empty where there are none."""
-    parts = []
-    if "speed" in measures:
-        parts.append(f"speed {measures['speed'].mean():.2f} m/s")
-    if "flags" in measures:
-        parts.append(f"{measures['flags'].mean():.2f} flags an episode")
+def summarized(measures: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Numbers of E episodes, by name, from their measures, [E] each."""
+    found = {name: float(measures[name].mean()) for name in ("speed", "flags") if name in measures}
     if "up_seconds" in measures:
-        ground = measures["on_ground"] > 0
-        times = measures["up_seconds"][ground]
+        times = measures["up_seconds"][measures["on_ground"] > 0]
         up = times <= UP_LIMIT
-        took = f" in {times[up].mean():.2f} s on average" if up.any() else ""
-        parts.append(
-            f"up from the ground within {UP_LIMIT:g} s in {up.sum()} of {ground.sum()} starts{took}"
-        )
+        found |= {"ground_starts": len(times), "got_up": int(up.sum())}
+        found["up_seconds"] = float(times[up].mean()) if up.any() else np.nan
     if "hits" in measures:
-        hits, withstood = measures["hits"].sum(), measures["withstood"].sum()
-        parts.append(f"{withstood:.0f} of {hits:.0f} cubes withstood")
+        found |= {name: float(measures[name].sum()) for name in ("hits", "withstood")}
+    return found
+
+
+def described(measures: Mapping[str, FloatArray]) -> str:
+    """`summarized` in words; empty where nothing is measured."""
+    found, parts = summarized(measures), []
+    if "speed" in found:
+        parts.append(f"speed {found['speed']:.2f} m/s")
+    if "flags" in found:
+        parts.append(f"{found['flags']:.2f} flags an episode")
+    if "got_up" in found:
+        took = f" in {found['up_seconds']:.2f} s on average" if found["got_up"] else ""
+        counts = f"{found['got_up']:.0f} of {found['ground_starts']:.0f} starts"
+        parts.append(f"up from the ground within {UP_LIMIT:g} s in {counts}{took}")
+    if "hits" in found:
+        parts.append(f"{found['withstood']:.0f} of {found['hits']:.0f} cubes withstood")
     return ", ".join(parts)

@@ -13,7 +13,7 @@ from analysis.__main__ import main
 from analysis.reports.origin import origin, sb3_speed
 from analysis.runs.load import load_sweep
 from repro.runs import store
-from tests.helpers.synthetic_runs import identity, write_run
+from tests.helpers.synthetic_runs import identity, reseal, write_run
 
 BENCH = Path(__file__).parents[3] / "results" / "speed" / "tasks.json"
 
@@ -25,6 +25,7 @@ def _write(runs_dir: Path, seed: int, seconds: float, **finish: Any) -> None:
     columns: dict[str, Any] = {name: np.zeros(4, int) for name in store.PROGRESS}
     columns |= {name: np.full(4, value / 4) for name, value in times.items()}
     store.write_table(directory / "progress.parquet", columns, store.PROGRESS)
+    reseal(directory)
 
 
 @pytest.fixture

@@ -231,7 +231,7 @@ def test_notes_name_absent_tasks_and_short_runs(
     assert "not in these runs: HalfCheetah, InvertedDoublePendulum" in text
     assert "1 run finished fewer than 100 episodes (the shortest 40; Hopper-v4)" in text
     assert "There is no sweep.json" in text
-    assert "| 0 of 0 |" in text
+    assert "0 of 0" not in text  # rows that nobody asked for
 
 
 def test_a_row_that_lacks_a_task_is_called_incomparable(

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.__main__ import main
 from repro.runs import store
-from tests.helpers.synthetic_runs import identity, write_run
+from tests.helpers.synthetic_runs import identity, reseal, write_run
 
 
 def _write(runs_dir: Path, kl: list[float], **named: Any) -> None:
@@ -19,6 +19,7 @@ def _write(runs_dir: Path, kl: list[float], **named: Any) -> None:
     columns: dict[str, Any] = {name: np.zeros(len(kl), int) for name in store.PROGRESS}
     columns |= {"kl": np.array(kl), "std": np.full(len(kl), np.nan)}
     store.write_table(directory / "progress.parquet", columns, store.PROGRESS)
+    reseal(directory)
 
 
 @pytest.fixture

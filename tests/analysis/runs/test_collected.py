@@ -14,7 +14,7 @@ from analysis.__main__ import main
 from analysis.runs.collected import EPISODES, FILES, PROGRESS, RUNS, thinned
 from analysis.runs.load import frame, load_sweep, read_episodes
 from repro.runs import store
-from tests.helpers.synthetic_runs import TASKS, identity, write_reference, write_run
+from tests.helpers.synthetic_runs import TASKS, identity, reseal, write_reference, write_run
 
 ROWS: tuple[tuple[str, float | None], ...] = (("none", None), ("clip", 0.2), ("kl_fixed", 1.0))
 
@@ -119,6 +119,7 @@ def test_progress_keeps_first_last_and_evenly_spaced_rows_as_they_were(tmp_path:
     } | {"kl": np.full(488, np.nan)}
     directory = write_run(tmp_path / "runs", info, [1.0])
     store.write_table(directory / "progress.parquet", columns, store.PROGRESS)
+    reseal(directory)
     command = ["collect", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     assert main([*command, "--progress-rows", "5"]) == 0
     kept = store.read_table(tmp_path / "out" / "progress.parquet")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main
-from tests.helpers.synthetic_runs import identity, write_run
+from tests.helpers.synthetic_runs import identity, reseal, write_run
 
 LINEAR = {"recipe.learning_rate_schedule": "linear"}
 
@@ -29,6 +29,7 @@ def run(runs_dir: Path, seed: int, total: int, **changes: Any) -> None:
     if "schedule" in changes:
         path = directory / "config.yaml"
         path.write_text(f"{path.read_text()}schedule_timesteps: {changes['schedule']}\n")
+        reseal(directory)
 
 
 def curves(runs_dir: Path, out: Path, *options: str) -> int:

@@ -43,6 +43,9 @@ def test_a_restored_environment_goes_on_bit_equal(task_id: str) -> None:
             assert np.array_equal(mine, theirs[2:4])
         ends += int(np.sum(expected[2] | expected[3]))
     assert ends or original.rules.harder
+    mine, theirs = original.state(), restored.state(slice(2, 4))
+    for name, value in mine.items():
+        assert np.array_equal(value, theirs[name]), name
     with pytest.raises(ConfigError, match="has number of environments 2"):
         restored.set_state(original.state())
 
