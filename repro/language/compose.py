@@ -79,8 +79,16 @@ def stages(configs: Sequence[LanguageConfig]) -> Iterator[list[LanguageConfig]]:
 
 
 def from_dict(values: Mapping[str, Any]) -> LanguageConfig:
-    """The configuration that `as_dict` came from (a run's `config.yaml`)."""
-    return _typed(OmegaConf.create(dict(values)))
+    """The configuration that `as_dict` came from (a run's `config.yaml`).
+
+    Sections that the run's stage does not read have their defaults.
+    """
+    ConfigStore.instance().store(name="schema", node=LanguageConfig)
+    path = f"hydra.searchpath=[file://{CONF_DIR}]"
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        base = OmegaConf.to_container(hydra_compose("config", [path]))
+    assert isinstance(base, dict)
+    return _typed(OmegaConf.create(base | dict(values)))
 
 
 def validate(config: LanguageConfig) -> None:
@@ -135,6 +143,7 @@ def _typed(node: DictConfig) -> LanguageConfig:
             raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
         config = OmegaConf.to_object(merged)
     assert isinstance(config, LanguageConfig)
+    config.objective = objectives.without_defaults(config.objective)
     validate(config)
     return config
 

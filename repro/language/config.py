@@ -287,9 +287,12 @@ class LanguageConfig:
         return {name: values[name] for name in ("stage", *self._read())}
 
     def as_dict(self) -> dict[str, Any]:
-        """Nested dictionaries of plain values, as in a run's `config.yaml`."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return values
+        """Nested dictionaries of plain values, as in a run's `config.yaml`.
+
+        What the stage does not read is left out, so that `hash` is that of the file.
+        """
+        values = json.loads(json.dumps(dataclasses.asdict(self)))
+        return self.hashed() | {name: values[name] for name in PLACEMENT}
 
     def identity(self) -> dict[str, Any]:
         """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
@@ -300,12 +303,14 @@ class LanguageConfig:
             "experiment": self.experiment,
             "stage": self.stage,
             "label": self.label,
-            "text": self.text.name,
+            "env_id": self.text.name,  # the task, for `python -m repro.status`
+            "env_name": self.text.name,
             "algorithm": self.algorithm.name if self.stage == "ppo" else self.stage,
             "recipe": self.recipe.name,
             "beta": self.kl.beta if self.stage == "ppo" else None,
             "controller": self.kl.controller if self.stage == "ppo" else None,
-            "objective_label": self.objective.get("kind") if self.stage == "ppo" else None,
+            "objective": self.objective.get("kind") if self.stage == "ppo" else None,
+            "objective_label": self.label,
             "pairs": self.reward.pairs,
             "seed": self.run_seed,
             "updates": self.updates,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from repro import status
 from repro.errors import PreemptedError
 from repro.language import __main__ as command
 from repro.language import compose
@@ -128,6 +129,7 @@ def test_one_command_trains_what_is_missing_and_sweeps(tmp_path: Path) -> None:
     samples = store.read_table(next(tmp_path.glob("*ppo*/samples.parquet")))
     assert (samples.loc[samples.position < 0, "kl"].isna()).all()
     assert command.run(["-m", *line]) == 0  # done before
+    assert status.run([str(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize(

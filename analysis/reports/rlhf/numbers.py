@@ -105,7 +105,7 @@ def cell_of(info: dict[str, Any]) -> str:
     if info["controller"] == "adaptive":
         penalty = f"adaptive, {info['label'].rpartition('kl')[2].replace('target', 'target ')}"
     recipe = "" if info["recipe"] == "plain" else f", {info['recipe']}"
-    return f"{info['algorithm']} {info['objective_label']}, {penalty}{recipe}"
+    return f"{info['algorithm']} {info['objective']}, {penalty}{recipe}"
 
 
 def _run(path: Path, info: dict[str, Any]) -> Run:
@@ -168,7 +168,7 @@ def _by_cell(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _order(run: Run) -> tuple[bool, bool, float]:
-    plain = run.info["algorithm"] == "ppo" and run.info["objective_label"] == "clip"
+    plain = run.info["algorithm"] == "ppo" and run.info["objective"] == "clip"
     return not plain, run.info["controller"] != "fixed", run.info["beta"] or 0.0
 
 
