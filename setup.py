@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the wheel takes `conf/` and the reference numbers along."""
+"""What pyproject.toml cannot say: the wheel takes `conf/` and tables of `results/` along."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,11 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-DATA = {"conf": "repro/conf", "results/reference": "analysis/reference"}  # in the wheel
+DATA = {  # in the wheel
+    "conf": "repro/conf",
+    "results/reference": "analysis/reference",
+    "results/explain": "analysis/explain",
+}
 
 
 class BuildWithData(build_py):

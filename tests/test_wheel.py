@@ -15,7 +15,7 @@ import pytest
 
 from tests.helpers.cli import ROOT
 
-SOURCES = ("analysis", "conf", "hydra_plugins", "repro", "results/reference")
+SOURCES = ("analysis", "conf", "hydra_plugins", "repro", "results/explain", "results/reference")
 FILES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 
 
@@ -81,6 +81,9 @@ def test_it_holds_what_the_programs_read(wheel: Path) -> None:
     assert {f"repro/conf/{name}" for name in names(ROOT / "conf", "*.yaml")} <= found
     reference = ROOT / "results" / "reference"
     assert {f"analysis/reference/{name}" for name in names(reference, "*.*")} <= found
+    web = Path("analysis", "reports", "explain", "web")
+    assert {f"{web}/{name}" for name in names(ROOT / web, "*.*")} <= found
+    assert "analysis/explain/clip_term.csv" in found
     sources = {
         name
         for kind in ("*.py", "*.pyi", "*.cpp", "*.h", "py.typed")
