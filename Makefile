@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce figures test test-slow test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,14 +34,38 @@ reproduce: install ## a quick Table 1 (3 tasks, 11 objectives, 3 seeds, 51,200 s
 	$(BIN)/python -m analysis table1 --runs $(QUICK) --out $(QUICK)/tables
 	@echo "The runs are in $(QUICK), the tables and pictures in $(QUICK)/tables."
 
+rlhf: install ## language models: three stages, four betas x 3 seeds, best of n, and a table: minutes on 2 cores
+	$(BIN)/python -m repro.language -m +experiment=rlhf
+	$(BIN)/python -m repro.language -m +experiment=rlhf stage=best_of_n kl.beta=0.05
+	$(BIN)/python -m analysis rlhf --runs runs/rlhf --out runs/rlhf/tables
+	@echo "The runs are in runs/rlhf, the tables and the picture in runs/rlhf/tables."
+
+parity-trl: install ## token-level PPO beside trl 1.12.0, in an environment of its own (.venv-trl)
+	@test -x .venv-trl/bin/python || python3 -m venv .venv-trl
+	.venv-trl/bin/python -m pip install --quiet 'trl==1.12.0' 'torch>=2.10,<2.14'
+	@mkdir -p runs/parity
+	$(BIN)/python tests/parity/export.py write runs/parity/ours.npz
+	.venv-trl/bin/python tests/parity/with_trl.py batch runs/parity/ours.npz runs/parity/theirs.npz
+	$(BIN)/python tests/parity/export.py compare runs/parity/ours.npz runs/parity/theirs.npz
+	.venv-trl/bin/python tests/parity/with_trl.py train runs/parity/ours.npz runs/parity/trained.npz
+	$(BIN)/python tests/parity/export.py train runs/parity/trained.npz
+
 figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
+
+explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
+	$(BIN)/python -m repro.explain all
+	$(BIN)/python -m analysis explain --out docs/explain
 
 test: lint types imports ## lint, types, import rules, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: install ## tests that train until something is learned
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+
+test-browser: install ## the interactive figures in Chromium (Debian: apt install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/analysis/reports
 
 test-faults: install ## fault tests at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \

@@ -17,6 +17,7 @@ from analysis.reports import (
     curves,
     figure1,
     figure2,
+    figure4,
     origin,
     remake,
     report,
@@ -24,22 +25,17 @@ from analysis.reports import (
     updates,
 )
 from analysis.reports.atari.command import command as atari
+from analysis.reports.explain.command import command as explain
 from analysis.reports.figure3.command import command as figure3
 from analysis.reports.pilot.command import command as pilot
 from analysis.reports.reading.command import command as reading
+from analysis.reports.rlhf.command import command as rlhf
 from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
     *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
-    *(
-        report.command,
-        figure1.command,
-        figure2.command,
-        figure3,
-        agreement.command,
-        speed.command,
-        atari,
-    ),
+    *(report.command, figure1.command, figure2.command, figure3, figure4.command),
+    *(agreement.command, speed.command, atari, rlhf, explain),
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -7,10 +7,17 @@ They are imported when they are first used; `__init__.pyi` has their types.
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
+_NO_WINDOWS = "ppo-repro does not run on Windows: use WSL, Linux, or macOS."
+if sys.platform == "win32":
+    if sys.argv[0] in ("", "-m") or "repro" in sys.argv[0]:  # a command: its one sentence
+        print(_NO_WINDOWS, file=sys.stderr)
+        raise SystemExit(2)
+    raise ImportError(_NO_WINDOWS)
 _API = ("Run", "Runs", "load", "train")
 _ERRORS = (
     "ConfigError",

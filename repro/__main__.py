@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import io
-import os
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-
-import hydra
-from hydra._internal.utils import get_args_parser
-from omegaconf import DictConfig
+from collections.abc import Sequence
 
 from repro import __version__
-from repro.cli import finish
-from repro.config import keys, overrides
-from repro.config.compose import register_schema
-from repro.config.hydra_errors import translated
-from repro.config.schema import CONF_DIR, Config
-from repro.config.validation import from_omegaconf
-from repro.errors import ConfigError
-from repro.sweeps import sweep
+from repro.cli import CONTINUES, finish, start
 from repro.training import signals
 
 HELP = """\
@@ -38,6 +23,9 @@ examples:
   repro env=hopper objective=kl_adaptive seed=1           another objective
   repro -m env=hopper,walker2d objective=clip,kl_adaptive seed=0,1,2
   repro -m +experiment=table1 budget=quick                the paper's Table 1
+  repro -m env=hopper objective='clip(0.1,0.2),kl_adaptive(0.003,0.01)'
+                                            each objective at values of its own
+  repro -m env=hopper,reacher seed=0,1,2 --dry-run        runs, packs, time
   repro env=gymnasium env.id=CartPole-v1 algorithm=a2c    any Gymnasium task
 
 groups and their choices (env must be chosen; an experiment is written with +):
@@ -72,7 +60,7 @@ exit code: 0 done, 1 a run crashed or could not be written, 2 bad input,
 def main() -> None:
     """The command `repro`."""
     signals.install_handlers()
-    code = run(sys.argv[1:])
+    code = start(run)
     signals.ignore_further_signals()
     sys.exit(code)
 
@@ -88,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         stopped being finite, 75 interrupted or trained by another process: the same command again
         continues.
     """
-    return finish(lambda: _run(arguments), sweep.CONTINUES)
+    return finish(lambda: _run(arguments), CONTINUES)
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -98,13 +86,22 @@ def _run(arguments: Sequence[str]) -> None:
     if "--version" in arguments:
         print(f"ppo-repro {__version__}")
         return
-    options = _parse(arguments)
-    overrides.check_overrides(options.overrides, options.config_dir)
-    for config in _compose(arguments, options.overrides):
+    from repro.config import command_line  # only now: --help is there at once
+
+    if "--dry-run" in arguments:
+        from repro.sweeps import preview
+
+        preview.show(arguments)
+        return
+    for config in command_line.configurations(arguments):
+        from repro.sweeps import sweep  # only now: bad input is refused within a moment
+
         sweep.train_one(config)
 
 
 def _help() -> str:
+    from repro.config import keys
+
     groups = [
         textwrap.fill(
             ", ".join(keys.groups()[group]),
@@ -116,73 +113,6 @@ def _help() -> str:
         for group in keys.groups()
     ]
     return HELP.format(groups="\n".join([*groups, ""]))
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options; what argparse says of wrong ones becomes a ConfigError."""
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return get_args_parser().parse_intermixed_args(list(arguments))
-    except SystemExit:
-        last = complaint.getvalue().strip().splitlines()[-1]
-        raise ConfigError(f"{last.partition('error: ')[2]}: see --help.") from None
-
-
-def _compose(arguments: Sequence[str], given: Sequence[str]) -> list[Config]:
-    """The configuration of a single run; of a sweep none, since its launcher trains it.
-
-    Args:
-        arguments: all of them.
-        given: the overrides among them, in their order.
-    """
-    nodes: list[DictConfig] = []
-
-    def keep(node: DictConfig) -> None:
-        nodes.append(node)
-
-    register_schema()
-    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(keep)
-    with translated(given):
-        with _hydra_process(_options_first(arguments, given)):
-            try:
-                app()
-            except SystemExit as error:  # --hydra-help ends with 0
-                if error.code:
-                    raise
-        configs = [from_omegaconf(node) for node in nodes]
-    for config in configs:
-        overrides.check_use(given, config)
-    return configs
-
-
-def _options_first(arguments: Sequence[str], given: Sequence[str]) -> list[str]:
-    """The same arguments in an order that Hydra can read: it wants its overrides in one piece."""
-    rest = iter(given)
-    following = next(rest, None)
-    options = []
-    for argument in arguments:
-        if argument == following:
-            following = next(rest, None)
-        else:
-            options.append(argument)
-    return [*options, *given]
-
-
-@contextlib.contextmanager
-def _hydra_process(arguments: Sequence[str]) -> Iterator[None]:
-    """Hydra reads the process's arguments, and shows exceptions only where this is set."""
-    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = [argv[0], *arguments]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        if full is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = full
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, finish
-from repro.config.schema import Config
+from repro.cli import CONTINUES, Parser, finish, start
+from repro.config.run import RunConfig
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
+from repro.language import compose as language
 from repro.runs import store
 from repro.sweeps import sweep
 from repro.training import signals
@@ -38,14 +39,14 @@ exit code: as that of repro
 def main() -> None:
     """The command."""
     signals.install_handlers()
-    code = run(sys.argv[1:])
+    code = start(run)
     signals.ignore_further_signals()
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code, as `repro` does."""
-    return finish(lambda: _run(arguments), sweep.CONTINUES)
+    return finish(lambda: _run(arguments), CONTINUES)
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -59,7 +60,7 @@ def _run(arguments: Sequence[str]) -> None:
     sweep.train_one(configuration(parser.parse_args(arguments).directory))
 
 
-def configuration(directory: Path) -> Config:
+def configuration(directory: Path) -> RunConfig:
     """The configuration of the run in `directory`, as if it had been started there.
 
     Raises:
@@ -68,7 +69,8 @@ def configuration(directory: Path) -> Config:
     """
     if not (directory / "config.yaml").is_file():
         raise ConfigError(f"{directory} holds no config.yaml: give a run's directory.")
-    config = from_dict(store.read_config(directory))
+    values = store.read_config(directory)
+    config: RunConfig = language.from_dict(values) if "stage" in values else from_dict(values)
     config = dataclasses.replace(config, runs_dir=str(directory.parent), resume="exact")
     if config.directory.resolve() != directory.resolve():
         raise ConfigError(

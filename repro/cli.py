@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from repro.console import say
 from repro.errors import EXIT_PREEMPTED, ConfigError, ReproError
 
+CONTINUES = "Interrupted: the same command again continues."
 NOT_KEPT = "Interrupted: what was not finished is not kept."
 
 
@@ -39,6 +41,25 @@ def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def start(run: Callable[[Sequence[str]], int]) -> int:
+    """A command in a process of its own, from `sys.argv` to its exit code.
+
+    Python looks for garbage again and again while modules make objects that stay, and once more
+    through all of them at its end: with torch a third of a second.
+    """
+    gc.disable()
+    code = run(sys.argv[1:])
+    gc.freeze()
+    return code
+
+
+def loaded() -> None:
+    """What a command needs is loaded: from here on garbage is collected as ever."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def finish(command: Callable[[], int | None], interrupted: str = NOT_KEPT) -> int:

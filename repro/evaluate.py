@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, at_least, finish
+from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.runs import store
 from repro.runs.finished import FinishedRun, open_run
@@ -22,7 +22,7 @@ another process owns the run.
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,16 +42,23 @@ def _run(arguments: Sequence[str]) -> None:
         default=20,
         help="environments at once (default 20); the result does not depend on it",
     )
+    parser.add_argument(
+        "--max-steps",
+        type=at_least(1),
+        default=50_000,
+        help="of an episode, which is cut off there (default 50000; games of Atari end by "
+        "themselves)",
+    )
     options = parser.parse_args(arguments)
     runs = [_open(directory) for directory in options.directories]
 
-    import torch  # only now: bad input is refused within a moment
-
+    # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.evaluations import evaluate, summary
 
-    torch.set_num_threads(1)
+    loaded()
+    settings = (options.deterministic, options.envs, options.max_steps)
     for each in runs:
-        done = evaluate(each, options.episodes, options.seed, options.deterministic, options.envs)
+        done = evaluate(each, options.episodes, options.seed, *settings)
         say(f"{each.run_id}: {summary(done, options.seed)}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from repro.cli import Parser, finish
+from repro.cli import Parser, finish, start
 from repro.console import say
 from repro.errors import EXIT_CORRUPT
 from repro.runs import locks
@@ -53,7 +53,7 @@ exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no sweep,
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import Parser, at_least, finish
+from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.evaluation import film
 from repro.runs.finished import open_run
@@ -21,7 +21,7 @@ says. Of Atari it shows whole games, each frame as it was on the screen.
 
 def main() -> None:
     """The command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(start(run))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -38,19 +38,21 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--deterministic", action="store_true", help="take the most likely actions")
     parser.add_argument("--width", type=at_least(16, SIZE_LIMIT), help="pixels; default the task's")
     parser.add_argument("--height", type=at_least(16, SIZE_LIMIT), help="likewise")
+    parser.add_argument(
+        "--max-steps", type=at_least(1), default=50_000, help="of an episode; default 50000"
+    )
     options = vars(parser.parse_args(arguments))
     directory, out = options.pop("directory"), options.pop("out")
     finished = open_run(directory)
     out = out or directory / "video.mp4"
     film.check_output(out)
 
-    import torch  # only now: bad input is refused within a moment
-
+    # Only now, since it loads torch: bad input is refused within a moment.
     from repro.evaluation.videos import Options, write_video
 
-    torch.set_num_threads(1)
+    loaded()
     played = write_video(finished, out, Options(**options))
-    for number, (total, length) in enumerate(zip(*played, strict=True), 1):
+    for number, (total, length) in enumerate(zip(played.returns, played.lengths, strict=True), 1):
         say(f"episode {number}: return {total:,.2f} in {length} steps")
     say(f"done: {out}")
 

@@ -15,8 +15,10 @@ import yaml
 import repro
 from analysis.__main__ import build_parser
 from repro.config.compose import compose
-from repro.config.overrides import check_overrides, parse
+from repro.config.grammar import parse, spelled_out
+from repro.config.overrides import check_overrides
 from repro.config.schema import CONF_DIR
+from repro.language import compose as language
 from repro.runs import schema
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,7 @@ LINKED = {*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "results").rglob("*.md")}
 FENCED = re.compile(r"^ *```[a-z]*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:^ {4}\S.*\n)+", re.MULTILINE)
 PLACEHOLDER = re.compile(r"[A-Z]{2}|\.\.\.|\||\*$")
-EXAMPLE = "spo"  # the objective that CONTRIBUTING.md adds, as tests/config/test_growing.py does
+EXAMPLES = ("spo", "clip_two", "my_reach")  # of things to add
 
 
 def name(page: Path) -> str:
@@ -39,7 +41,7 @@ def name(page: Path) -> str:
 
 
 def is_made_up(word: str) -> bool:
-    return PLACEHOLDER.search(word) is not None or EXAMPLE in word
+    return PLACEHOLDER.search(word) is not None or any(name in word for name in EXAMPLES)
 
 
 def spans(page: Path) -> list[str]:
@@ -119,7 +121,8 @@ def simple_commands(script: str) -> Iterator[tuple[str, ...]]:
 COMMANDS = sorted(set(commands()))
 TRAINED = [command for command in COMMANDS if command.module == "repro"]
 ANALYZED = [command for command in COMMANDS if command.module == "analysis"]
-OTHERS = [command for command in COMMANDS if command not in {*TRAINED, *ANALYZED}]
+LANGUAGE = [command for command in COMMANDS if command.module == "repro.language"]
+OTHERS = [command for command in COMMANDS if command not in {*TRAINED, *ANALYZED, *LANGUAGE}]
 
 
 def test_commands_are_found() -> None:
@@ -143,7 +146,15 @@ def test_training_commands_name_keys_and_choices() -> None:
         arguments = overrides_of(command)
         check_overrides(arguments)
         if "-m" not in command.arguments:
-            assert not any(override.is_sweep_override() for override in parse(arguments)), command
+            assert not any(
+                override.is_sweep_override() for override in parse(spelled_out(arguments))
+            ), command
+
+
+def test_commands_of_language_models_name_keys_and_choices() -> None:
+    assert len(LANGUAGE) > 8
+    for command in LANGUAGE:
+        language.check_overrides(overrides_of(command))
 
 
 def test_the_first_commands_compose() -> None:
@@ -152,6 +163,7 @@ def test_the_first_commands_compose() -> None:
     for command in TRAINED:
         arguments = overrides_of(command)
         if command.page in first and command.whole and arguments:
+            arguments = spelled_out(arguments)
             given = {str(override.key_or_group): override for override in parse(arguments)}
             params = swept(given["experiment"].value()) if "experiment" in given else {}
             arguments += [f"{key}={value}" for key, value in params.items() if key not in given]
@@ -159,7 +171,7 @@ def test_the_first_commands_compose() -> None:
 
 
 def overrides_of(command: Command) -> list[str]:
-    words = [word for word in command.arguments if word not in ("-m", "--cfg", "job")]
+    words = [word for word in command.arguments if word not in ("-m", "--cfg", "job", "--dry-run")]
     return [] if "--help" in words else [word for word in words if not is_made_up(word)]
 
 
@@ -212,7 +224,8 @@ def test_keys_and_choices_exist(page: Path) -> None:
         setting = re.fullmatch(r"\+?[a-z][a-z0-9_./]*=[^\s`]+", span)
         key = re.fullmatch(rf"(?:{sections})\.[a-z0-9_.]+", span)
         if (setting or key) and not is_made_up(span):
-            check_overrides([span if setting else f"{span}=1"])
+            check = language.check_overrides if page.stem == "language" else check_overrides
+            check([span if setting else f"{span}=1"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

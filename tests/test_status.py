@@ -13,7 +13,6 @@ import pytest
 from repro.config.schema import Config
 from repro.errors import ConfigError, CorruptError
 from repro.runs import locks, store
-from repro.runs.provenance import identity
 from repro.runs.writer import RunWriter
 from repro.sweeps.survey import survey
 from tests.helpers.cli import ROOT, Cli
@@ -26,7 +25,7 @@ def sweep(runs_dir: Path, *envs: str, seeds: int = 3) -> list[Config]:
         for env in envs
         for seed in range(seeds)
     ]
-    store.write_sweep(runs_dir, [identity(config) for config in configs])
+    store.write_sweep(runs_dir, [config.identity() for config in configs])
     return configs
 
 
@@ -39,7 +38,7 @@ def leave(config: Config, **info: object) -> Path:
 
 def finish(config: Config) -> Path:
     """A finished run of no episodes."""
-    writer = RunWriter(config.directory, config.as_dict(), identity(config))
+    writer = RunWriter(config.directory, config.as_dict(), config.identity())
     writer.finish(store.DONE, {})
     return config.directory
 

@@ -8,6 +8,7 @@ adaptive and green for the fixed KL penalty. The paper's own points are hollow d
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -161,11 +162,16 @@ def objective_rows(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def objective_names(rows: pd.DataFrame, math: bool = False) -> dict[str, str]:
-    """Name by row, of a frame with `row, objective, value`."""
-    return {
+    """Name by row, of a frame with `row, objective, value`.
+
+    Rows that differ in a further scalar would have one name; they keep their label.
+    """
+    named = {
         str(row): objective_name(str(kind), float(value), math)
         for row, kind, value in rows[["row", "objective", "value"]].itertuples(index=False)
     }
+    counts = Counter(named.values())
+    return {row: name if counts[name] == 1 else row for row, name in named.items()}
 
 
 def objective_color(kind: str, value: float) -> str:

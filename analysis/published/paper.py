@@ -67,6 +67,11 @@ def paper_table1(reference: Path) -> pd.DataFrame:
     return table.rename(columns={"score": "paper_score"})
 
 
+def paper_figure4(reference: Path) -> pd.DataFrame:
+    """Points of Figure 4's two curves a task: `task, curve, step, return`, ascending in step."""
+    return read_csv(reference / "paper_fig4.csv", "task", "curve", "step", "return")
+
+
 def random_returns(reference: Path, kind: str) -> dict[str, float]:
     """Mean return of the random policy `kind` by environment id."""
     table = read_csv(reference / "random_policies.csv", "env_id", "kind", "mean")

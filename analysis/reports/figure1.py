@@ -1,6 +1,8 @@
-"""`figure1`: one term of L_CLIP as a function of the probability ratio, computed."""
+"""`figure1`: one term of L_CLIP as a function of the probability ratio, tabulated."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,32 +11,20 @@ from matplotlib.figure import Figure
 
 from analysis import cli
 from analysis.drawing.style import INK, MUTED
-from analysis.errors import AnalysisError
-from analysis.statistics.bootstrap import FloatArray
+from analysis.reports.explain.numbers import TABLES, clip_term
 
 _RED = "#D7191C"
 
 
-def clip_term(ratio: FloatArray, advantage: float, epsilon: float) -> FloatArray:
-    """min(r A, clip(r, 1 - epsilon, 1 + epsilon) A): one term of equation 7, elementwise."""
-    clipped = np.clip(ratio, 1 - epsilon, 1 + epsilon)
-    return np.minimum(ratio * advantage, clipped * advantage)
-
-
-def build(epsilon: float = 0.2, points: int = 201) -> pd.DataFrame:
-    """`advantage, r, l_clip` for A = 1 and A = -1, r from 0 to 2.
+def build(tables: Path, epsilon: float = 0.2) -> pd.DataFrame:
+    """`advantage, r, l_clip` for A = 1 and A = -1, r from 0 to 2, as the objective computes them.
 
     Raises:
-        AnalysisError: for an `epsilon` outside of (0, 1).
+        AnalysisError: for an `epsilon` that is not tabulated.
     """
-    if not 0 < epsilon < 1:
-        raise AnalysisError(f"--epsilon {epsilon:g} must lie between 0 and 1.")
-    ratio = np.linspace(0, 2, points)
-    lines = [
-        pd.DataFrame({"advantage": a, "r": ratio, "l_clip": clip_term(ratio, a, epsilon)})
-        for a in (1.0, -1.0)
-    ]
-    return pd.concat(lines, ignore_index=True)
+    names = {"ratio": "r", "term": "l_clip"}
+    table = clip_term(tables, "clip", epsilon).rename(columns=names)
+    return table[["advantage", "r", "l_clip"]]
 
 
 def figure(table: pd.DataFrame, epsilon: float) -> Figure:
@@ -61,9 +51,9 @@ def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) 
     axes.grid(visible=False)
 
 
-@cli.command("figure1", cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2))
+@cli.command("figure1", cli.option("--epsilon", "the paper's 0.2", type=float, default=0.2), TABLES)
 def command(given: cli.Given) -> cli.Output:
     """The paper's Figure 1: one term of L_CLIP against r."""
-    table, epsilon = build(given.epsilon), given.epsilon
+    table, epsilon = build(given.tables, given.epsilon), given.epsilon
     text = f"Figure 1: min(r A, clip(r, 1 - ε, 1 + ε) A) at ε = {epsilon:g}, A = 1 and A = -1."
     return cli.Output({"figure1.png": lambda: figure(table, epsilon), "figure1.csv": table}, text)

@@ -124,6 +124,9 @@ class Learners(ABC):
         values = [getattr(config.algorithm, name) for config in self.configs]
         return torch.tensor(values, dtype=torch.float32, device=self.device)
 
+    def begin(self) -> None:  # noqa: B027  (most algorithms set nothing)
+        """What a subclass sets at the start of an iteration, before it collects."""
+
     # -- one iteration ---------------------------------------------------------------------------
 
     def train(self) -> Iterator[Iteration]:
@@ -138,6 +141,7 @@ class Learners(ABC):
         training = list(self.active)
         self.before = [part.flat.clone() for part in self.parts]
         self.tables = {}
+        self.begin()
         rollout = self.collector.collect(self.iteration)
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()

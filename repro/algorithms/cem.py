@@ -27,10 +27,10 @@ from torch import Tensor
 from repro.algorithms.base import Learners, Metrics
 from repro.config.algorithms import CEMSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.envs.vector import VectorEnv
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
-from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.networks.frames import Inputs
 from repro.networks.initialization import Array
@@ -53,9 +53,9 @@ class CEM(Learners):
         rows = [[self.search.ask(p) for _ in range(self.config.env.num_envs)] for p in self.active]
         self.candidates = torch.stack([torch.stack(row) for row in rows])
         flat = self.candidates.view(-1, mean.flat.shape[1])
-        collector.networks = BoundPolicy(
-            policy, dict(zip(mean.views, mean.split(flat), strict=True))
-        )
+        networks = selection.candidates(self.config, policy, mean, flat)
+        collector.bind(networks)
+        self.engine = selection.engine(networks, None)
 
     def update(self, rollout: Rollout) -> Metrics:
         """Generations have ended during collection; only the observation filter is updated."""

@@ -39,3 +39,13 @@ class Iteration:
     seconds: dict[str, float]
     remarks: dict[int, str] = field(default_factory=dict)
     tables: dict[int, Tables] = field(default_factory=dict)
+
+    def rows(self, learner: int) -> Tables:
+        """A learner's rows of the growing tables beside `progress`."""
+        return {"episodes": self.episodes[learner].columns()}
+
+    def summary(self, learner: int) -> dict[str, Any]:
+        """Columns of `progress` that follow from a learner's episodes."""
+        returns = self.episodes[learner].columns()["return"]
+        mean = sum(returns) / len(returns) if returns else None
+        return {"episodes": len(returns), "return_mean": mean}

@@ -27,11 +27,8 @@ from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
-from repro.learning.optimizers import Adam, by_rate, gradient_norm
+from repro.learning.optimizers import Adam, adapt_step_size, by_rate, gradient_norm
 from repro.rollouts.rollout import Rollout
-
-# Factors of the code that footnote 3 names: Berkeley's deep RL course, homework 4 at 730ea46.
-FAR, FACTOR = 2.0, 1.5
 
 
 class VPG(CriticLearners):
@@ -55,20 +52,23 @@ class VPG(CriticLearners):
         targets = estimate + rollout.values
         batch = self.batch(rollout, self.signal(rollout, estimate), targets)
         batch.advantages = self.standardize(batch.advantages)
-        surrogate, gradient = self._gradient(batch)
+        surrogate, gradient = self.gradient(batch)
         step_size = self.step_size.copy()
         self.adam.step(gradient, by_rate(step_size, self.active))
         if self.has_critic:
             self.fit_critic(batch)
         metrics = self.measure(batch)
+        norm = gradient_norm(gradient).cpu().double().numpy()
         if self.settings.adaptive_step_size:
-            self.step_size = adapt_step_size(step_size, metrics["kl"], self.target_kl)
+            adapted = adapt_step_size(step_size, metrics["kl"], self.target_kl)
+            # Without a gradient the KL says nothing of the step size, which would grow for ever.
+            self.step_size = np.where(norm > 0, adapted, step_size)
         if not self.has_critic:
             unknown = np.full(len(self.configs), math.nan)
             metrics |= {"value_loss": unknown, "explained_variance": unknown}
         return metrics | {
             "surrogate": surrogate,
-            "gradient_norm": gradient_norm(gradient).cpu().double().numpy(),
+            "gradient_norm": norm,
             "learning_rate": step_size,
             "minibatches": np.ones(len(self.configs), np.int64),
         }
@@ -97,15 +97,9 @@ class VPG(CriticLearners):
                 return estimate + rollout.values
         return estimate
 
-    def _gradient(self, batch: Batch) -> tuple[Array, Tensor]:
+    def gradient(self, batch: Batch) -> tuple[Array, Tensor]:
         """L_PG [P], and the gradient of -L_PG, [P, n]."""
         distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
         log_prob, _ = distribution.compare(batch.actions, batch.old)
         terms = objectives.policy_gradient(log_prob, batch.advantages)
         return mean(terms.detach()), self.actor.gradient(-terms.sum() / terms.shape[-1])
-
-
-def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:
-    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P]."""
-    step_size = np.where(kl > target_kl * FAR, step_size / FACTOR, step_size)
-    return np.where(kl < target_kl / FAR, step_size * FACTOR, step_size)

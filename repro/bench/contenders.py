@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from repro import envs
 from repro.algorithms import ALGORITHMS
@@ -17,13 +18,18 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
+from repro.rollouts.rollout import Rollout
 
+Array = np.ndarray[Any, Any]
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
 COMPARED = ("ppo", "a2c", "trpo")  # algorithms that Stable-Baselines3 has, too
 # sb3-contrib's TRPO takes all samples into its Fisher product.
 COMPARABLE_OVERRIDES = {"trpo": ["algorithm.fisher_fraction=1"]}
 ROUND_STEPS = 1000  # of each learner in a round, at least: A2C's iterations are short
+
+WITH_PHYSICS = (MujocoVectorEnv, HumanoidVectorEnv)  # their `simulate` is the simulator alone
 
 
 class Pack:
@@ -47,7 +53,8 @@ class Pack:
         config, before = self.configs[0], resident_mib()
         self.iterations = iterations_per_round(config)
         size = population * config.env.num_envs
-        self.env = envs.make(config.env.id, config.env.backend, size, config.env.atari)
+        task = config.env
+        self.env = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
         self.learners = ALGORITHMS[algorithm](self.configs, self.env, torch.device("cpu"))
         self.measure()
         self.memory_mib = resident_mib() - before
@@ -81,42 +88,49 @@ class Physics:
 
     def __init__(self, pack: Pack) -> None:
         """Record the actions of the pack from now on."""
-        assert isinstance(pack.env, MujocoVectorEnv)
-        config = pack.configs[0]
-        self._pack_env = pack.env
-        self._replay_env = MujocoVectorEnv(config.env.id, pack.env.num_envs)
-        self._actions: list[np.ndarray[Any, Any]] = []
+        assert isinstance(pack.env, WITH_PHYSICS)
+        config, collector = pack.configs[0], pack.learners.collector
+        task, self._pack_env = config.env, pack.env
+        replay = envs.make(task.id, task.backend, pack.env.num_envs, task.switches, task.kwargs)
+        assert isinstance(replay, WITH_PHYSICS)
+        self._replay_env = replay
+        self._actions: list[Array] = []  # of each iteration, [T, P N, A]
         self._start: Any = pack.env.state()
-        step = pack.env.step
+        space, collect = pack.env.single_action_space, collector.collect
+        shape = (len(pack.configs), config.algorithm.horizon, config.env.num_envs)
 
-        def record(actions: np.ndarray[Any, Any]) -> Any:
-            if len(self._actions) == pack.iterations * config.algorithm.horizon:
+        def record(iteration: int) -> Rollout:
+            if len(self._actions) == pack.iterations:
                 self._actions.clear()
             if not self._actions:
                 self._start = pack.env.state()
-            self._actions.append(actions.copy())
-            return step(actions)
+            rollout = collect(iteration)
+            actions = rollout.actions.numpy().reshape(*shape, -1).swapaxes(0, 1)
+            if config.recipe.clip_actions and isinstance(space, Box):
+                actions = np.clip(actions, space.low, space.high)
+            self._actions.append(actions.reshape(shape[1], pack.env.num_envs, -1).copy())
+            return rollout
 
-        pack.env.step = record  # type: ignore[method-assign]
+        collector.collect = record  # type: ignore[method-assign]
 
     def measure(self) -> Sample:
         """Replay the round; only the time inside `simulate` counts."""
         self._replay_env.set_state(self._start)
-        simulate, seconds = MujocoVectorEnv.simulate, 0.0
+        simulate, seconds = type(self._replay_env).simulate, 0.0
 
-        def timed(actions: np.ndarray[Any, Any]) -> None:
+        def timed(actions: Array) -> None:
             nonlocal seconds
             start = time.perf_counter()
-            simulate(self._replay_env, actions)
+            simulate(self._replay_env, actions)  # type: ignore[arg-type]
             seconds += time.perf_counter() - start
 
         self._replay_env.simulate = timed  # type: ignore[method-assign]
-        for actions in self._actions:
+        steps = np.concatenate(self._actions)
+        for actions in steps:
             self._replay_env.step(actions)
         if not np.array_equal(self._replay_env.observations, self._pack_env.observations):
             raise AssertionError("the replay left the pack's trajectory")
-        steps = len(self._actions) * self._replay_env.num_envs
-        return {"total_us": seconds / steps * 1e6}
+        return {"total_us": seconds / (len(steps) * self._replay_env.num_envs) * 1e6}
 
 
 class StableBaselines3:

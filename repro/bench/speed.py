@@ -18,10 +18,9 @@ from pathlib import Path
 
 import torch
 
-from repro.bench.contenders import COMPARED, Pack, Physics, StableBaselines3
+from repro.bench.contenders import COMPARED, WITH_PHYSICS, Pack, Physics, StableBaselines3
 from repro.bench.rows import Row, Sample, ratio, save, speedup, summarize, table
 from repro.cli import Parser, at_least
-from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.errors import ConfigError
 
 BASELINES = ("physics", "sb3")
@@ -62,7 +61,7 @@ def measure(
         contenders["sb3"] = StableBaselines3(largest.configs[0]).measure
     contenders |= {f"ours {p}": pack.measure for p, pack in packs.items()}
     if "physics" in baselines:
-        if not isinstance(largest.env, MujocoVectorEnv):
+        if not isinstance(largest.env, WITH_PHYSICS):
             raise ConfigError(f"--env {env} has no physics to compare with: say --baselines sb3.")
         contenders["physics"] = Physics(largest).measure  # after the largest pack, which it replays
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}

@@ -23,6 +23,9 @@ SET_BY_OTHER_GROUPS = ("minibatch_size", "epochs", "value_coef", "entropy_coef")
 # Keys of a recipe that only PPO's update reads, ...
 PPO_UPDATE = (
     "learning_rate_schedule",
+    "learning_rate_target_kl",
+    "log_std_schedule",
+    "final_log_std",
     "epsilon_schedule",
     "value_clip",
     "value_clip_schedule",

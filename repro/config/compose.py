@@ -6,6 +6,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
+from repro.config.grammar import spelled_out
 from repro.config.hydra_errors import translated
 from repro.config.overrides import check_overrides, check_use
 from repro.config.schema import CONF_DIR, Config
@@ -26,6 +27,7 @@ def compose(*overrides: str) -> Config:
         ConfigError: an unknown name, or a configuration that cannot run.
     """
     check_overrides(overrides)
+    overrides = tuple(spelled_out(overrides))
     register_schema()
     with translated(overrides), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         node = hydra_compose("config", overrides=list(overrides))

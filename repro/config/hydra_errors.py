@@ -16,7 +16,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from repro.config import keys
+from repro.config import keys, objectives
 from repro.errors import ConfigError
 
 _KINDS = {  # how OmegaConf ends its complaint -> what was expected
@@ -42,12 +42,13 @@ def translated(overrides: Sequence[str] = ()) -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         raise sentence(error) from error
     except AssertionError as error:
-        # All that OmegaConf has to say where a key is set below `env.atari`, and that is null.
-        below = [line for line in overrides if line.lstrip("+").startswith("env.atari.")]
-        if not below:
+        # All that OmegaConf has to say where a key is set below a section that is null.
+        below = [re.match(r"\+*env\.(atari|humanoid)\.", line) for line in overrides]
+        found = next((match for match in below if match), None)
+        if found is None:
             raise
         raise ConfigError(
-            f"{below[0]} is a key of env=atari only: choose that, or leave it out."
+            f"{found.string} is a key of env={found[1]} only: choose that, or leave it out."
         ) from error
 
 
@@ -108,7 +109,7 @@ def _siblings(error: OmegaConfBaseException, key: str) -> list[str]:
     path = key.rpartition(".")[0]
     if not isinstance(parent, DictConfig) or not path:
         return []
-    return [f"{path}.{name}" for name in map(str, parent)]
+    return [f"{path}.{name}" for name in map(str, parent) if name != objectives.ABOUT]
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

@@ -13,12 +13,14 @@ from omegaconf import OmegaConf
 
 from repro.config import algorithms, objectives
 from repro.config.atari import AtariConfig
+from repro.config.humanoid import HumanoidConfig
 from repro.config.names import nearest, nearest_key
 from repro.config.schema import CONF_DIR, Config
 
-# Directories of `conf` that are no groups to choose from: Hydra's own, and what `conf/config.yaml`
-# adds to a choice by itself.
-NOT_GROUPS = ("hydra", "tuned")
+# Directories of `conf` that are no groups to choose from: Hydra's own, what `conf/config.yaml`
+# adds to a choice by itself, and the configuration of `repro.language`.
+NOT_GROUPS = ("hydra", "tuned", "language")
+NOT_KEYS = ("algorithm", "env.atari", "env.humanoid")  # sections that some tasks lack
 
 
 @functools.cache
@@ -37,8 +39,9 @@ def groups(config_dir: str | None = None) -> dict[str, list[str]]:
 def known_keys() -> list[str]:
     """Every dotted key that a configuration can have."""
     schema = OmegaConf.to_container(OmegaConf.structured(Config))
-    keys = [key for key in _flatten(schema) if key not in ("algorithm", "env.atari")]
-    keys += [f"env.atari.{each.name}" for each in dataclasses.fields(AtariConfig)]
+    keys = [key for key in _flatten(schema) if key not in NOT_KEYS]
+    for section, switches in (("atari", AtariConfig), ("humanoid", HumanoidConfig)):
+        keys += [f"env.{section}.{each.name}" for each in dataclasses.fields(switches)]
     keys += [f"algorithm.{name}" for name in algorithms.all_keys()]
     keys += ["objective.kind"]
     keys += [

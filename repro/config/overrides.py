@@ -6,29 +6,27 @@ checked before Hydra sees them, and their use once it has composed the configura
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
 from repro.config import algorithms, keys
-from repro.config.hydra_errors import translated
+from repro.config.grammar import ARGUMENTS, alternatives, parse
 from repro.config.schema import CONF_DIR, Config
 from repro.errors import ConfigError
 
-
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's own reading of `key=value` arguments.
-
-    Raises:
-        ConfigError: one that Hydra cannot read.
-    """
-    with translated():
-        return list(OverridesParser.create().parse_overrides(list(overrides)))
+_PLACE = "each run has a directory of its own in runs_dir, so set that"
+# Keys of Hydra's that say where its own files go. It writes none here.
+NO_EFFECT = {
+    "hydra.job.chdir": "runs write into runs_dir, wherever they are started, so leave it out",
+    **dict.fromkeys(("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"), _PLACE),
+    "hydra.output_subdir": "a run's directory holds its config.yaml, so leave it out",
+}
 
 
 def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> None:
@@ -41,7 +39,7 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
     Raises:
         ConfigError: the first, with the nearest name that exists.
     """
-    for override in parse(overrides):
+    for override in parse(list(_plain(overrides))):
         if override.is_hydra_override():
             _check_hydra_override(override)
         else:
@@ -49,6 +47,13 @@ def check_overrides(overrides: Sequence[str], config_dir: str | None = None) -> 
         if override.key_or_group == "experiment":
             for name in _values(override):
                 _check_experiment(str(name), config_dir)
+
+
+def _plain(overrides: Iterable[str]) -> Iterable[str]:
+    """All overrides that alternatives stand for, each once."""
+    for line in overrides:
+        found = alternatives(line)
+        yield from [line] if found is None else dict.fromkeys(itertools.chain(*found))
 
 
 def check_use(overrides: Sequence[str], config: Config) -> None:
@@ -85,6 +90,9 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
     key, line = override.key_or_group, override.input_line
     if override.package is not None:
         raise ConfigError(f"{line}: a group cannot be moved to another place: say {key}=...")
+    if key.startswith(ARGUMENTS):
+        _check_argument(override)
+        return
     if key not in keys.known_keys() and key not in options:
         raise ConfigError(keys.unknown_key(key or str(line)))
     if override.is_delete():
@@ -95,9 +103,20 @@ def _check_override(override: Override, options: Mapping[str, list[str]]) -> Non
         raise ConfigError(f"{line}: {key} has a value already: leave out the +.")
 
 
+def _check_argument(override: Override) -> None:
+    """Of `gymnasium.make`: the task knows its name."""
+    key, line = override.key_or_group, override.input_line
+    if override.is_add() or override.is_delete():
+        raise ConfigError(f"{line} must be written as {key}=VALUE.")
+    if not all(name.isidentifier() for name in key.split(".")):
+        raise ConfigError(f"{line}: {key.removeprefix(ARGUMENTS)} is no name of an argument.")
+
+
 def _check_hydra_override(override: Override) -> None:
     """Hydra itself lists the names for an unknown one, but fails on a value that is no name."""
     key = override.key_or_group
+    if key in NO_EFFECT:
+        raise ConfigError(f"{override.input_line} has no effect here: {NO_EFFECT[key]}.")
     if "/" in key and not all(isinstance(value, str) for value in _values(override)):
         raise ConfigError(f"{override.input_line}: write one name, such as {key}=population.")
 

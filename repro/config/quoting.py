@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from repro.config.overrides import parse
+from repro.config.grammar import parse
 from repro.errors import ConfigError
 
 

@@ -13,16 +13,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
+from repro.config import objectives
 from repro.config.atari import AtariConfig
+from repro.config.fields import CONF_DIR as CONF_DIR
 from repro.config.fields import choice, number, within
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# A wheel holds `conf` in the package; a checkout has it beside.
-CONF_DIR = (_PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent) / "conf"
+from repro.config.humanoid import HumanoidConfig
 
 # Keys that say where a run is stored and how it is watched. They change nothing that it computes,
 # so the hash leaves them out. `budget` and `experiment` name choices that show in other keys.
@@ -52,28 +51,50 @@ BATCHABLE = (
     "algorithm.target_kl",
     "algorithm.delta",
     "algorithm.damping",
+    "recipe.learning_rate_target_kl",
 )
-# Left out of `as_dict` where they are null, so that older runs, which lack them, keep their ids.
+# Left out of `as_dict` where they are null or empty, so that older runs keep their ids.
 OPTIONAL = (
     "env.game",
     "env.atari",
+    "env.kwargs",
+    "env.humanoid",
     "policy.convolutions",
     "recipe.value_clip_schedule",
+    "recipe.learning_rate_target_kl",
+    "recipe.log_std_schedule",
+    "recipe.final_log_std",
     "schedule_timesteps",
 )
 
 
 @dataclass
 class EnvConfig:
-    """One task. `num_envs` is the paper's N, its actors; `game` and `atari` are for Atari only."""
+    """One task. `num_envs` is the paper's N, its actors.
+
+    `game` and `atari` are for Atari only, `humanoid` for the tasks of that backend. `kwargs` are
+    arguments of `gymnasium.make`.
+    """
 
     name: str = MISSING
-    backend: str = choice("mujoco", "gymnasium", "atari")
+    backend: str = choice("mujoco", "gymnasium", "humanoid", "atari")
     id: str = MISSING
     version: str | None = None
     num_envs: int = number("above 0", default=1)
     game: str | None = None
     atari: AtariConfig | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    humanoid: HumanoidConfig | None = None
+
+    @property
+    def switches(self) -> AtariConfig | HumanoidConfig | None:
+        """Those of the task's backend, for `repro.envs.make`."""
+        return self.atari or self.humanoid
+
+    @property
+    def task_arguments(self) -> dict[str, Any]:
+        """What `gymnasium.make` takes besides the id, for the same task."""
+        return self.kwargs | ({} if self.humanoid is None else dataclasses.asdict(self.humanoid))
 
 
 @dataclass
@@ -110,7 +131,10 @@ class RecipeConfig:
     policy_gain: float = number("0 or more")
     value_gain: float = number("0 or more")
     initial_log_std: float = number("finite")
-    learning_rate_schedule: str = choice("constant", "linear")
+    log_std_schedule: str | None = choice("linear", default=None)  # null: learned
+    final_log_std: float | None = number("finite", default=None)  # for linear
+    learning_rate_schedule: str = choice("constant", "linear", "kl")
+    learning_rate_target_kl: float | None = number("above 0", default=None)  # for kl
     epsilon_schedule: str = choice("constant", "linear")
     advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
     advantage_std: str = choice("biased", "unbiased")
@@ -162,6 +186,10 @@ class Config:
         stall_timeout: seconds without a step after which the run is given up.
     """
 
+    trainer: ClassVar[str] = "repro.training.loop"
+    rooms: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[str] = "control"
+
     env: EnvConfig = field(default_factory=EnvConfig)
     algorithm: Any = field(default_factory=dict)
     objective: dict[str, Any] = field(default_factory=dict)
@@ -183,6 +211,13 @@ class Config:
     probe: str = choice("none", "interpolation", default="none")
     retry_failed: bool = False
     stall_timeout: float | None = number("above 0", default=None)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Packages that compute a result."""
+        packages = ("torch", "numpy", "mujoco", "gymnasium")
+        atari = ("ale-py", "opencv-python-headless")
+        return (*packages, *atari) if self.env.backend == "atari" else packages
 
     @property
     def batch_size(self) -> int:
@@ -208,21 +243,18 @@ class Config:
     @property
     def objective_value(self) -> float | None:
         """The scalar that names a row of Table 1: epsilon, d_targ or beta; None for L_CPI."""
-        keys = {"kl_adaptive": "target_kl", "kl_fixed": "beta"}
-        value = self.objective.get(keys.get(self.objective.get("kind", ""), "epsilon"))
-        return None if value is None else float(value)
+        return objectives.value(self.objective)
 
     @property
     def objective_label(self) -> str:
-        """For run ids and legends, such as `clip_0.2` or `none`; empty without an objective."""
-        value = self.objective_value
-        return str(self.objective.get("kind", "")) + ("" if value is None else f"_{value:g}")
+        """For tables and legends, such as `clip_0.2` or `none`; empty without an objective."""
+        return objectives.label(self.objective)
 
     @property
     def run_id(self) -> str:
         """The name of the directory: the same for the same configuration, alone or in a sweep."""
         task = self.env.id.replace("/", "-")
-        names = (task, self.algorithm.name, self.objective_label)
+        names = (task, self.algorithm.name, objectives.short_label(self.objective))
         return "_".join([*filter(None, names), f"s{self.seed}", self.hash[:8]])
 
     @property
@@ -237,23 +269,45 @@ class Config:
 
     def hashed(self) -> dict[str, Any]:
         """The values that `hash` covers."""
-        return _without(self.as_dict(), PLACEMENT)
+        return without(self.as_dict(), PLACEMENT)
 
     @property
     def pack_key(self) -> str:
         """Equal for two runs that may train in one pack, if their objectives may."""
-        shared = _without(self.as_dict(), (*BATCHABLE, *PLACEMENT))
-        return _digest(shared) + self.device + self.engine
+        shared = without(self.as_dict(), (*BATCHABLE, *PLACEMENT))
+        return digest(shared) + self.device + self.engine
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
+        return {
+            "run_id": self.run_id,
+            "config_hash": self.hash,
+            "experiment": self.experiment,
+            "budget": self.budget,
+            "algorithm": self.algorithm.name,
+            "env_id": self.env.id,
+            "env_name": self.env.name,
+            "num_envs": self.env.num_envs,
+            "objective": self.objective.get("kind"),
+            "objective_value": self.objective_value,
+            # An algorithm without a choice of objectives is named by itself in legends.
+            "objective_label": self.objective_label or self.algorithm.name,
+            "recipe": self.recipe.name,
+            "seed": self.seed,
+            "total_timesteps": self.total_timesteps,
+            "updates": self.updates,
+            "steps": self.updates * self.batch_size,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as in a run's `config.yaml`."""
-        absent = [key for key in OPTIONAL if get(self, key) is None]
-        return _without(dataclasses.asdict(self), absent)
+        absent = [key for key in OPTIONAL if get(self, key) in (None, {})]
+        return without(dataclasses.asdict(self), absent)
 
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """`Config.hash` of a run's `config.yaml`, whatever keys a configuration had then."""
-    return _digest(_without(dict(values), PLACEMENT))
+    return digest(without(dict(values), PLACEMENT))
 
 
 def get(config: Config, key: str) -> Any:
@@ -264,7 +318,8 @@ def get(config: Config, key: str) -> Any:
     return value
 
 
-def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+def without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """A copy of nested dictionaries without some dotted keys."""
     values = json.loads(json.dumps(values))
     for key in keys:
         *parents, last = key.split(".")
@@ -275,5 +330,6 @@ def _without(values: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of nested dictionaries, whatever the order of their keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

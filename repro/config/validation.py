@@ -13,12 +13,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from repro.config import algorithms, atari, objectives, sb3
-from repro.config.fields import RANGES, flattened
+from repro.config import algorithms, atari, humanoid, objectives, sb3
+from repro.config.fields import allows, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
 from repro.config.schema import Config
 from repro.errors import ConfigError
+
+# Sections whose numbers enter the arithmetic of a run, in float32.
+COMPUTED = ("algorithm.", "recipe.")
 
 
 def from_omegaconf(node: DictConfig) -> Config:
@@ -37,8 +40,8 @@ def from_omegaconf(node: DictConfig) -> Config:
             raise ConfigError(f"{missing[0]} has no value: give one, such as {missing[0]}=...")
         config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
-    if not config.algorithm.takes_objective:
-        config.objective = {}
+    own = config.objective if config.algorithm.takes_objective else {}
+    config.objective = objectives.without_defaults(own)
     validate(config)
     return config
 
@@ -54,16 +57,27 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: one sentence that names the key, its value and what to change.
     """
-    for key, value, metadata in _walk(config):
-        if value is not None:
-            _check_value(key, value, metadata)
+    check_fields(config)
     if config.algorithm.takes_objective:
         objectives.check(config.objective)
     atari.check(config)
+    humanoid.check(config)
     _check_parts(config)
     sb3.check(config)
     _check_sizes(config)
     _check_schedule(config)
+    _check_schedule_ends(config)
+
+
+def check_fields(config: Any) -> None:
+    """Refuse values outside the range or choices that a dataclass declares for its fields.
+
+    Raises:
+        ConfigError: the first.
+    """
+    for key, value, metadata in _walk(config):
+        if value is not None:
+            _check_value(key, value, metadata)
 
 
 def _walk(section: Any, path: str = "") -> Iterable[tuple[str, Any, Mapping[str, Any]]]:
@@ -85,8 +99,10 @@ def _check_value(key: str, value: Any, metadata: Mapping[str, Any]) -> None:
         for number in flattened(value):
             if isinstance(number, float) and not math.isfinite(number):
                 raise ConfigError(f"{key}={value} must be finite.")
-            if not RANGES[meaning](number):
+            if not allows(meaning, number):
                 raise ConfigError(f"{key}={value} {must} {meaning}.")
+            if isinstance(number, float) and key.startswith(COMPUTED):
+                objectives.check_float32(key, number)
 
 
 def _check_parts(config: Config) -> None:
@@ -97,10 +113,15 @@ def _check_parts(config: Config) -> None:
             f"policy.shared=true, but algorithm={name} updates policy and value function "
             "separately: say policy.shared=false."
         )
-    if config.env.version is not None and config.env.backend != "mujoco":
+    if config.env.version is not None and config.env.backend not in ("mujoco", "humanoid"):
         raise ConfigError(
-            f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
-            "leave it out."
+            f"env.version={config.env.version} is for MuJoCo's tasks and the humanoids: for "
+            f"env={config.env.name} leave it out."
+        )
+    if config.env.kwargs and config.env.backend == "atari":
+        raise ConfigError(
+            f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
+            "of a game are env.atari.*."
         )
     if config.engine == "native" and name != "ppo":
         raise ConfigError(
@@ -148,6 +169,24 @@ def _check_schedule(config: Config) -> None:
             f"schedule_timesteps={end} changes nothing, since no schedule is linear: leave it out, "
             "or say recipe.learning_rate_schedule=linear or the like."
         )
+
+
+def _check_schedule_ends(config: Config) -> None:
+    """Whether the schedules of step size and standard deviations have what they need."""
+    recipe = config.recipe
+    follows_kl, anneals = recipe.learning_rate_schedule == "kl", recipe.log_std_schedule == "linear"
+    for key, schedule, chosen in (
+        ("learning_rate_target_kl", "learning_rate_schedule=kl", follows_kl),
+        ("final_log_std", "log_std_schedule=linear", anneals),
+    ):
+        value = getattr(recipe, key)
+        if chosen and value is None:
+            raise ConfigError(f"recipe.{schedule} needs a value of recipe.{key}: give one.")
+        if not chosen and value is not None:
+            raise ConfigError(
+                f"recipe.{key}={value} changes nothing without recipe.{schedule}: say that too, or "
+                "leave it out."
+            )
 
 
 def _schedules(config: Config) -> list[str]:

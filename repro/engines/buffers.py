@@ -18,3 +18,21 @@ class Buffers(NamedTuple):
     noise: Tensor
     statistics: Tensor
     actions: Tensor
+
+
+class Recorded(NamedTuple):
+    """What the steps of a rollout fill, besides `Buffers`.
+
+    Attributes:
+        rewards: scaled where the recipe scales them, [P, T, N].
+        terminated: [P, T, N] bool.
+        truncated: [P, T, N] bool.
+        returns: of the running episodes, [P, N].
+        lengths: of the running episodes, [P, N].
+    """
+
+    rewards: Array
+    terminated: Array
+    truncated: Array
+    returns: Array
+    lengths: Array

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,14 +17,18 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import cuda, native
-from repro.engines.buffers import Buffers
+from repro.engines.buffers import Buffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
+from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
-from repro.learning.normalize import ObservationNormalizer
+from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
 from repro.networks.mlp import MLPActorCritic
+
+if TYPE_CHECKING:
+    from repro.engines.native.collect import Collecting
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
@@ -64,6 +69,26 @@ def networks(
     return BoundPolicy(policy, parameters.views)
 
 
+def candidates(
+    config: Config, policy: MLPActorCritic, layout: StackedParameters, parameters: Tensor
+) -> BoundPolicy:
+    """The deterministic policies of an evolutionary search, whose acting is compiled if possible.
+
+    Args:
+        config: of a learner of the pack.
+        policy: the shapes.
+        layout: of parameters, by name.
+        parameters: one row for each environment, [P N, n].
+    """
+    if config.engine != TORCH and _not_covered(policy, parameters.device) is None:
+        try:
+            library()
+            return native.Candidates(policy, layout, parameters)
+        except KernelsUnavailableError as error:
+            _warn(str(error))
+    return BoundPolicy(policy, dict(zip(layout.views, layout.split(parameters), strict=True)))
+
+
 def updater(
     config: Config, networks: native.Networks | BoundPolicy, adam: Adam, has_form: bool
 ) -> native.Updater | None:
@@ -77,7 +102,7 @@ def engine(networks: native.Networks | BoundPolicy, kernel: native.Updater | Non
     """What computes, for run.json and for exact resume."""
     if kernel is not None:
         return NATIVE
-    return MIXED if isinstance(networks, native.Networks) else TORCH
+    return MIXED if isinstance(networks, native.Networks | native.Candidates) else TORCH
 
 
 def acting(
@@ -87,11 +112,34 @@ def acting(
     box: tuple[Tensor, Tensor] | None,
 ) -> native.Acting | cuda.Acting | None:
     """One environment step's decisions as one call; None where plain torch calls make them."""
-    if isinstance(networks, native.Networks):
+    if isinstance(networks, native.Networks | native.Candidates):
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
         return cuda.Acting(networks, normalizer, buffers, box)
     return None
+
+
+def collecting(
+    acting: Act | None,
+    normalizer: ObservationNormalizer,
+    scaler: RewardScaler,
+    envs: VectorEnv,
+    recorded: Recorded,
+    backend: str,
+) -> Collecting | None:
+    """Many steps as one call; None where the collector takes them one by one."""
+    if not isinstance(acting, native.Acting) or backend != "mujoco":
+        return None
+    # Here, since it needs MuJoCo, which other tasks do without.
+    from repro.engines.native.collect import Collecting
+    from repro.engines.native.program import agrees
+    from repro.envs.mujoco.vector import MujocoVectorEnv
+
+    if not isinstance(envs, MujocoVectorEnv):
+        return None
+    if not agrees(envs.task.task, envs.task.fields, acting.action_size):
+        return None
+    return Collecting(acting, normalizer, scaler, envs, recorded)
 
 
 def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:

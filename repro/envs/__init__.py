@@ -5,18 +5,29 @@ Nothing here knows a network, an algorithm or a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from repro.config.atari import AtariConfig
+from repro.config.humanoid import HumanoidConfig
 from repro.config.names import check_choice
+from repro.envs import humanoid
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError, installation
 
-__all__ = ["BACKENDS", "VectorEnv", "make"]
+__all__ = ["BACKENDS", "VectorEnv", "humanoid", "make"]
+
+
+Switches = AtariConfig | HumanoidConfig | None
+Arguments = Mapping[str, Any]
 
 
 def make(
-    env_id: str, backend: str, num_envs: int, preprocessing: AtariConfig | None = None
+    env_id: str,
+    backend: str,
+    num_envs: int,
+    switches: Switches = None,
+    kwargs: Arguments | None = None,
 ) -> VectorEnv:
     """Make N environments of one id.
 
@@ -24,19 +35,20 @@ def make(
         env_id: the id registered with Gymnasium, such as "HalfCheetah-v4", or the game.
         backend: one of `BACKENDS`.
         num_envs: N, at least 1.
-        preprocessing: the switches of Atari's frames, which the atari backend needs.
+        switches: of Atari's frames, which the atari backend needs, or of the humanoid tasks.
+        kwargs: arguments of `gymnasium.make`, for the mujoco and the gymnasium backend.
 
     Raises:
         ConfigError: for an unknown backend or id, unsupported spaces, or a package not installed.
     """
     check_choice("env.backend", backend, BACKENDS)
-    return BACKENDS[backend](env_id, num_envs, preprocessing)
+    return BACKENDS[backend](env_id, num_envs, switches, kwargs or {})
 
 
 # Each imports its module on demand: a backend needs packages that the others do without.
 
 
-def _mujoco(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+def _mujoco(env_id: str, num_envs: int, switches: Switches, kwargs: Arguments) -> VectorEnv:
     try:
         from repro.envs.mujoco.vector import MujocoVectorEnv
     except ModuleNotFoundError as error:
@@ -44,17 +56,17 @@ def _mujoco(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> Ve
             f"{env_id} on the mujoco backend needs the package {error.name}: "
             'pip install "gymnasium[mujoco]" "mujoco>=4"'
         ) from error
-    return MujocoVectorEnv(env_id, num_envs)
+    return MujocoVectorEnv(env_id, num_envs, kwargs)
 
 
-def _gymnasium(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
+def _gymnasium(env_id: str, num_envs: int, switches: Switches, kwargs: Arguments) -> VectorEnv:
     from repro.envs.gymnasium import GymnasiumVectorEnv
 
-    return GymnasiumVectorEnv(env_id, num_envs)
+    return GymnasiumVectorEnv(env_id, num_envs, kwargs)
 
 
-def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> VectorEnv:
-    if preprocessing is None:
+def _atari(env_id: str, num_envs: int, switches: Switches, kwargs: Arguments) -> VectorEnv:
+    if not isinstance(switches, AtariConfig):
         raise ConfigError(
             f"{env_id} on the atari backend needs its preprocessing: env=atari has it."
         )
@@ -64,12 +76,21 @@ def _atari(env_id: str, num_envs: int, preprocessing: AtariConfig | None) -> Vec
         raise ConfigError(
             f"env=atari needs the package {error.name}: {installation('atari')}"
         ) from error
-    return AtariVectorEnv(env_id, num_envs, preprocessing)
+    return AtariVectorEnv(env_id, num_envs, switches)
 
 
-BACKENDS: dict[str, Callable[[str, int, AtariConfig | None], VectorEnv]] = {
-    "mujoco": _mujoco,  # seven tasks, batched
+def _humanoid(env_id: str, num_envs: int, switches: Switches, kwargs: Arguments) -> VectorEnv:
+    from repro.envs.humanoid.vector import HumanoidVectorEnv
+
+    return HumanoidVectorEnv(
+        env_id, num_envs, switches if isinstance(switches, HumanoidConfig) else None
+    )
+
+
+BACKENDS: dict[str, Callable[[str, int, Switches, Arguments], VectorEnv]] = {
+    "mujoco": _mujoco,  # all of Gymnasium's MuJoCo tasks, batched
     "gymnasium": _gymnasium,  # any registered id
+    "humanoid": _humanoid,  # the three tasks of section 6.3
     "atari": _atari,  # any game of ale-py for one player
 }
 """What makes the environments of each `env.backend`."""

@@ -8,6 +8,7 @@ the action. The MuJoCo tasks run faster through `repro.envs.mujoco.vector`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 import reprlib
 import sys
@@ -24,8 +25,9 @@ from numpy.typing import NDArray
 from repro.config.names import nearest
 from repro.console import say
 from repro.envs import actions as task_actions
-from repro.envs import plain_state
-from repro.envs.user_code import described, naming
+from repro.envs import arguments, plain_state
+from repro.envs.randomness import Randomness
+from repro.envs.user_code import called, described, naming
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -36,8 +38,6 @@ from repro.envs.vector import (
 )
 from repro.errors import ConfigError, TaskError
 
-SHOWN_ENTRIES = 6  # of an action in an error message; more would hide the rest of the sentence
-
 
 class GymnasiumVectorEnv(VectorEnv):
     """N environments of one registered id, with SAME_STEP autoreset.
@@ -45,18 +45,22 @@ class GymnasiumVectorEnv(VectorEnv):
     Observations are float64 whatever the environment's own dtype. Actions reach the environment as
     given: no clipping, no change of dtype. The environments' own infos are dropped.
 
+    Random generators that a task shares with others have a state for each environment
+    (`repro.envs.randomness`).
+
     Nothing is shared with a task: its observations are copied at once, and each action that it
     gets is a copy. So a task may return the same array every time, and may keep or change its
     action.
     """
 
-    def __init__(self, env_id: str, num_envs: int) -> None:
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any] | None = None) -> None:
         """Make N environments.
 
         Args:
             env_id: an id registered with Gymnasium, with a flat Box of observations, and Discrete
                 actions or a flat Box of floats.
             num_envs: N, at least 1.
+            kwargs: arguments of `gymnasium.make`, `max_episode_steps` among them.
 
         Raises:
             ConfigError: if the id is unknown, a package it needs is missing, its own code raises,
@@ -65,11 +69,12 @@ class GymnasiumVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._env_id = env_id
-        self._envs = [make_one(env_id) for _ in range(num_envs)]
+        self._envs = [make_one(env_id, kwargs) for _ in range(num_envs)]
         self.num_envs = num_envs
         with naming(env_id, "reading its spaces and metadata"):
             self._read(self._envs[0])
         self._allocate()
+        self._randomness = Randomness(self._envs)
         self._plain = True  # until `state` finds otherwise
 
     def _read(self, first: gymnasium.Env[Any, Any]) -> None:
@@ -102,8 +107,9 @@ class GymnasiumVectorEnv(VectorEnv):
         Raises:
             TaskError: one of them raised, or returned an observation that does not fit its space.
         """
-        for i, own_seed in enumerate(spread_seeds(seed, self.num_envs)):
-            self._reset_one(i, seed=own_seed, options=options)
+        with self._randomness:
+            for i, own_seed in enumerate(spread_seeds(seed, self.num_envs)):
+                self._start_one(i, seed=own_seed, options=options)
         self.observations[:] = self._declared
         return self.observations, {}
 
@@ -116,8 +122,11 @@ class GymnasiumVectorEnv(VectorEnv):
             gymnasium.error.ResetNeeded: before the first reset.
             TaskError: one of them raised, or returned a value of the wrong form.
         """
-        for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-            self._step_one(i, env, action)
+        with self._randomness:
+            for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
+                self._randomness.enter(i)
+                self._step_one(i, env, action)
+                self._randomness.leave(i)
         self.observations[:] = self._declared
         ends = self._terminated | self._truncated
         infos: dict[str, Any] = {}
@@ -131,13 +140,13 @@ class GymnasiumVectorEnv(VectorEnv):
         except gymnasium.error.ResetNeeded:
             raise
         except Exception as error:
-            raise TaskError(f"{_call(action)} failed with {_named(error)}", i) from error
+            raise TaskError(f"{called(action)} failed with {_named(error)}", i) from error
         try:
             self._rewards[i] = reward
             self._terminated[i], self._truncated[i] = terminated, truncated
         except Exception as error:  # such as a number too large, or what `__float__` raises
             returned = reprlib.repr((reward, terminated, truncated))
-            text = f"{_call(action)} returned {returned}, not a reward and two booleans"
+            text = f"{called(action)} returned {returned}, not a reward and two booleans"
             raise TaskError(text, i) from error
         if terminated or truncated:
             self._store(observation, self._final_observations[i], i, action)
@@ -145,11 +154,18 @@ class GymnasiumVectorEnv(VectorEnv):
         else:
             self._store(observation, self._declared[i], i, action)
 
+    def _start_one(self, i: int, seed: int | None, **arguments: Any) -> None:
+        if seed is not None:
+            self._randomness.seed(i, seed)
+        self._randomness.enter(i)
+        self._reset_one(i, seed=seed, **arguments)
+        self._randomness.leave(i)
+
     def _reset_one(self, i: int, **arguments: Any) -> None:
         try:
             observation, _ = self._envs[i].reset(**arguments)
         except Exception as error:
-            raise TaskError(f"{_call()} failed with {_named(error)}", i) from error
+            raise TaskError(f"{called()} failed with {_named(error)}", i) from error
         self._store(observation, self._declared[i], i)
 
     def _store(self, observation: Any, out: NDArray[Any], i: int, action: Any = None) -> None:
@@ -162,7 +178,7 @@ class GymnasiumVectorEnv(VectorEnv):
             fits = False
         if not fits:
             raise TaskError(
-                f"{_call(action)} returned an observation {_form(observation)} where the task "
+                f"{called(action)} returned an observation {_form(observation)} where the task "
                 f"declares {self._task_space}",
                 i,
             )
@@ -173,6 +189,7 @@ class GymnasiumVectorEnv(VectorEnv):
             return None
         try:
             layers = [plain_state.take(env) for env in self._envs[rows]]
+            drawn = [self._randomness.state(i) for i in range(self.num_envs)[rows]]
         except plain_state.NotPlainError:
             self._plain = False
             return None
@@ -184,7 +201,7 @@ class GymnasiumVectorEnv(VectorEnv):
             "env_id": self._env_id,
             "observations": self.observations[rows].copy(),
             "layers": layers,
-        }
+        } | ({"drawn": drawn} if any(drawn) else {})
 
     def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
         """Put back what `state` returned.
@@ -199,8 +216,11 @@ class GymnasiumVectorEnv(VectorEnv):
                 f"the saved environment state is of {found[1]} x {found[0]}, but this is "
                 f"{len(envs)} x {self._env_id}: restore it into an environment made the same way"
             )
-        for env, layers in zip(envs, state["layers"], strict=True):
+        drawn = state.get("drawn", [{}] * len(envs))
+        numbers = range(self.num_envs)[rows]
+        for i, env, layers, own in zip(numbers, envs, state["layers"], drawn, strict=True):
             plain_state.put(env, layers)
+            self._randomness.set_state(i, own)
         self.observations[rows] = state["observations"]
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
@@ -210,7 +230,8 @@ class GymnasiumVectorEnv(VectorEnv):
             TaskError: one of them raised, or returned an observation that does not fit its space.
         """
         for i, seed in zip(range(self.num_envs)[rows], seeds, strict=True):
-            self._reset_one(i, seed=seed)
+            with self._randomness:
+                self._start_one(i, seed=seed)
             self.observations[i] = self._declared[i]
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -225,18 +246,27 @@ class GymnasiumVectorEnv(VectorEnv):
                 stack.callback(env.close, **kwargs)
 
 
-def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_one(env_id: str, kwargs: Mapping[str, Any] | None = None) -> gymnasium.Env[Any, Any]:
     """One environment as Gymnasium registers it.
 
+    Args:
+        env_id: as registered.
+        kwargs: further arguments of `gymnasium.make`.
+
     Raises:
-        ConfigError: an unknown id, a package it needs is missing, or its own code raises.
+        ConfigError: an unknown id or argument, a package it needs is missing, or its own code
+            raises.
     """
+    own = copy.deepcopy(dict(kwargs or {}))  # a task may keep or change what it gets
     game = re.fullmatch(r"(?:[\w.]+:)?ALE/(\w+)-v\d+", env_id)
     if game:
         name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", game[1]).lower()
         raise ConfigError(f"{env_id} is a game of Atari: say env=atari env.game={name}.")
     try:
-        return gymnasium.make(env_id, disable_env_checker=True)
+        arguments.check(env_id, own)
+        return gymnasium.make(env_id, disable_env_checker=True, **own)
+    except ConfigError:
+        raise
     except gymnasium.error.DependencyNotInstalled as error:
         raise ConfigError(f"{env_id} needs a package that is missing: {_remedy(error)}") from error
     except ImportError as error:
@@ -247,7 +277,8 @@ def make_one(env_id: str) -> gymnasium.Env[Any, Any]:
             raise ConfigError(
                 f"Gymnasium has no environment {env_id!r}{hint}: {_first_line(error)}"
             ) from error
-        fix = ": arguments go into kwargs of gymnasium.register"
+        arguments.refuse_unexpected(env_id, own, error)
+        fix = ": arguments are given as env.kwargs.NAME=VALUE"
         raise ConfigError(
             f"{env_id} cannot be made, its code failed with {described(error)}"
             f"{fix if isinstance(error, TypeError) else ''}."
@@ -276,20 +307,6 @@ def _checked_observation_space(env_id: str, space: Space[Any]) -> Box:
         "Box (one axis): wrap it in gymnasium.wrappers.FlattenObservation where the task is "
         f"registered{images}."
     )
-
-
-def _call(action: Any = None) -> str:
-    """The subject of an error message: a reset where there is no action."""
-    return "its reset" if action is None else f"its step with action {_short(action)}"
-
-
-def _short(action: Any) -> str:
-    """An action in a few digits."""
-    values = np.asarray(action)
-    if values.ndim == 0:
-        return str(values)
-    shown = ", ".join(f"{value:.4g}" for value in values.ravel()[:SHOWN_ENTRIES])
-    return f"[{shown}{', ...' if values.size > SHOWN_ENTRIES else ''}]"
 
 
 def _named(error: Exception) -> str:

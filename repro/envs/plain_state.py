@@ -9,6 +9,7 @@ object of a simulator, cannot be saved this way. Instead it, or a wrapper, may h
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -45,7 +46,7 @@ def take(env: _Env) -> list[dict[str, Any]]:
         NotPlainError: naming the attribute that cannot be saved.
     """
     seen: set[int] = set()
-    return [_take_layer(layer, seen) for layer in _layers(env)]
+    return [_take_layer(layer, seen) for layer in layers(env)]
 
 
 def put(env: _Env, state: Sequence[Mapping[str, Any]]) -> None:
@@ -54,27 +55,28 @@ def put(env: _Env, state: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         ConfigError: it has other wrappers.
     """
-    layers = _layers(env)
-    if [type(layer).__qualname__ for layer in layers] != [each["layer"] for each in state]:
+    own = layers(env)
+    if [type(layer).__qualname__ for layer in own] != [each["layer"] for each in state]:
         raise ConfigError(
             "the saved environment state has other wrappers: restore it into an environment made "
             "the same way"
         )
-    for layer, saved in zip(layers, state, strict=True):
+    for layer, saved in zip(own, state, strict=True):
         if isinstance(layer, SavesItself):
             layer.restore(saved["own"])
             continue
         for name in set(_variables(layer)) - set(saved["variables"]):
             delattr(layer, name)
         for name, value in saved["variables"].items():
-            setattr(layer, name, _decode(value))
+            setattr(layer, name, decode(value))
 
 
-def _layers(env: _Env) -> list[_Env]:
-    layers = [env]
-    while isinstance(layers[-1], gymnasium.Wrapper):
-        layers.append(layers[-1].env)
-    return layers
+def layers(env: _Env) -> list[_Env]:
+    """An environment's wrappers and the task itself, the outermost first."""
+    found = [env]
+    while isinstance(found[-1], gymnasium.Wrapper):
+        found.append(found[-1].env)
+    return found
 
 
 def _take_layer(layer: _Env, seen: set[int]) -> dict[str, Any]:
@@ -92,8 +94,7 @@ def _take_layer(layer: _Env, seen: set[int]) -> dict[str, Any]:
 
 def _variables(layer: _Env) -> dict[str, Any]:
     """A layer's attributes, except those that are set once when it is made."""
-    # Spaces are left out as constants. Gymnasium does not seed them, so a task that samples from
-    # its own space could not be repeated anyway.
+    # Spaces are left out as constants; `repro.envs.randomness` saves their generators.
     inner = layer.env if isinstance(layer, gymnasium.Wrapper) else None
     return {
         name: value
@@ -101,6 +102,15 @@ def _variables(layer: _Env) -> dict[str, Any]:
         if name not in _CACHES
         and not (value is inner is not None or isinstance(value, EnvSpec | gymnasium.Space))
     }
+
+
+def encode(value: Any) -> Any:
+    """JSON values, exact to the last bit.
+
+    Raises:
+        NotPlainError: it holds something that is not made of numbers, text, arrays and generators.
+    """
+    return _encode(value, set())
 
 
 def _encode(value: Any, seen: set[int]) -> Any:
@@ -120,6 +130,12 @@ def _encode(value: Any, seen: set[int]) -> Any:
         return {"array": [value.dtype.str, list(value.shape), value.tobytes().hex()]}
     if type(value) is np.random.Generator and isinstance(value.bit_generator, np.random.PCG64):
         return {"generator": value.bit_generator.state}
+    if type(value) is np.random.Generator:
+        return {"numpy": _encode(value.bit_generator.state, set())}
+    if type(value) is np.random.RandomState:
+        return {"legacy": _encode(value.get_state(legacy=False), set())}
+    if type(value) is random.Random:
+        return {"python": _encode(value.getstate(), set())}
     if type(value) is list:
         return {"list": [_encode(item, seen) for item in value]}
     if type(value) is dict and all(type(key) is str for key in value):
@@ -127,7 +143,8 @@ def _encode(value: Any, seen: set[int]) -> Any:
     raise NotPlainError(f"of type {type(value).__qualname__}")
 
 
-def _decode(value: Any) -> Any:
+def decode(value: Any) -> Any:
+    """What `encode` was given."""
     if not isinstance(value, dict):
         return value
     ((kind, content),) = value.items()
@@ -140,6 +157,26 @@ def _generator(state: Mapping[str, Any]) -> np.random.Generator:
     return generator
 
 
+def _numpy_generator(content: Any) -> np.random.Generator:
+    state = decode(content)
+    bits = getattr(np.random, state["bit_generator"])(0)
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def _legacy_generator(content: Any) -> np.random.RandomState:
+    state = decode(content)
+    generator = np.random.RandomState(getattr(np.random, state["bit_generator"])(0))
+    generator.set_state(state)
+    return generator
+
+
+def _python_generator(content: Any) -> random.Random:
+    generator = random.Random(0)
+    generator.setstate(decode(content))
+    return generator
+
+
 def _array(dtype: str, shape: Sequence[int], content: str) -> Any:
     return np.frombuffer(bytes.fromhex(content), np.dtype(dtype)).reshape(shape).copy()
 
@@ -149,7 +186,10 @@ _DECODERS: dict[str, Any] = {
     "scalar": lambda content: _array(content[0], (), content[1])[()],
     "array": lambda content: _array(*content),
     "generator": _generator,
-    "list": lambda items: [_decode(item) for item in items],
-    "tuple": lambda items: tuple(_decode(item) for item in items),
-    "dict": lambda items: {key: _decode(item) for key, item in items.items()},
+    "numpy": _numpy_generator,
+    "legacy": _legacy_generator,
+    "python": _python_generator,
+    "list": lambda items: [decode(item) for item in items],
+    "tuple": lambda items: tuple(decode(item) for item in items),
+    "dict": lambda items: {key: decode(item) for key, item in items.items()},
 }

@@ -1,14 +1,18 @@
-"""Exceptions of a task's own code outside of `reset` and `step`."""
+"""Exceptions of a task's own code: how they are named."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from repro.console import say
 from repro.errors import ConfigError, ReproError
+
+SHOWN_ENTRIES = 6  # of an action in an error message; more would hide the rest of the sentence
 
 
 class Closeable(Protocol):
@@ -45,3 +49,17 @@ def close(env: Closeable, env_id: str) -> None:
 def described(error: BaseException) -> str:
     """The type and the text of an exception, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+
+
+def called(action: Any = None) -> str:
+    """The subject of an error message: a step, or a reset where there is no action."""
+    return "its reset" if action is None else f"its step with action {_short(action)}"
+
+
+def _short(action: Any) -> str:
+    """An action in a few digits."""
+    values = np.asarray(action)
+    if values.ndim == 0:
+        return str(values)
+    shown = ", ".join(f"{value:.4g}" for value in values.ravel()[:SHOWN_ENTRIES])
+    return f"[{shown}{', ...' if values.size > SHOWN_ENTRIES else ''}]"

@@ -8,6 +8,8 @@ seed gives the same bits, however many environments run at once.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +19,11 @@ from scipy import stats
 
 from repro import envs
 from repro.envs import user_code
+from repro.envs.humanoid.measures import described
 from repro.envs.vector import FloatArray
 from repro.errors import ConfigError, LockedError, StorageError, TaskError
-from repro.evaluation.episodes import PlayedEpisodes, play
-from repro.evaluation.policies import load_policy
+from repro.evaluation.episodes import MAX_STEPS, PlayedEpisodes, play
+from repro.evaluation.policies import load_policy, one_thread
 from repro.runs import locks, provenance, store
 from repro.runs.finished import FinishedRun
 
@@ -38,12 +41,14 @@ class Evaluation(NamedTuple):
         deterministic: whether the most likely actions were taken.
         returns: [E], undiscounted.
         lengths: [E], in steps.
+        measures: what the task measures besides, by name, [E] each; most tasks nothing.
     """
 
     number: int
     deterministic: bool
     returns: FloatArray
     lengths: NDArray[np.int64]
+    measures: Mapping[str, FloatArray]
 
 
 def evaluate(
@@ -52,6 +57,7 @@ def evaluate(
     seed: int = 0,
     deterministic: bool = False,
     num_envs: int = PARALLEL,
+    max_steps: int = MAX_STEPS,
 ) -> Evaluation:
     """Play episodes 1 to E of a seed, and add them to the run's `evaluations.parquet`.
 
@@ -61,20 +67,23 @@ def evaluate(
         seed: 0 or more.
         deterministic: the most likely actions instead of sampled ones.
         num_envs: number of environments at once. The result does not depend on it.
+        max_steps: where an episode is cut off, which is said once.
 
     Raises:
         ConfigError: the task is not available here or raises, or the directory cannot be locked.
         CorruptError: the run's files are damaged or were changed.
-        NumericalError: the task returned a value that is not finite.
+        NumericalError: the task returned a value that is not finite, or too large for float32.
         LockedError: another process owns the run.
         StorageError: the rows cannot be written.
     """
     policy = load_policy(run)
     deterministic = deterministic or not policy.stochastic
     task = run.config.env
-    vector = envs.make(task.id, task.backend, min(num_envs, episodes), task.atari)
+    size = min(num_envs, episodes)
+    vector = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
     try:
-        played = play(policy, vector, episodes, seed, deterministic)
+        with one_thread():
+            played = play(policy, vector, episodes, seed, deterministic, max_steps)
     except TaskError as error:
         raise ConfigError(f"{task.id}: {error}.") from error
     finally:
@@ -88,10 +97,12 @@ def summary(evaluation: Evaluation, seed: int) -> str:
     returns = evaluation.returns
     actions = "deterministic" if evaluation.deterministic else "stochastic"
     low, high = interval(returns, seed)
+    measured = described(evaluation.measures)
     return (
         f"mean return {returns.mean():,.2f} [{low:,.2f}, {high:,.2f}], from {returns.min():,.2f} "
         f"to {returns.max():,.2f}, mean length {evaluation.lengths.mean():,.1f} (evaluation "
         f"{evaluation.number}: {len(returns)} episodes, seed {seed}, {actions})"
+        f"{measured and f'; {measured}'}"
     )
 
 
@@ -123,6 +134,7 @@ def _record(directory: Path, seed: int, deterministic: bool, played: PlayedEpiso
         "length": played.lengths.tolist(),
         "time_at": [provenance.now()] * episodes,
         "versions": [json.dumps(versions)] * episodes,
+        "measures": [_as_json(played.measures, k) for k in range(episodes)],
     }
     with locks.owning([directory], PATIENCE) as refused:
         for sentence in refused.values():
@@ -133,3 +145,11 @@ def _record(directory: Path, seed: int, deterministic: bool, played: PlayedEpiso
             raise StorageError(
                 f"{directory} cannot be written to ({error}): make room and evaluate again."
             ) from error
+
+
+def _as_json(measures: Mapping[str, FloatArray], episode: int) -> str | None:
+    """One episode's measures; what is NaN is null."""
+    if not measures:
+        return None
+    values = {name: float(column[episode]) for name, column in measures.items()}
+    return json.dumps({k: None if math.isnan(value) else value for k, value in values.items()})

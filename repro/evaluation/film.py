@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import math
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import uuid
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -24,7 +25,9 @@ from repro.errors import ConfigError, StorageError, installation
 
 Image = NDArray[np.uint8]
 GL = "MUJOCO_GL"  # the OpenGL that MuJoCo draws with; Gymnasium and MuJoCo read it
-OFF_SCREEN = ("egl", "osmesa")  # EGL needs a GPU or Mesa, OSMesa only a CPU
+DRAWN_BY_MUJOCO = ("mujoco", "repro.envs.humanoid")  # parts of entry points
+# EGL needs a GPU or Mesa, OSMesa only a CPU; CGL is macOS's own.
+OFF_SCREEN = ("cgl",) if sys.platform == "darwin" else ("egl", "osmesa")
 MESA = "apt install libegl1 libgl1-mesa-dri (or libosmesa6)"
 INSTALL = installation("video")
 PROBE = """\
@@ -79,25 +82,29 @@ def _works(name: str) -> bool:
     return done.returncode == 0
 
 
-def make_env(env_id: str, width: int | None, height: int | None) -> gymnasium.Env[Any, Any]:
+def make_env(
+    env_id: str, width: int | None, height: int | None, kwargs: Mapping[str, Any] | None = None
+) -> gymnasium.Env[Any, Any]:
     """Make an environment that can be drawn.
 
     Args:
         env_id: registered with Gymnasium.
         width: of its images, in pixels; None for the task's default.
         height: likewise.
+        kwargs: further arguments of the environment.
 
     Raises:
         ConfigError: it cannot be made or drawn, or its images have a fixed size.
     """
     size = {k: v for k, v in {"width": width, "height": height}.items() if v is not None}
     spec = gymnasium.registry.get(env_id)
-    if spec is not None and "mujoco" in str(spec.entry_point):
+    if spec is not None and any(each in str(spec.entry_point) for each in DRAWN_BY_MUJOCO):
         choose_gl()  # first: MuJoCo cannot be imported with a MUJOCO_GL that does not work
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about old versions, which are chosen on purpose
         try:
-            env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **size)
+            own = copy.deepcopy(dict(kwargs or {})) | size
+            env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True, **own)
         except TypeError as error:
             if size:
                 options = " and ".join(f"--{name}" for name in size)

@@ -6,7 +6,8 @@ do not depend, in any bit, on the other observations of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from repro.errors import ConfigError, CorruptError
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.distributions import Distribution
 from repro.networks.mlp import MLPActorCritic
+from repro.rollouts.diagnosis import FLOAT32_MAX, FLOAT64_MAX
 from repro.runs import store
 from repro.runs.finished import FinishedRun
 from repro.runs.schema import PARAMETERS_FILE
@@ -39,10 +41,12 @@ class Policy(Protocol):
     Attributes:
         stochastic: whether sampled actions differ from the most likely ones.
         observation_shape: of one observation, without the batch axis.
+        largest: absolute value of an observation that the policy can take.
     """
 
     stochastic: bool
     observation_shape: tuple[int, ...]
+    largest: float
 
     def act(self, observations: Observations, generators: Generators | None) -> Actions:
         """Actions for a batch of N observations.
@@ -75,7 +79,7 @@ def load_policy(run: FinishedRun) -> Policy:
         CorruptError: its files are damaged or were changed.
     """
     name, task = run.config.algorithm.name, run.config.env
-    env = envs.make(task.id, task.backend, 1, task.atari)  # for its spaces
+    env = envs.make(task.id, task.backend, 1, task.switches, task.kwargs)  # for its spaces
     try:
         if name in ALGORITHMS:
             frames = run.config.policy.convolutions is not None
@@ -87,6 +91,17 @@ def load_policy(run: FinishedRun) -> Policy:
         return RowByRow(policy.load(run), _shape(env))
     finally:
         user_code.close(env, task.id)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread, as in training: with more, last bits may differ. The caller's come back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _shape(env: VectorEnv) -> tuple[int, ...]:
@@ -125,6 +140,7 @@ class NetworkPolicy:
         self.parameters = _tensors(self.networks, saved)
         self._copies: dict[str, Tensor] = {}
         self.normalizer = ObservationNormalizer(1, size, config.recipe)
+        self.largest = FLOAT64_MAX if self.normalizer.enabled else FLOAT32_MAX
         self.normalizer.restore(0, {name: saved[f"observations.{name}"] for name in moments})
         self.space = env.single_action_space
         box = task_actions.bounds(self.space) if config.recipe.clip_actions else None
@@ -167,6 +183,8 @@ class NetworkPolicy:
 class FramesPolicy:
     """Convolutional networks of this project. Each stack of frames is a batch of its own."""
 
+    largest = FLOAT32_MAX
+
     def __init__(self, run: FinishedRun, env: VectorEnv) -> None:
         """Load the run's parameters.
 
@@ -207,6 +225,7 @@ class RowByRow:
     """A `Predictor` called one row at a time, so that no row's bits depend on other rows."""
 
     stochastic = True
+    largest = FLOAT32_MAX
 
     def __init__(self, predictor: Predictor, observation_shape: tuple[int, ...]) -> None:
         """Wrap a predictor. torch's global generator is seeded before each row."""

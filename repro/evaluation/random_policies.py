@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from repro.cli import Parser, finish
-from repro.envs.mujoco.vector import MujocoVectorEnv, supported_ids
+from repro.envs.mujoco.vector import VERSIONS, MujocoVectorEnv
 from repro.envs.vector import FloatArray
 from repro.errors import ConfigError
 from repro.runs.files import write_atomically
@@ -56,6 +56,15 @@ class ReferenceRow:
     seed: int
     mujoco: str
     gymnasium: str
+
+
+def scored_ids() -> list[str]:
+    """The tasks of Table 1, whose scores are normalized."""
+    names = (
+        *("HalfCheetah", "Hopper", "InvertedDoublePendulum", "InvertedPendulum"),
+        *("Reacher", "Swimmer", "Walker2d"),
+    )
+    return [f"{name}-v{version}" for name in names for version in VERSIONS]
 
 
 def sample_uniform(rng: np.random.Generator, space: Box, num_envs: int) -> ActionBatch:
@@ -179,7 +188,7 @@ def _run(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
     rows: list[ReferenceRow] = []
-    for env_id in supported_ids():
+    for env_id in scored_ids():
         for kind in SAMPLERS:
             row = measure(env_id, kind, options.episodes, options.seed)
             print(f"{row.env_id:26s} {row.kind:17s} {row.mean:9.2f} +- {row.std:.2f}")

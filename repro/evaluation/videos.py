@@ -12,8 +12,8 @@ from typing import NamedTuple
 from repro import envs
 from repro.envs import user_code
 from repro.evaluation import film
-from repro.evaluation.episodes import PlayedEpisodes, play, play_single
-from repro.evaluation.policies import load_policy
+from repro.evaluation.episodes import MAX_STEPS, PlayedEpisodes, play, play_single
+from repro.evaluation.policies import load_policy, one_thread
 from repro.runs.finished import FinishedRun
 
 ATARI_SCALE = 2  # of a game's 160 x 210 pixels
@@ -28,6 +28,7 @@ class Options(NamedTuple):
         deterministic: the most likely actions instead of sampled ones.
         width: in pixels; None for the task's default.
         height: likewise.
+        max_steps: where an episode is cut off, which is said once.
     """
 
     episodes: int = 1
@@ -35,6 +36,7 @@ class Options(NamedTuple):
     deterministic: bool = False
     width: int | None = None
     height: int | None = None
+    max_steps: int = MAX_STEPS
 
 
 def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
@@ -50,14 +52,15 @@ def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisode
         CorruptError: the run's files are damaged or were changed.
         StorageError: the video cannot be written.
     """
-    if run.config.env.atari is None:
-        return _film_task(run, path, options)
-    return _film_game(run, path, options)
+    with one_thread():
+        if run.config.env.atari is None:
+            return _film_task(run, path, options)
+        return _film_game(run, path, options)
 
 
 def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
     task = run.config.env.id
-    env = film.make_env(task, options.width, options.height)
+    env = film.make_env(task, options.width, options.height, run.config.env.task_arguments)
     with user_code.naming(task, "reading its metadata"):
         rate = film.frame_rate(env)
 
@@ -69,7 +72,7 @@ def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
         policy = load_policy(run)
         played = (options.episodes, options.seed, options.deterministic)
         with film.Film(path, rate.fps) as video:
-            return play_single(policy, env, *played, on_step)
+            return play_single(policy, env, *played, on_step, options.max_steps)
     finally:
         user_code.close(env, task)
 
@@ -81,7 +84,7 @@ def _film_game(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
 
     task = run.config.env
     policy = load_policy(run)
-    env = envs.make(task.id, task.backend, 1, task.atari)
+    env = envs.make(task.id, task.backend, 1, task.switches)
     assert isinstance(env, AtariVectorEnv)
 
     def on_frame(screen: film.Image) -> None:

@@ -30,9 +30,10 @@ class RunningMoments:
         delta = mean - self.mean
         total = self.count + n
         squares = self.variance * self.count + variance * n + delta**2 * (self.count * n / total)
+        # In place: the compiled kernels hold the addresses of these arrays.
         self.mean += delta * (n / total)
-        self.variance = squares / total
-        self.count = total
+        np.divide(squares, total, out=self.variance)
+        self.count[:] = total
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """One learner's moments, in float64."""
@@ -57,6 +58,8 @@ class ObservationNormalizer:
         center: the mean in force, [P, D].
         scale: 1 / std in force, [P, D].
         clip: the largest absolute value after normalization.
+        floor: the least variance.
+        epsilon: added to the variance.
     """
 
     def __init__(self, learners: int, size: int, recipe: RecipeConfig) -> None:
@@ -66,8 +69,8 @@ class ObservationNormalizer:
         self.each_rollout = recipe.observation_normalization == "rollout"
         self.enabled = self.each_step or self.each_rollout
         self.clip = recipe.observation_clip or np.inf
-        self._floor = recipe.observation_variance_floor
-        self._epsilon = recipe.observation_epsilon
+        self.floor = recipe.observation_variance_floor
+        self.epsilon = recipe.observation_epsilon
         self.center, self.scale = np.zeros((learners, size)), np.ones((learners, size))
         self._refresh()
 
@@ -109,37 +112,47 @@ class ObservationNormalizer:
     def _refresh(self) -> None:
         # In place: the compiled kernels hold the addresses of these arrays.
         self.center[:] = self.moments.mean
-        variance = np.maximum(self.moments.variance, self._floor) + self._epsilon
+        variance = np.maximum(self.moments.variance, self.floor) + self.epsilon
         self.scale[:] = 0  # what has never varied becomes 0
         np.divide(1, np.sqrt(variance), out=self.scale, where=variance != 0)
 
 
 class RewardScaler:
-    """r / std of the discounted return so far, clipped: switches `reward_*` of the recipe."""
+    """r / std of the discounted return so far, clipped: switches `reward_*` of the recipe.
+
+    Attributes:
+        enabled: whether rewards are scaled at all.
+        returns: discounted, of each environment so far, [P, N].
+        moments: of the returns.
+        gamma: discount, [P].
+        reset: when a return starts again at 0: never, termination or episode.
+        clip: the largest absolute value after scaling.
+        epsilon: added to the variance.
+    """
 
     def __init__(self, num_envs: int, gamma: Array, recipe: RecipeConfig) -> None:
         """Keep discounted returns per environment, statistics per learner; `gamma` is [P]."""
         self.enabled = recipe.reward_scaling
         self.returns = np.zeros((len(gamma), num_envs))
         self.moments = RunningMoments(len(gamma), 1, recipe.normalizer_count)
-        self._gamma = gamma[:, None]
-        self._reset = recipe.reward_accumulator_reset
-        self._clip = recipe.reward_clip or np.inf
-        self._epsilon = recipe.observation_epsilon
+        self.gamma = np.ascontiguousarray(gamma, np.float64)
+        self.reset = recipe.reward_accumulator_reset
+        self.clip = recipe.reward_clip or np.inf
+        self.epsilon = recipe.observation_epsilon
 
     def apply(self, rewards: Array, terminated: Mask, truncated: Mask) -> Array:
         """Scaled rewards of one step; all [P, N]."""
         if not self.enabled:
             return rewards
-        if self._reset == "termination":  # as Gymnasium: before the last reward is added
+        if self.reset == "termination":  # as Gymnasium: before the last reward is added
             self.returns[terminated] = 0
-        self.returns = self.returns * self._gamma + rewards
+        self.returns[:] = self.returns * self.gamma[:, None] + rewards
         self.moments.update(self.returns[:, :, None])
-        if self._reset == "episode":
+        if self.reset == "episode":
             self.returns[terminated | truncated] = 0
-        std = np.sqrt(self.moments.variance + self._epsilon)
+        std = np.sqrt(self.moments.variance + self.epsilon)
         scaled = np.divide(rewards, std, out=np.zeros_like(self.returns), where=std != 0)
-        return np.clip(scaled, -self._clip, self._clip)
+        return np.clip(scaled, -self.clip, self.clip)
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """One learner's statistics and discounted returns; empty where nothing is scaled."""

@@ -8,7 +8,9 @@ term inside the paper's empirical expectation, to be maximized:
     kl          KL[pi_old(.|s), pi(.|s)], old first           [P, M]
     scalars     what the objective's YAML holds besides kind  [P, 1] each
 
-A new one is a function under `@surrogate` and a YAML of the same name in `conf/objective/`.
+A new one is a function under `@surrogate` and a YAML of the same name in `conf/objective/`, which
+says of each scalar its range, whether a schedule scales it, and whether it names the objective.
+A parameter with a default is a scalar that may be left out.
 
 The function is the definition. A `Form` is an optimization of it: surrogates that are special cases
 of `bounded` share packs and run in the compiled kernels. Whenever a pack is made, each form is
@@ -82,9 +84,15 @@ def kl_fixed(ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor) -> Ten
 
 @surrogate(form=lambda scalars: Form(beta=scalars["beta"]))
 def kl_adaptive(
-    ratio: Tensor, advantages: Tensor, kl: Tensor, beta: Tensor, target_kl: Tensor
+    ratio: Tensor,
+    advantages: Tensor,
+    kl: Tensor,
+    beta: Tensor,
+    target_kl: Tensor,
+    beta_min: Tensor | None = None,
+    beta_max: Tensor | None = None,
 ) -> Tensor:
-    """L_KLPEN with the beta of this update; `adapt_beta` makes the next one's."""
+    """L_KLPEN with the beta of this update; `adapt_beta` makes the next one's of the others."""
     return ratio * advantages - beta * kl
 
 
@@ -101,13 +109,14 @@ def bounded(
     return torch.minimum(ratio * advantages, clipped * advantages) - beta * kl
 
 
-def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor) -> Tensor:
+def adapt_beta(beta: Tensor, kl: Tensor, target_kl: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Section 4: halve beta below d_targ / 1.5, double it above 1.5 d_targ. All [P].
 
-    A NaN `target_kl` leaves its beta alone.
+    A NaN `target_kl` leaves its beta alone. A beta that changes stays within `low` and `high`; the
+    paper has no limits, which is NaN.
     """
-    beta = torch.where(kl < target_kl / 1.5, beta / 2, beta)
-    return torch.where(kl > target_kl * 1.5, beta * 2, beta)
+    beta = torch.where(kl < target_kl / 1.5, torch.fmax(beta / 2, low), beta)
+    return torch.where(kl > target_kl * 1.5, torch.fmin(beta * 2, high), beta)
 
 
 def approximate_kl(log_ratio: Tensor) -> Tensor:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from repro.config.fields import FLOAT32
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+# Factors of the code that the paper's footnote 3 names: Berkeley's deep RL course, homework 4 at
+# 730ea46. rl_games (AdaptiveScheduler of schedulers.py) has the same, and bounds of the step size.
+FAR, FACTOR = 2.0, 1.5
+STEP_SIZES = (1e-6, 1e-2)
 ADAM_BETAS = (0.9, 0.999)  # the defaults of Kingma & Ba (2014), and of every code in conf/recipe
 
 
@@ -109,6 +118,18 @@ class RMSProp:
         index = torch.tensor(learners, dtype=torch.int64, device=gradient.device)
         self.mean_square[index] = mean_square[index]
         self.flat[index] = moved[index]
+
+
+def adapt_step_size(
+    step_size: Array, kl: Array, target_kl: Array, bounds: tuple[float, float] = (0.0, FLOAT32[1])
+) -> Array:
+    """Divide by 1.5 where the KL is above twice its target, multiply where below half. All [P].
+
+    It stays within bounds, and a number that float32 can hold, as Adam computes in that.
+    """
+    step_size = np.where(kl > target_kl * FAR, step_size / FACTOR, step_size)
+    step_size = np.where(kl < target_kl / FAR, step_size * FACTOR, step_size)
+    return np.clip(step_size, *bounds)
 
 
 def clip_gradient(gradient: Tensor, max_norm: float) -> None:

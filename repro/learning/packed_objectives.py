@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.config import objectives as declared
 from repro.errors import ConfigError
 from repro.learning.objectives import (
     FORMS,
     SURROGATES,
-    Form,
     Scalars,
     Surrogate,
     adapt_beta,
@@ -29,7 +29,6 @@ class UpdateSurrogate:
 
     Attributes:
         bounds: `low`, `high` and `beta` of `bounded`, [P, 1] each; None for kinds without a form.
-        clip_range: ratios outside of (low, high) count as clipped, [P, 1] each.
     """
 
     def __init__(self, kinds: Sequence[str], scalars: Sequence[Scalars], device: torch.device):
@@ -40,23 +39,29 @@ class UpdateSurrogate:
             forms = [FORMS[kind](own)._asdict() for kind, own in zip(kinds, scalars, strict=True)]
             self.bounds: dict[str, Tensor] | None = self._columns(forms)
             self._scalars = self.bounds
-            self.clip_range = (self.bounds["low"], self.bounds["high"])
         else:  # a pack of one kind
             self._function, self.bounds = SURROGATES[kinds[0]], None
             self._scalars = self._columns(scalars)
-            unclipped = self._columns([Form()._asdict()] * len(kinds))
-            self.clip_range = (unclipped["low"], unclipped["high"])
 
     def _columns(self, rows: Sequence[Scalars]) -> dict[str, Tensor]:
-        """[P, 1] each, from a mapping a learner."""
+        """[P, 1] each, from a mapping a learner; NaN where a learner lacks what others have."""
+        names = dict.fromkeys(name for row in rows for name in row)
         return {
-            name: torch.tensor([[row[name]] for row in rows], device=self._device).float()
-            for name in rows[0]
+            name: torch.tensor(
+                [[row.get(name, math.nan)] for row in rows], device=self._device
+            ).float()
+            for name in names
         }
 
     def __call__(self, ratio: Tensor, advantages: Tensor, kl: Tensor) -> Tensor:
         """Terms to be maximized."""
         return self._function(ratio, advantages, kl, **self._scalars)
+
+    def clipped(self, ratio: Tensor) -> Tensor:
+        """1 where a ratio is outside of the clip range, else 0; NaN for kinds without a form."""
+        if self.bounds is None:
+            return torch.full_like(ratio, math.nan)
+        return ((ratio < self.bounds["low"]) | (ratio > self.bounds["high"])).float()
 
 
 class PackedSurrogate:
@@ -85,28 +90,38 @@ class PackedSurrogate:
             _check_scalars(kind, scalars)
             check_form(kind, scalars)
         self.beta, self.target_kl = self._column("beta"), self._column("target_kl")
+        self._limits = self._column("beta_min"), self._column("beta_max")
+        self._scheduled = [
+            [name for name in own if name in known and known[name].scheduled]
+            for own, known in zip(self._scalars, map(declared.scalars, self._kinds), strict=True)
+        ]
         self.has_form = all(kind in FORMS for kind in self._kinds)
 
     def prepare(self, epsilon_scale: Sequence[float]) -> UpdateSurrogate:
-        """The surrogates of one update; `epsilon_scale` [P] is its schedule's factor."""
+        """The surrogates of one update.
+
+        Args:
+            epsilon_scale: [P], the factor by which its schedule scales clip ranges.
+        """
         scalars = [
             own
-            | ({"epsilon": own["epsilon"] * scale} if "epsilon" in own else {})
-            | ({"beta": float(beta)} if "beta" in own else {})
-            for own, scale, beta in zip(
-                self._scalars, epsilon_scale, self.beta.tolist(), strict=True
+            | {name: own[name] * scale for name in scheduled}
+            | ({"beta": beta} if "beta" in own else {})
+            for own, scheduled, scale, beta in zip(
+                self._scalars, self._scheduled, epsilon_scale, self.beta.tolist(), strict=True
             )
         ]
         return UpdateSurrogate(self._kinds, scalars, self._device)
 
     def adapt(self, kl: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
         """Section 4, after an update whose mean KL was d = `kl`, [P]."""
-        self.beta = adapt_beta(self.beta, torch.from_numpy(kl), self.target_kl)
+        self.beta = adapt_beta(self.beta, torch.from_numpy(kl), self.target_kl, *self._limits)
 
     @property
     def epsilon(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """Clip ranges before any schedule, [P]; NaN where nothing is clipped."""
-        return self._column("epsilon").numpy()
+        """The first scalar of each learner that a schedule scales, before it does; NaN for none."""
+        pairs = zip(self._scalars, self._scheduled, strict=True)
+        return np.array([own[names[0]] if names else math.nan for own, names in pairs])
 
     def _column(self, name: str) -> Tensor:
         """[P], float64 on the CPU: a scalar of each learner, NaN where it has none."""
@@ -177,8 +192,10 @@ def _check_scalars(kind: str, scalars: Scalars) -> None:
             f"objective.kind={kind} has a YAML in conf/objective but no function in "
             "repro/learning/objectives.py: add one under @surrogate."
         )
-    accepted = list(inspect.signature(SURROGATES[kind]).parameters)[3:]
-    if sorted(accepted) != sorted(scalars):
+    parameters = list(inspect.signature(SURROGATES[kind]).parameters.values())[3:]
+    accepted = [each.name for each in parameters]
+    needed = {each.name for each in parameters if each.default is inspect.Parameter.empty}
+    if not needed <= scalars.keys() <= set(accepted):
         raise ConfigError(
             f"objective.kind={kind} takes {', '.join(accepted) or 'no scalars'}, not "
             f"{', '.join(scalars) or 'none'}: correct conf/objective/{kind}.yaml or the overrides."

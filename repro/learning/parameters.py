@@ -33,7 +33,8 @@ class StackedParameters:
             view.copy_(torch.from_numpy(stacked))
         self.leaves = {name: view.detach().requires_grad_() for name, view in self.views.items()}
         self._gradient = torch.zeros_like(self.flat)
-        self._gradient_views = list(_named_views(self._gradient, shapes).values())
+        self._named_gradients = _named_views(self._gradient, shapes)
+        self._gradient_views = list(self._named_gradients.values())
 
     def gradient(self, loss: Tensor) -> Tensor:
         """d loss / d flat, [P, n], of a scalar loss that was computed from `leaves`.
@@ -43,6 +44,10 @@ class StackedParameters:
         parts = torch.autograd.grad(loss, list(self.leaves.values()), materialize_grads=True)
         torch._foreach_copy_(self._gradient_views, parts)
         return self._gradient
+
+    def of_gradient(self, name: str) -> Tensor:
+        """The part [P, ...] of what `gradient` returned last that belongs to one parameter."""
+        return self._named_gradients[name]
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views [P, ...] into another tensor [P, n], in the order of `leaves`."""

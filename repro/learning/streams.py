@@ -19,6 +19,11 @@ class Streams:
         self.shuffle = np.random.default_rng(shuffle)
         self._env = env
 
+    def draw_noise(self, out: np.ndarray[Any, Any], uniform: bool) -> None:
+        """Fill a float32 array with the noise of actions: uniform in [0, 1), or standard normal."""
+        draw = self.action.random if uniform else self.action.standard_normal
+        draw(dtype=np.float32, out=out)
+
     def env_seeds(self, num_envs: int) -> list[int]:
         """A seed for each of the learner's N environments."""
         return [int(seed) for seed in self._env.generate_state(num_envs, np.uint32)]

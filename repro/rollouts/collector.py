@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers
+from repro.engines.buffers import Buffers, Recorded
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
@@ -27,7 +27,7 @@ from repro.learning.streams import Streams
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
 from repro.networks.frames import Inputs
-from repro.rollouts.diagnosis import bounds, usable
+from repro.rollouts.diagnosis import bounds, first_outside, usable
 from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
 from repro.rollouts.rollout import Rollout
@@ -50,7 +50,7 @@ class Collector:
         config = configs[0]
         self.learners, self.num_envs = len(configs), config.env.num_envs
         self.horizon = config.algorithm.horizon
-        self.networks, self.policy = networks, networks.policy
+        self.policy, self._backend = networks.policy, config.env.backend
         self.envs, self.streams, self.device = envs, streams, device
         self.bootstrap = config.recipe.time_limit == "bootstrap"
         self.seconds = {"env": 0.0, "forward": 0.0}
@@ -60,14 +60,15 @@ class Collector:
         self._seen = self._observations_of(config)
         gamma = np.array([c.algorithm.gamma for c in configs])
         self._reward_scaler = RewardScaler(self.num_envs, gamma, config.recipe)
+        self._episode_statistics = EpisodeStatistics(
+            (self.learners, self.num_envs), envs.keeps_scores
+        )
         self._allocate()
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
         self._seen.observe(self._observations)
-        self._episode_statistics = EpisodeStatistics(
-            (self.learners, self.num_envs), envs.keeps_scores
-        )
+        self.bind(networks)
 
     def _observations_of(self, config: Config) -> FlatObservations | FrameObservations:
         shape = (self.learners, self.horizon, self.num_envs)
@@ -93,14 +94,23 @@ class Collector:
             (p, t, n), device=self.device
         )  # filled while acting: frames only
         self._final_values = torch.zeros((p, t, n), device=self.device)
-        self._fast_act = self._bind_act()
 
-    def _bind_act(self) -> selection.Act | None:
-        seen = self._seen
+    def bind(self, networks: BoundPolicy | Networks) -> None:
+        """Act with these networks from now on, by compiled kernels where they cover that."""
+        self.networks, seen, episodes = networks, self._seen, self._episode_statistics
+        self._fast_act, self._many_steps = None, None
         if isinstance(seen, FrameObservations):
-            return None
+            return
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
-        return selection.acting(self.networks, seen.normalizer, buffers, self._action_box)
+        self._fast_act = selection.acting(networks, seen.normalizer, buffers, self._action_box)
+        recorded = Recorded(
+            *(self._rewards, self._terminated, self._truncated),
+            *(episodes.returns, episodes.lengths),
+        )
+        self._many_steps = selection.collecting(
+            *(self._fast_act, seen.normalizer, self._reward_scaler, self.envs, recorded),
+            backend=self._backend,
+        )
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
@@ -117,27 +127,33 @@ class Collector:
         episodes = [Episodes() for _ in range(self.learners)]
         self._episode_statistics.finished_steps[:] = 0
         self._draw_noise()
-        for t in range(self.horizon):
-            start = time.perf_counter()
-            actions = task_actions.to_task(self._act(t), self.envs.single_action_space)
-            acted = time.perf_counter()
-            observations, rewards, terminated, truncated, infos = self.envs.step(actions)
-            self.seconds["forward"] += acted - start
-            self.seconds["env"] += time.perf_counter() - acted
-            self.steps += self.num_envs
-            self._record(t, rewards, terminated, truncated)
-            if terminated.any() or truncated.any():
-                self._record_ends(t, infos, iteration, episodes)
-            self._observations = self._by_learner(observations)
-            self._seen.observe(self._observations)
+        many, t = self._many_steps, 0
+        while t < self.horizon:
+            taken, infos = many(t, self.seconds) if many else self._step(t)
+            self.steps += (taken - t) * self.num_envs
+            t = taken
+            ended = bool(infos)
+            if ended:
+                self._record_ends(t - 1, infos, iteration, episodes)
+            self._observations = self._by_learner(self.envs.observations)
+            if ended or not many:  # the kernels have shown it to the normalizer
+                self._seen.observe(self._observations)
         return self._rollout(episodes)
+
+    def _step(self, t: int) -> tuple[int, dict[str, Any]]:
+        """Take the step at time t. Returns t + 1, and the step's infos if an episode ended."""
+        start = time.perf_counter()
+        actions = task_actions.to_task(self._act(t), self.envs.single_action_space)
+        acted = time.perf_counter()
+        _, rewards, terminated, truncated, infos = self.envs.step(actions)
+        self.seconds["forward"] += acted - start
+        self.seconds["env"] += time.perf_counter() - acted
+        self._record(t, rewards, terminated, truncated)
+        return t + 1, infos if terminated.any() or truncated.any() else {}
 
     def _draw_noise(self) -> None:
         for noise, stream in zip(self._drawn, self.streams, strict=True):
-            if self.policy.discrete:
-                stream.action.random(dtype=np.float32, out=noise.numpy())
-            else:
-                stream.action.standard_normal(dtype=np.float32, out=noise.numpy())
+            stream.draw_noise(noise.numpy(), uniform=self.policy.discrete)
         if self._drawn is not self._noise:
             self._noise.copy_(self._drawn, non_blocking=True)
 
@@ -237,13 +253,12 @@ class Collector:
         """
         if self._declared is None or isinstance(self._seen, FrameObservations):
             return {}
-        raw, (low, high) = self._seen.raw, self._declared
-        for p, t, n, d in np.argwhere((raw < low) | (raw > high))[:1]:
-            self._declared = None
-            value = f"observation[{d}] = {raw[p, t, n, d]:g}"
-            declared = f"[{low[d]:g}, {high[d]:g}], which its task declares"
-            return {int(p): f"{self._environment(p, n)} returned {value}, outside of {declared}"}
-        return {}
+        found = first_outside(self._seen.raw, self._declared)
+        if found is None:
+            return {}
+        self._declared = None
+        learner, n, text = found
+        return {learner: f"{self._environment(learner, n)} returned {text}"}
 
     def _environment(self, learner: int, n: int) -> str:
         """Names an environment by its number and the seed of its first episode."""

@@ -76,3 +76,19 @@ def bounds(envs: VectorEnv) -> tuple[NDArray[Any], NDArray[Any]] | None:
         return None
     bounded = np.isfinite(space.low).any() or np.isfinite(space.high).any()
     return (space.low, space.high) if bounded else None
+
+
+def first_outside(
+    observations: NDArray[Any], declared: tuple[NDArray[Any], NDArray[Any]]
+) -> tuple[int, int, str] | None:
+    """The first value of P learners, [P, T, N, D], that is outside of what a task declares.
+
+    Returns:
+        The learner, its environment, and the value in words; None where there is no such value.
+    """
+    low, high = declared
+    for p, t, n, d in np.argwhere((observations < low) | (observations > high))[:1]:
+        value = f"observation[{d}] = {observations[p, t, n, d]:g}"
+        limits = f"[{low[d]:g}, {high[d]:g}], which its task declares"
+        return int(p), int(n), f"{value}, outside of {limits}"
+    return None

@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from repro.errors import CorruptError
+
+if TYPE_CHECKING:  # a run writes tables and reads none: it need not load pandas
+    import pandas as pd
 
 REMEDY = "run that configuration again"
 JSON_BYTES = 256 << 20  # a sweep.json of 50,000 runs
@@ -172,12 +176,24 @@ def table_bytes(
         compact: choose the smallest encoding, which takes longer to write.
     """
     types = {name: pa.type_for_alias(kind) for name, (kind, _) in schema.items()}
-    arrays = [pa.array(columns[name], type=kind, from_pandas=True) for name, kind in types.items()]
+    arrays = [_column(columns[name], kind) for name, kind in types.items()]
     table = pa.Table.from_arrays(arrays, names=list(schema))
     buffer = io.BytesIO()
     options = _compact(types) if compact else {}
     pq.write_table(table, buffer, write_page_checksum=True, compression="zstd", **options)
     return buffer.getvalue()
+
+
+def _column(values: Any, kind: Any) -> Any:
+    """A column of an Arrow table; NaN becomes null."""
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if not (numeric and isinstance(values, np.ndarray)):
+        return pa.array(values, type=kind, from_pandas=True)
+    # What `pa.array` would do, which loads pandas to see whether `values` is a series of it.
+    data = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    present = ~np.isnan(data)
+    bitmap = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(data), [bitmap, pa.py_buffer(data)])
 
 
 def _compact(types: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,11 +227,21 @@ def read_table(path: Path, remedy: str = REMEDY) -> pd.DataFrame:
 
 def parse_table(path: Path, content: bytes, remedy: str = REMEDY) -> pd.DataFrame:
     """The table in the bytes of a file; arguments and errors as in `read_table`."""
+    frame: pd.DataFrame = _parse(path, content, remedy).to_pandas()
+    return frame
+
+
+def parse_numbers(path: Path, content: bytes, column: str) -> np.ndarray[Any, Any]:
+    """One column of the table in the bytes of a file, without pandas; null becomes NaN."""
+    values = _parse(path, content, REMEDY).column(column)
+    return np.array([math.nan if each is None else each for each in values.to_pylist()])
+
+
+def _parse(path: Path, content: bytes, remedy: str) -> Any:
     try:
         file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
         if file.metadata.num_rows * file.metadata.num_columns > TABLE_VALUES:
             raise CorruptError(f"{path} is damaged (it is too large): {remedy}.")
-        frame: pd.DataFrame = file.read().to_pandas()
+        return file.read()
     except (pa.ArrowException, OSError) as error:
         raise CorruptError(f"{path} is damaged ({error}): {remedy}.") from error
-    return frame

@@ -1,4 +1,4 @@
-"""Where a result comes from: the run's identity, and the machine and versions that made it."""
+"""Where a result comes from: the machine and versions that made it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import repro
-from repro.config.schema import Config
 
 PACKAGES = (
     "torch",
@@ -28,29 +27,6 @@ PACKAGES = (
 )
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
-    return {
-        "run_id": config.run_id,
-        "config_hash": config.hash,
-        "experiment": config.experiment,
-        "budget": config.budget,
-        "algorithm": config.algorithm.name,
-        "env_id": config.env.id,
-        "env_name": config.env.name,
-        "num_envs": config.env.num_envs,
-        "objective": config.objective.get("kind"),
-        "objective_value": config.objective_value,
-        # An algorithm without a choice of objectives is named by itself in legends.
-        "objective_label": config.objective_label or config.algorithm.name,
-        "recipe": config.recipe.name,
-        "seed": config.seed,
-        "total_timesteps": config.total_timesteps,
-        "updates": config.updates,
-        "steps": config.updates * config.batch_size,
-    }
-
-
 @functools.cache
 def machine() -> dict[str, Any]:
     """Host, processor and versions of this process."""
@@ -64,8 +40,15 @@ def machine() -> dict[str, Any]:
         | {package: _version(package) for package in PACKAGES},
         "host": platform.node(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
     }
+
+
+def cores() -> int:
+    """Processors that this process may use; on macOS all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def now() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from repro.runs import language
+
 SCHEMA_VERSION = 2  # of run.json: since 2 a run that has ended has the sums of its tables
 LOCK = "lock"  # file in a run directory that its owner holds locked
 RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
@@ -29,7 +31,11 @@ PROGRESS: dict[str, tuple[str, str]] = {
     "value_loss": ("float64", "L_VF before c1, by its plain definition (V - V_targ)^2"),
     "entropy": ("float64", "S, in nats"),
     "kl": ("float64", "forward KL(old, new), in nats"),
-    "clip_fraction": ("float64", "share of samples whose ratio is outside the clip range"),
+    "clip_fraction": (
+        "float64",
+        "share of samples whose ratio is outside the clip range; null where an objective has no "
+        "form that says what it is",
+    ),
     "gradient_norm": (
         "float64",
         "2-norm of the first minibatch's gradient before clipping: joint, or the policy's alone "
@@ -38,7 +44,11 @@ PROGRESS: dict[str, tuple[str, str]] = {
     "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), at collection"),
     "std": ("float64", "mean standard deviation of the actions; null for discrete actions"),
     "beta": ("float64", "coefficient of the KL penalty during this update"),
-    "epsilon": ("float64", "clip range during this update; null where nothing is clipped"),
+    "epsilon": (
+        "float64",
+        "clip range during this update, the first scalar that the schedule scales; null where it "
+        "scales none",
+    ),
     "learning_rate": ("float64", "the policy's step size during this update (Adam, RMSProp)"),
     "minibatches": (
         "int64",
@@ -59,6 +69,10 @@ EVALUATIONS: dict[str, tuple[str, str]] = {
     "length": ("int64", "steps of the episode"),
     "time_at": ("string", "when the evaluation ended, UTC"),
     "versions": ("string", "JSON: package versions as in run.json, and git_revision"),
+    "measures": (
+        "string",
+        "JSON: what the task measures besides, by name (docs/humanoid.md); null: nothing",
+    ),
 }
 INTERPOLATION: dict[str, tuple[str, str]] = {
     "x": ("float64", "theta = theta_old + x (theta_new - theta_old)"),
@@ -68,5 +82,7 @@ INTERPOLATION: dict[str, tuple[str, str]] = {
     "l_clip": ("float64", "E[min(r A, clip(r) A)], equation 7"),
 }
 
+# The growing tables of a run, `<name>.parquet` each, by `RunConfig.kind`.
+SCHEMAS = {"control": {"episodes": EPISODES, "progress": PROGRESS}} | language.SCHEMAS
 # Tables that a probe adds to a run directory as `<name>.parquet`.
-TABLES = {"interpolation": INTERPOLATION}
+TABLES = {"interpolation": INTERPOLATION} | language.TABLES

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from repro.config.schema import hash_of
 from repro.errors import ConfigError, CorruptError
 from repro.runs.files import (
     REMEDY,
     TABLE_BYTES,
+    parse_numbers,
     parse_table,
     read_bytes,
     read_json,
@@ -28,6 +29,9 @@ from repro.runs.files import (
     sha256,
 )
 from repro.runs.schema import DONE, FAILED, PARAMETERS_FILE, SCHEMA_VERSION
+
+if TYPE_CHECKING:  # a run writes tables and reads none: it need not load pandas
+    import pandas as pd
 
 PARAMETERS_BYTES = 1 << 30
 AGAIN = f"restore it, or remove the directory and {REMEDY}"
@@ -98,8 +102,8 @@ def table_sums(directory: Path, info: Mapping[str, Any]) -> dict[str, str]:
         CorruptError: it lacks those that it must have.
     """
     sums = info.get("tables_sha256", {})
-    complete = isinstance(sums, dict) and {"episodes", "progress"} <= sums.keys()
-    if info["status"] == DONE and _schema(info) >= SCHEMA_VERSION and not complete:
+    complete = isinstance(sums, dict) and "progress" in sums
+    if _sealed(info) and not complete:
         raise CorruptError(f"{directory / 'run.json'} has no tables_sha256: {REMEDY}.")
     return sums if isinstance(sums, dict) else {}
 
@@ -114,9 +118,19 @@ def read_table(directory: Path, name: str, info: Mapping[str, Any]) -> pd.DataFr
     return parse_table(path, table_content(directory, name, info))
 
 
+def read_numbers(
+    directory: Path, name: str, column: str, info: Mapping[str, Any]
+) -> np.ndarray[Any, Any]:
+    """One column of such a table, without pandas; errors as in `read_table`."""
+    path = directory / f"{name}.parquet"
+    return parse_numbers(path, table_content(directory, name, info), column)
+
+
 def table_content(directory: Path, name: str, info: Mapping[str, Any]) -> bytes:
     """The bytes of a table; errors as in `read_table`."""
     expected = table_sums(directory, info).get(name)
+    if expected is None and _sealed(info):
+        raise CorruptError(f"{directory / 'run.json'} has no SHA-256 of {name}: {REMEDY}.")
     return _content(directory / f"{name}.parquet", TABLE_BYTES, expected)
 
 
@@ -161,6 +175,11 @@ def _compare_tables(directory: Path) -> None:
             f"{directory / 'episodes.parquet'} is not the file that its run wrote (it does not "
             f"have the episodes that progress.parquet counts): {AGAIN}."
         )
+
+
+def _sealed(info: Mapping[str, Any]) -> bool:
+    """Whether run.json must have the sums of all tables."""
+    return info["status"] == DONE and _schema(info) >= SCHEMA_VERSION
 
 
 def _schema(info: Mapping[str, Any]) -> int:

@@ -24,10 +24,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from repro.config.schema import PLACEMENT
 from repro.errors import CorruptError
@@ -78,6 +77,7 @@ __all__ = [
     "read_json",
     "read_parameters",
     "read_run",
+    "read_run_numbers",
     "read_run_table",
     "read_sweep",
     "read_table",
@@ -90,6 +90,9 @@ __all__ = [
     "write_sweep",
     "write_table",
 ]
+if TYPE_CHECKING:
+    import pandas as pd
+
 RACES = 3  # a reader of evaluations may meet a writer: then it looks again
 Array = np.ndarray[Any, Any]
 verify = seals.verify
@@ -120,6 +123,11 @@ def read_run_table(directory: Path, name: str) -> pd.DataFrame:
     return seals.read_table(directory, name, seals.read_run(directory))
 
 
+def read_run_numbers(directory: Path, name: str, column: str) -> Array:
+    """One column of such a table, without pandas; null becomes NaN. Errors as there."""
+    return seals.read_numbers(directory, name, column, seals.read_run(directory))
+
+
 def read_parameters(directory: Path) -> dict[str, Array]:
     """Final parameters and normalizer statistics of any run, by name.
 
@@ -145,6 +153,8 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
     Raises:
         CorruptError: naming the file, when it is damaged, or its SHA-256 is not in run.json.
     """
+    import pandas as pd
+
     path = directory / EVALUATIONS_FILE
     remedy = "move it away, and evaluate again"
     for _ in range(RACES):
@@ -160,6 +170,8 @@ def read_evaluations(directory: Path) -> pd.DataFrame:
             f"{remedy}."
         )
     frame = parse_table(path, content, remedy)
+    if "measures" not in frame:  # of a version that did not know them
+        frame["measures"] = None
     if list(frame) != list(EVALUATIONS):
         raise CorruptError(f"{path} has other columns than an evaluation: {remedy}.")
     return frame

@@ -11,12 +11,11 @@ import yaml
 
 from repro.runs.files import sha256, write_atomically, write_json, write_table
 from repro.runs.schema import (
-    EPISODES,
     EVALUATIONS_FILE,
     PARAMETERS_FILE,
-    PROGRESS,
     RUNNING,
     SCHEMA_VERSION,
+    SCHEMAS,
     TABLES,
 )
 
@@ -65,6 +64,7 @@ class RunWriter:
         config: Mapping[str, Any],
         info: Mapping[str, Any],
         tables: Mapping[str, Mapping[str, Any]] | None = None,
+        schemas: Mapping[str, Mapping[str, tuple[str, str]]] = SCHEMAS["control"],
     ) -> None:
         """Start the run's files. Results of an earlier attempt in `directory` are overwritten.
 
@@ -74,6 +74,7 @@ class RunWriter:
             info: the fields of run.json that are known at the start.
             tables: rows from a checkpoint, by table and column. Rows on disk that are newer than
                 the checkpoint are dropped.
+            schemas: columns by table.
         """
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -84,39 +85,32 @@ class RunWriter:
         self._info = {"schema": SCHEMA_VERSION, **info, "status": RUNNING}
         write_json(directory / "run.json", self._info)
         # Now that no reader takes them for results.
-        for name in ("episodes.parquet", "progress.parquet", PARAMETERS_FILE, EVALUATIONS_FILE):
+        files = [f"{name}.parquet" for name in (*schemas, *TABLES)]
+        for name in (*files, PARAMETERS_FILE, EVALUATIONS_FILE):
             (directory / name).unlink(missing_ok=True)
         tables = tables or {}
-        self._episodes = Rows(EPISODES, tables.get("episodes"))
-        self._progress = Rows(PROGRESS, tables.get("progress"))
+        self._schemas = schemas
+        self._rows = {name: Rows(schema, tables.get(name)) for name, schema in schemas.items()}
         if tables:
             self.flush()
 
-    def add(self, progress: Mapping[str, Any], episodes: Mapping[str, Iterable[Any]]) -> None:
-        """Append one iteration.
-
-        Args:
-            progress: a value for each column of PROGRESS.
-            episodes: a sequence for each column of EPISODES.
-        """
-        self._progress.extend({name: [progress[name]] for name in PROGRESS})
-        self._episodes.extend(episodes)
+    def add(self, rows: Mapping[str, Mapping[str, Iterable[Any]]]) -> None:
+        """Append rows: by table, a sequence for each of its columns."""
+        for name, columns in rows.items():
+            self._rows[name].extend(columns)
 
     def counts(self) -> dict[str, int]:
         """Rows so far, by table."""
-        return {"episodes": len(self._episodes), "progress": len(self._progress)}
+        return {name: len(rows) for name, rows in self._rows.items()}
 
     def tables(self, counts: Mapping[str, int]) -> dict[str, dict[str, Array]]:
         """The first `counts[table]` rows of each table, by table and column."""
-        return {
-            "episodes": self._episodes.columns(counts["episodes"]),
-            "progress": self._progress.columns(counts["progress"]),
-        }
+        return {name: rows.columns(counts[name]) for name, rows in self._rows.items()}
 
     def flush(self) -> None:
         """Write the rows so far to disk."""
-        write_table(self.directory / "episodes.parquet", self._episodes.columns(), EPISODES)
-        write_table(self.directory / "progress.parquet", self._progress.columns(), PROGRESS)
+        for name, rows in self._rows.items():
+            write_table(self.directory / f"{name}.parquet", rows.columns(), self._schemas[name])
 
     def finish(
         self, status: str, parameters: Mapping[str, Array] | None = None, **info: Any
@@ -126,7 +120,7 @@ class RunWriter:
         A run marked DONE has all its files.
         """
         self.flush()
-        names = ("episodes", "progress", *TABLES)
+        names = (*self._schemas, *TABLES)
         paths = {name: self.directory / f"{name}.parquet" for name in names}
         self._info["tables_sha256"] = {
             name: sha256(path.read_bytes()) for name, path in paths.items() if path.is_file()

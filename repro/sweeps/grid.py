@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
-from repro.config import overrides
+from repro.config import grammar, overrides, quoting
 from repro.config.compose import register_schema
 from repro.config.hydra_errors import translated
 from repro.config.schema import CONF_DIR, Config
@@ -46,13 +47,21 @@ class Grid(NamedTuple):
     swept: bool
 
 
-def compose(given: Sequence[str]) -> Grid:
+def compose(given: Sequence[str], config_dir: str | None = None) -> Grid:
     """What `repro -m OVERRIDES` would train; Hydra's global state is left as it was.
+
+    Args:
+        given: the overrides.
+        config_dir: where options are besides `conf`.
 
     Raises:
         ConfigError: the first mistake.
     """
-    overrides.check_overrides(given)
+    overrides.check_overrides(given, config_dir)
+    given = grammar.spelled_out(given)
+    if config_dir is not None:
+        place = os.path.abspath(config_dir)
+        given = [*given, quoting.override("hydra.searchpath", (f"file://{place}",))]
     with _own_state(), translated(given):
         register_schema()
         with initialize_config_dir(str(CONF_DIR), job_name="repro", version_base="1.3"):
@@ -63,7 +72,7 @@ def _compose(given: Sequence[str]) -> Grid:
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     master = hydra.compose_config(
-        "config", list(given), RunMode.MULTIRUN, with_log_configuration=False
+        "config", grammar.deferred(given), RunMode.MULTIRUN, with_log_configuration=False
     )
     sweeper = Plugins.instance().instantiate_sweeper(
         hydra_context=HydraContext(hydra.config_loader, Callbacks(master)),
@@ -83,7 +92,7 @@ def _compose(given: Sequence[str]) -> Grid:
     return Grid(
         [[next(jobs).config for _ in batch] for batch in batches],
         launcher.settings,
-        bool(sweeper.params) or any(each.is_sweep_override() for each in overrides.parse(given)),
+        bool(sweeper.params) or any(each.is_sweep_override() for each in grammar.parse(given)),
     )
 
 

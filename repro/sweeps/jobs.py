@@ -10,7 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from repro.config import keys, overrides
+from repro.config import grammar, keys, overrides
 from repro.config.atari import check_game
 from repro.config.validation import from_omegaconf
 from repro.errors import ConfigError
@@ -49,14 +49,15 @@ class Composer:
 
     def compose(self, given: Sequence[str]) -> DictConfig:
         """The configuration of one job, without its `hydra` node."""
-        parsed = overrides.parse(given)
+        parsed = grammar.parse(given)
         values = [override for override in parsed if _sets_value(override)]
         rest = [override for override in parsed if not _sets_value(override)]
         if not all(_chooses_group(override) for override in rest):
             values, rest = [], parsed  # their order might matter: leave all of it to Hydra
         node = copy.deepcopy(self._base(tuple(str(override.input_line) for override in rest)))
         for override in values:
-            OmegaConf.update(node, override.key_or_group, override.value(), merge=True)
+            key, value = override.key_or_group, override.value()
+            OmegaConf.update(node, key, value, merge=True, force_add=override.is_force_add())
         self._first = self._first or node
         OmegaConf.copy_cache(from_config=self._first, to_config=node)  # one ${now:} for all
         check_game(node)
@@ -97,8 +98,10 @@ def refuse_duplicates(jobs: Sequence[Job]) -> None:
 
 
 def _sets_value(override: Override) -> bool:
-    plain = not (override.is_add() or override.is_force_add() or override.is_delete())
     key = override.key_or_group
+    if key.startswith(grammar.ARGUMENTS):
+        return override.is_force_add()
+    plain = not (override.is_add() or override.is_force_add() or override.is_delete())
     known = key in keys.known_keys() and key not in keys.groups()
     return plain and known and override.package is None
 

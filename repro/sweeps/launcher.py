@@ -14,8 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from repro.config import grammar
 from repro.config.hydra_errors import translated
 from repro.errors import ConfigError, RunsFailedError
 from repro.sweeps import sweep
@@ -41,7 +42,17 @@ class PopulationLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Part of Hydra's interface. A pack trains many jobs: `task_function` is not called."""
+        """Part of Hydra's interface. A pack trains many jobs: `task_function` is not called.
+
+        Raises:
+            ConfigError: a sweep has no values, whichever sweeper it is that splits it.
+        """
+        hydra = OmegaConf.to_container(config.hydra, resolve=False)
+        assert isinstance(hydra, dict)
+        params: dict[str, str] = hydra["sweeper"].get("params") or {}
+        swept = [f"{key}={value}" for key, value in params.items()]
+        given = grammar.spelled_out([*swept, *hydra["overrides"]["task"]])
+        grammar.refuse_empty(grammar.parse(given))
         self._master = config
         self._composer = Composer(hydra_context.config_loader, config)
 
@@ -53,7 +64,7 @@ class PopulationLauncher(Launcher):
         """
         self.settings.check()
         HydraConfig.instance().set_config(self._master)
-        keys = [tuple(given) for given in job_overrides]
+        keys = self._keys(job_overrides)
         for key in novel_first([key for key in dict.fromkeys(keys) if key not in self._jobs]):
             self._jobs[key] = self._compose(key)
         jobs = [self._jobs[key] for key in keys]
@@ -76,11 +87,14 @@ class PopulationLauncher(Launcher):
         Raises:
             ConfigError: before anything starts.
         """
-        if any(tuple(given) not in self._jobs for given in job_overrides):
+        if any(key not in self._jobs for key in self._keys(job_overrides)):
             self.prepare(job_overrides)  # a sweeper that is not ours
         jobs = self.compose(job_overrides)
         ends = sweep.train([job.config for job in jobs], self.settings)
         return [_job_return(job, end) for job, end in zip(jobs, ends, strict=True)]
+
+    def _keys(self, job_overrides: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        return [tuple(grammar.decoded(given)) for given in job_overrides]
 
     def _compose(self, given: Sequence[str]) -> Job:
         try:

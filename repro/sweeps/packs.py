@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.learning.packed_objectives import pack_family
 
@@ -29,7 +30,7 @@ SB3_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
 class Pack:
     """Runs that train in lockstep."""
 
-    configs: tuple[Config, ...]
+    configs: tuple[RunConfig, ...]
 
     @property
     def steps(self) -> int:
@@ -39,14 +40,15 @@ class Pack:
     @property
     def cost(self) -> float:
         """Estimated time, in microseconds."""
-        if self.configs[0].algorithm.is_sb3:
-            return float(self.steps * SB3_STEP_TIME)
-        task = self.configs[0].env.id.rpartition("-v")[0]
-        step_time = STEP_TIMES.get(task, UNKNOWN_STEP_TIME)
+        first, step_time = self.configs[0], UNKNOWN_STEP_TIME
+        if isinstance(first, Config):
+            if first.algorithm.is_sb3:
+                return float(self.steps * SB3_STEP_TIME)
+            step_time = STEP_TIMES.get(first.env.id.rpartition("-v")[0], UNKNOWN_STEP_TIME)
         return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))
 
 
-def plan(configs: Sequence[Config], workers: int, max_pack: int | None = None) -> list[Pack]:
+def plan(configs: Sequence[RunConfig], workers: int, max_pack: int | None = None) -> list[Pack]:
     """Packs in the order in which they should start.
 
     Every group of compatible runs is cut into the same number of equal packs, the one (up to
@@ -73,7 +75,7 @@ def makespan(costs: Sequence[float], workers: int) -> float:
     return max(ends)
 
 
-def _cut(groups: Sequence[Sequence[Config]], parts: int, max_pack: int | None) -> list[Pack]:
+def _cut(groups: Sequence[Sequence[RunConfig]], parts: int, max_pack: int | None) -> list[Pack]:
     packs = []
     for group in groups:
         least = -(-len(group) // max_pack) if max_pack else 1
@@ -81,7 +83,7 @@ def _cut(groups: Sequence[Sequence[Config]], parts: int, max_pack: int | None) -
     return sorted(packs, key=lambda pack: -pack.cost)
 
 
-def _split(group: Sequence[Config], parts: int) -> list[Sequence[Config]]:
+def _split(group: Sequence[RunConfig], parts: int) -> list[Sequence[RunConfig]]:
     """Consecutive pieces whose sizes differ by one at most, none of them empty."""
     parts = min(parts, len(group))
     size, larger = divmod(len(group), parts)
@@ -93,7 +95,7 @@ def _split(group: Sequence[Config], parts: int) -> list[Sequence[Config]]:
     return pieces
 
 
-def group(configs: Sequence[Config]) -> list[list[int]]:
+def group(configs: Sequence[RunConfig]) -> list[list[int]]:
     """Indices of configurations that may train together, in order of first appearance.
 
     Runs of Stable-Baselines3 are packs of their own.
@@ -101,7 +103,7 @@ def group(configs: Sequence[Config]) -> list[list[int]]:
     packs: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
         family = pack_family(config.objective) if config.objective else ""
-        alone = str(index) if config.algorithm.is_sb3 else ""
-        key = config.pack_key + family + alone
+        alone = isinstance(config, Config) and config.algorithm.is_sb3
+        key = config.pack_key + family + (str(index) if alone else "")
         packs.setdefault(key, []).append(index)
     return list(packs.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def of_run(outcome: Outcome) -> None:
     """Say where a single run is, and its score; nothing of one that is not done."""
     if outcome.status not in (store.DONE, SKIPPED):
         return
-    score, episodes = final_return(outcome.directory)
+    score, episodes = 0.0, 0
+    if (outcome.directory / "episodes.parquet").is_file():
+        score, episodes = final_return(outcome.directory)
     text = f", mean return of the last {episodes} episodes {score:.1f}" if episodes else ""
     say(f"{'done' if outcome.status == store.DONE else 'done before'}: {outcome.directory}{text}")
 
@@ -80,8 +83,8 @@ def final_return(directory: Path) -> tuple[float, int]:
     Raises:
         CorruptError: the table is damaged, or not what the run wrote.
     """
-    returns = store.read_run_table(directory, "episodes")["return"].tail(EPISODES)
-    return float(returns.mean()), len(returns)
+    returns = store.read_run_numbers(directory, "episodes", "return")[-EPISODES:]
+    return float(returns.mean()) if len(returns) else math.nan, len(returns)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from repro.config.schema import Config
+from repro.cli import loaded
+from repro.config.run import RunConfig
 from repro.console import ProgressBar
 from repro.errors import (
     EXIT_BAD_INPUT,
@@ -21,14 +22,16 @@ from repro.errors import (
     ConfigError,
     RunsFailedError,
 )
-from repro.runs import locks, provenance, store
+from repro.runs import locks, store
 from repro.sweeps import summary
 from repro.sweeps.settings import Settings
 from repro.training import preflight
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
+if TYPE_CHECKING:
+    from repro.sweeps.packs import Pack
+
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
-CONTINUES = "Interrupted: the same command again continues."
 EXIT_CODES = {
     store.DONE: 0,
     SKIPPED: 0,
@@ -50,7 +53,7 @@ class End(NamedTuple):
     exit_code: int
 
 
-def expect(configs: Sequence[Config]) -> None:
+def expect(configs: Sequence[RunConfig]) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
     Raises:
@@ -60,7 +63,7 @@ def expect(configs: Sequence[Config]) -> None:
     for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
         # With the whole configuration, so that a run that never starts can be found by any key.
         expected = [
-            provenance.identity(config) | {"config": config.as_dict()}
+            config.identity() | {"config": config.as_dict()}
             for config in configs
             if config.runs_dir == runs_dir
         ]
@@ -68,7 +71,7 @@ def expect(configs: Sequence[Config]) -> None:
             store.write_sweep(Path(runs_dir), expected)
 
 
-def train(configs: Sequence[Config], settings: Settings) -> list[End]:
+def train(configs: Sequence[RunConfig], settings: Settings) -> list[End]:
     """Train the runs that are not done yet, show how far they are, and sum up.
 
     Runs that have failed stay so unless their `retry_failed` says otherwise.
@@ -83,11 +86,20 @@ def train(configs: Sequence[Config], settings: Settings) -> list[End]:
     Raises:
         KeyboardInterrupt: after the summary.
     """
-    before = [_before(config) for config in configs]
+    before = [ended_before(config) for config in configs]
     return _train(configs, before, settings, alone=False)
 
 
-def train_one(config: Config) -> Outcome:
+def planned(configs: Sequence[RunConfig], settings: Settings) -> tuple[list[Pack], int]:
+    """The packs of runs that are to be trained, and how many of them train at the same time."""
+    from repro.sweeps import dispatch, packs  # only now: they load torch
+
+    slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
+    plan = packs.plan(configs, slots, settings.max_pack)
+    return plan, min(slots, len(plan))
+
+
+def train_one(config: RunConfig) -> Outcome:
     """Train a single run in this process: a sweep of one, without a `sweep.json`.
 
     A run that has failed is tried again.
@@ -97,7 +109,7 @@ def train_one(config: Config) -> Outcome:
         RunsFailedError: it is not done; the error says why.
         KeyboardInterrupt: it was interrupted, and saved.
     """
-    before = _before(config)
+    before = ended_before(config)
     if before is None or before.status != SKIPPED:
         _check([config])
     if before is not None and before.status == store.FAILED:
@@ -127,7 +139,7 @@ def raise_failures(codes: Sequence[int], runs: int) -> None:
     raise RunsFailedError(" ".join(parts), min(codes, key=PRECEDENCE.index))
 
 
-def _check(configs: Sequence[Config]) -> None:
+def _check(configs: Sequence[RunConfig]) -> None:
     preflight.preflight(configs)
     from repro.training.loop import resolve_device  # only now: it loads torch
 
@@ -136,22 +148,26 @@ def _check(configs: Sequence[Config]) -> None:
 
 
 def _train(
-    configs: Sequence[Config], before: Sequence[Outcome | None], settings: Settings, *, alone: bool
+    configs: Sequence[RunConfig],
+    before: Sequence[Outcome | None],
+    settings: Settings,
+    *,
+    alone: bool,
 ) -> list[End]:
     outcomes = dict(zip([config.directory for config in configs], before, strict=True))
     waiting = [config for config in configs if outcomes[config.directory] is None]
     interruption = None
     if waiting:
-        from repro.sweeps import dispatch, packs
+        from repro.sweeps import dispatch
 
-        slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
-        plan = packs.plan(waiting, slots, settings.max_pack)
+        plan, processes = planned(waiting, settings)
+        loaded()
         if not alone:
-            summary.heading(before, len(plan), min(slots, len(plan)))
+            summary.heading(before, len(plan), processes)
         steps = sum(pack.steps for pack in plan)
         with ProgressBar(len(waiting), steps, enabled=configs[0].progress) as bar:
             try:
-                results = dispatch.run_packs(plan, min(slots, len(plan)), settings, bar)
+                results = dispatch.run_packs(plan, processes, settings, bar)
             except dispatch.Interruption as error:
                 interruption, results = error, error.outcomes
         outcomes |= {outcome.directory: outcome for result in results for outcome in result}
@@ -182,7 +198,7 @@ def _only_writer(runs_dir: Path) -> Iterator[None]:
         folder.parent.rmdir()
 
 
-def _before(config: Config) -> Outcome | None:
+def ended_before(config: RunConfig) -> Outcome | None:
     """How a run ended before; None for one to be trained."""
     directory = config.directory
     try:

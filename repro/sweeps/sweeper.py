@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from repro.config import keys
-from repro.errors import ConfigError
+from repro.config import grammar
 from repro.sweeps.launcher import PopulationLauncher, raise_failures
 from repro.sweeps.settings import check_count
 
@@ -69,21 +67,5 @@ class PopulationSweeper(Sweeper):
         check_count("hydra.sweeper.max_batch_size", self.max_batch_size)
         params = [f"{key}={value}" for key, value in self.params.items()]
         parser = OverridesParser.create(config_loader=self._loader)
-        overrides = parser.parse_overrides([*params, *arguments])
-        for override in overrides:
-            if (
-                override.is_discrete_sweep()
-                and next(override.sweep_string_iterator(), None) is None
-            ):
-                raise ConfigError(_empty(override))
+        overrides = parser.parse_overrides(grammar.spelled_out([*params, *arguments]))
         return BasicSweeper.split_arguments(overrides, self.max_batch_size)
-
-
-def _empty(override: Override) -> str:
-    """Why a sweep has no values, and what to write."""
-    line, key = override.input_line, override.key_or_group
-    if not isinstance(override.value(), Glob):
-        return f"{line} is a sweep without values: give one, such as {key}=0,1, or leave it out."
-    if key not in keys.groups():
-        return f"{line} matches nothing, since {key} is no group: list its values, as in {key}=0,1."
-    return f"{line} matches no choice: {key} can be {keys.listed(keys.groups()[key])}."

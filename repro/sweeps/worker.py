@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.errors import ConfigError, CorruptError, StorageError
 from repro.runs import locks, store
 from repro.sweeps.heartbeats import Heartbeat
@@ -84,7 +84,7 @@ def unfinished(outcomes: Sequence[Outcome]) -> bool:
     return any(outcome.status == store.PREEMPTED for outcome in outcomes)
 
 
-def _settle(config: Config, status: str, error: str, trace: str) -> Outcome:
+def _settle(config: RunConfig, status: str, error: str, trace: str) -> Outcome:
     directory = config.directory
     try:
         if (ended := _ended(config)) is not None:
@@ -108,7 +108,7 @@ def _leave(pack: Pack, status: str, error: Exception) -> list[Outcome]:
     return [_ended(config) or _outcome(config, status, str(error)) for config in pack.configs]
 
 
-def _ended(config: Config) -> Outcome | None:
+def _ended(config: RunConfig) -> Outcome | None:
     try:
         info = store.read_run(config.directory)
     except (OSError, ValueError):
@@ -118,7 +118,7 @@ def _ended(config: Config) -> Outcome | None:
     return None
 
 
-def _outcome(config: Config, status: str, error: str | None) -> Outcome:
+def _outcome(config: RunConfig, status: str, error: str | None) -> Outcome:
     return Outcome(config.run_id, config.directory, status, error)
 
 

@@ -6,15 +6,16 @@ import contextlib
 import shlex
 import traceback
 
-from repro.config.schema import Config
-from repro.runs import provenance, store
+from repro.config.run import RunConfig
+from repro.runs import store
 from repro.runs.files import write_json
+from repro.runs.schema import SCHEMAS
 from repro.runs.writer import RunWriter
 
 LOG = "error.log"
 
 
-def mark(config: Config, status: str, error: str, log: str = "") -> None:
+def mark(config: RunConfig, status: str, error: str, log: str = "") -> None:
     """Write a run's status and error into its run.json.
 
     Args:
@@ -32,14 +33,16 @@ def mark(config: Config, status: str, error: str, log: str = "") -> None:
     if path.is_file():
         write_json(path, store.read_run(directory) | {"status": status, "error": error})
     else:
-        writer = RunWriter(directory, config.as_dict(), provenance.identity(config))
+        writer = RunWriter(
+            directory, config.as_dict(), config.identity(), schemas=SCHEMAS[config.kind]
+        )
         writer.finish(status, error=error)
     if log:
         (directory / LOG).write_text(log, encoding="utf-8")
 
 
 def write_log(
-    config: Config, text: str, iteration: int | None, error: BaseException | None = None
+    config: RunConfig, text: str, iteration: int | None, error: BaseException | None = None
 ) -> None:
     """Write to error.log how a run failed and how to reproduce it; nothing on a full disk.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from repro.algorithms.iteration import Iteration
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
 from repro.errors import StorageError, TaskError
@@ -23,11 +25,15 @@ from repro.training.results import Results
 from repro.training.saving import Saver
 from repro.training.signals import Deferral
 
+ENDLESS = 50_000  # steps of each environment, after which an episode should have ended
+
 
 class Group:
     """P learners, their results and their checkpoints."""
 
-    def __init__(self, configs: Sequence[Config], start: resume.Start, signals: Deferral) -> None:
+    def __init__(
+        self, configs: Sequence[RunConfig], start: resume.Start, signals: Deferral
+    ) -> None:
         """Make the learners, restore their checkpoints, and start their run directories.
 
         Args:
@@ -42,24 +48,24 @@ class Group:
         """
         self.configs, self._signals = configs, signals
         with signals.interrupting():  # kernels may have to be compiled; nothing is written yet
-            self.training = Training(configs)
+            self.training: Training = importlib.import_module(configs[0].trainer).Training(configs)
         self.saver = Saver(configs, self.training, start)
         common = provenance.machine() | {
-            "device": self.training.device,
+            "device": str(self.training.device),
             "engine": self.training.engine,
             "threads": torch.get_num_threads(),
             "pack_size": len(configs),
             "resumable": self.saver.resumable,
         }
         infos = [
-            provenance.identity(config) | common | self.saver.history(p)
-            for p, config in enumerate(configs)
+            config.identity() | common | self.saver.history(p) for p, config in enumerate(configs)
         ]
         self.results = Results(configs, infos, [saved.tables for saved in start.checkpoints])
         self._iteration = start.iteration
         self._first_step = self._step = start.iteration * configs[0].batch_size
         self._profile = Profile()
         self._outcomes: dict[int, Outcome] = {}
+        self._endless: set[int] = set()  # runs whose lack of episodes has been reported
 
     def train(self, report: Report | None) -> dict[int, Outcome]:
         """Train until every run has ended or the task of one has raised.
@@ -86,11 +92,31 @@ class Group:
             say(self._profile.text(len(self.configs), max(1, steps)))
         return self._outcomes
 
+    def _report_endless(self, record: Iteration) -> None:
+        """Say once that no episode has ended: after a while, or at the end of a run."""
+        first = self.configs[0]
+        if not isinstance(first, Config):
+            return
+        long = record.step >= ENDLESS * first.env.num_envs
+        found = [
+            p
+            for p, writer in self.results.writers.items()
+            if p not in self._endless
+            and (long or p in record.finished)
+            and not writer.counts()["episodes"]
+        ]
+        self._endless |= set(found)
+        if found:
+            others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            run = self.configs[found[0]].run_id
+            say(f"{run}{others}: no episode has ended in {record.step:,} steps.", sys.stderr)
+
     def _keep(self, record: Iteration) -> None:
         """Write, log and save what an iteration left."""
         self._profile.add(record.seconds)
         self._iteration, self._step = record.number, record.step
         self.results.add(record)
+        self._report_endless(record)
         for p, remark in record.remarks.items():
             say(f"{self.configs[p].run_id}: {remark}.", sys.stderr)
         for p, error in record.failed.items():

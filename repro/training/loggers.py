@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.errors import ConfigError, installation
 from repro.runs.schema import DONE
 
@@ -37,7 +37,7 @@ class Logger(Protocol):
         """End the run with a status of `repro.runs.schema`."""
 
 
-def check_available(config: Config) -> None:
+def check_available(config: RunConfig) -> None:
     """Refuse a logger that cannot work here; imports wandb only where it must be online.
 
     Raises:
@@ -58,7 +58,9 @@ def check_available(config: Config) -> None:
         )
 
 
-def open_logger(config: Config, directory: Path, step: int = 0) -> Logger:
+def open_logger(
+    config: RunConfig, directory: Path, step: int = 0, rows: Mapping[str, Any] | None = None
+) -> Logger:
     """Open the logger that `config.logger` names.
 
     Args:
@@ -66,13 +68,15 @@ def open_logger(config: Config, directory: Path, step: int = 0) -> Logger:
         directory: of the run.
         step: environment steps of the run so far; TensorBoard hides what an earlier attempt logged
             after it.
+        rows: the progress table so far, by column. W&B gets it again, since each attempt makes a
+            record of its own, and of several records of one id only the last one counts.
 
     Raises:
         ConfigError: it cannot be opened.
     """
     check_available(config)
     if config.logger.name == "wandb":
-        return _Wandb(config, directory)
+        return _Wandb(config, directory, rows or {})
     if config.logger.name == "tensorboard":
         return _TensorBoard(directory, step)
     return _NoLogger()
@@ -91,7 +95,7 @@ class _Wandb:
 
     open_runs = 0
 
-    def __init__(self, config: Config, directory: Path) -> None:
+    def __init__(self, config: RunConfig, directory: Path, rows: Mapping[str, Any]) -> None:
         wandb = _wandb()
         settings = wandb.Settings(
             silent=True,
@@ -120,6 +124,10 @@ class _Wandb:
                 f"logger=wandb cannot start ({error}): try logger.mode=offline."
             ) from error
         _Wandb.open_runs += 1
+        for values in zip(*rows.values(), strict=True):
+            row = {name: value.item() for name, value in zip(rows, values, strict=True)}
+            if row["step"] >= self._run.starting_step:  # online, W&B has the earlier ones
+                self.log(row["step"], row)
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         self._run.log(_finite(metrics), step=step)

@@ -88,7 +88,8 @@ def _make_learners(configs: Sequence[Config], device: torch.device) -> Learners:
     config = configs[0]
     check_choice("algorithm.name", config.algorithm.name, ALGORITHMS)
     size = len(configs) * config.env.num_envs
-    made = envs.make(config.env.id, config.env.backend, size, config.env.atari)
+    task = config.env
+    made = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
     try:
         return ALGORITHMS[config.algorithm.name](configs, made, device)
     except BaseException:

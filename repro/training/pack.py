@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.console import say
 from repro.errors import TaskError
 from repro.runs import locks, store
@@ -22,7 +22,7 @@ from repro.training.stalls import Watchdog
 
 
 def run_pack(
-    configs: Sequence[Config], report: Report | None = None, patience: float = locks.PATIENCE
+    configs: Sequence[RunConfig], report: Report | None = None, patience: float = locks.PATIENCE
 ) -> list[Outcome]:
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
@@ -54,7 +54,7 @@ def run_pack(
     ]
 
 
-def _run_owned(configs: Sequence[Config], report: Report | None) -> list[Outcome]:
+def _run_owned(configs: Sequence[RunConfig], report: Report | None) -> list[Outcome]:
     """Train until every run has ended.
 
     Where a task raises, the other runs of its group are saved and start again without it.
@@ -83,7 +83,7 @@ def _run_owned(configs: Sequence[Config], report: Report | None) -> list[Outcome
     return outcomes
 
 
-def _plan(configs: Sequence[Config]) -> tuple[list[resume.Start], dict[int, str]]:
+def _plan(configs: Sequence[RunConfig]) -> tuple[list[resume.Start], dict[int, str]]:
     """`resume.plan` for runs that wait, announced to the user."""
     device = str(resolve_device(configs[0].device))
     starts, damaged = resume.plan(configs, device, lambda text: say(text, sys.stderr))
@@ -98,13 +98,13 @@ def _plan(configs: Sequence[Config]) -> tuple[list[resume.Start], dict[int, str]
     return starts, damaged
 
 
-def _keeping_checkpoints(config: Config) -> Config:
+def _keeping_checkpoints(config: RunConfig) -> RunConfig:
     """For the second start of a run within one command: `resume=never` was obeyed at the first."""
     return dataclasses.replace(config, resume="exact") if config.resume == "never" else config
 
 
 def _train(
-    configs: Sequence[Config], start: resume.Start, signals: Deferral, report: Report | None
+    configs: Sequence[RunConfig], start: resume.Start, signals: Deferral, report: Report | None
 ) -> dict[int, Outcome]:
     """Train runs that start at one iteration.
 
@@ -126,7 +126,7 @@ def _train(
 
 
 def _including_ended(
-    report: Report | None, outcomes: Sequence[Outcome], configs: Sequence[Config]
+    report: Report | None, outcomes: Sequence[Outcome], configs: Sequence[RunConfig]
 ) -> Report | None:
     """A report that also counts the runs that ended in another group of the pack."""
     if report is None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from repro import envs
 from repro.config import sb3
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
 from repro.envs import actions as task_actions
@@ -20,7 +21,7 @@ from repro.runs import store
 from repro.training import loggers
 
 
-def preflight(configs: Sequence[Config]) -> None:
+def preflight(configs: Sequence[RunConfig]) -> None:
     """Refuse runs that cannot work on this machine. Nothing is left behind.
 
     Each distinct task, logger and directory is tried once.
@@ -33,12 +34,18 @@ def preflight(configs: Sequence[Config]) -> None:
         check_device(device)
     for runs_dir in {config.runs_dir for config in configs}:
         check_runs_dir(runs_dir)
-    for name in {config.algorithm.name for config in configs if config.algorithm.is_sb3}:
-        sb3.check_installed(name)
     for logger in {config.logger.name: config for config in configs}.values():
         loggers.check_available(logger)
-    for env in {(config.env.id, config.env.backend): config.env for config in configs}.values():
-        made = envs.make(env.id, env.backend, 1, env.atari)
+    _tasks([config for config in configs if isinstance(config, Config)])
+
+
+def _tasks(configs: Sequence[Config]) -> None:
+    """Make each distinct task once."""
+    for name in {config.algorithm.name for config in configs if config.algorithm.is_sb3}:
+        sb3.check_installed(name)
+    tasks = [config.env for config in configs]
+    for env in {(env.id, env.backend, str(env.kwargs)): env for env in tasks}.values():
+        made = envs.make(env.id, env.backend, 1, env.switches, env.kwargs)
         made.close()
         if env.backend == "gymnasium" and any(_exceeds_bounds(c, env.id) for c in configs):
             _report_bounds(env.id, made)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 MEANINGS = {
     "env": "environments: physics, observations, rewards",
     "forward": "policies: normalization, networks, sampling",
+    "rollout": "responses of language models, and their scores",
     "update": "advantages, epochs of minibatches, metrics",
     "other": "bookkeeping of the rollout",
     "kept": "tables, checkpoints, loggers",
@@ -20,12 +21,12 @@ class Profile:
     def __init__(self) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
-        self._seconds = dict.fromkeys(MEANINGS, 0.0)
+        self._seconds: dict[str, float] = {}
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Add one iteration's seconds by phase."""
         for phase, spent in seconds.items():
-            self._seconds[phase] += spent
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + spent
 
     def text(self, runs: int, steps: int) -> str:
         """A table for the terminal.
@@ -38,7 +39,7 @@ class Profile:
         seconds = self._seconds | {"kept": wall - sum(self._seconds.values())}
         rows = [
             f"  {phase:<8}{spent:9.2f} s {spent / wall:6.1%} {spent / steps * 1e6:9.1f} us a step"
-            f"  {MEANINGS[phase]}"
+            f"  {MEANINGS.get(phase, '')}"
             for phase, spent in seconds.items()
         ]
         title = f"Where {wall:.1f} s of {runs} run{'s' * (runs > 1)} went, {steps:,} steps:"

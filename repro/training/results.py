@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from repro.algorithms.iteration import Iteration
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.console import say
 from repro.errors import ConfigError, StorageError
 from repro.runs.files import write_table
-from repro.runs.schema import TABLES
+from repro.runs.schema import SCHEMAS, TABLES
 from repro.runs.writer import RunWriter
 from repro.training.loggers import Logger, open_logger
 
@@ -30,7 +30,7 @@ class Results:
 
     def __init__(
         self,
-        configs: Sequence[Config],
+        configs: Sequence[RunConfig],
         infos: Sequence[Mapping[str, Any]],
         tables: Sequence[Mapping[str, Mapping[str, Any]]],
     ) -> None:
@@ -50,7 +50,13 @@ class Results:
         rows = dict(enumerate(tables))
         try:
             self.writers = {
-                p: RunWriter(config.directory, config.as_dict(), infos[p], rows.get(p))
+                p: RunWriter(
+                    config.directory,
+                    config.as_dict(),
+                    infos[p],
+                    rows.get(p),
+                    SCHEMAS[config.kind],
+                )
                 for p, config in enumerate(configs)
             }
         except OSError as error:
@@ -65,23 +71,20 @@ class Results:
         Args:
             step: environment steps of each run so far.
         """
-        for config in self._configs:
-            self._loggers.append(open_logger(config, config.directory, step))
+        for p, config in enumerate(self._configs):
+            rows = self.writers[p].tables(self.writers[p].counts())["progress"]
+            self._loggers.append(open_logger(config, config.directory, step, rows))
 
     def add(self, record: Iteration) -> None:
         """Add one iteration's rows to the tables, and log them."""
         share = 1 / max(1, len(record.active))
         times = {f"time_{phase}": seconds * share for phase, seconds in record.seconds.items()}
         for p in record.active:
-            episodes = record.episodes[p].columns()
             row = {name: values[p] for name, values in record.metrics.items()} | times
-            row |= {
-                "iteration": record.number,
-                "step": record.step,
-                "episodes": len(episodes["return"]),
-                "return_mean": _mean(episodes["return"]),
-            }
-            self.writers[p].add(row, episodes)
+            row |= {"iteration": record.number, "step": record.step} | record.summary(p)
+            schema = SCHEMAS[self._configs[p].kind]["progress"]
+            progress = {name: [row[name]] for name in schema}
+            self.writers[p].add({"progress": progress} | record.rows(p))
             self._loggers[p].log(record.step, row)
             for name, columns in record.tables.get(p, {}).items():
                 path = self._configs[p].directory / f"{name}.parquet"
@@ -123,7 +126,3 @@ class Results:
         except OSError as error:
             say(f"The tables cannot be written for now ({error}).", sys.stderr)
         self._flushed = time.monotonic()
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None

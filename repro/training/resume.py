@@ -11,14 +11,11 @@ from typing import Any, NamedTuple
 import torch
 
 import repro
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
 
-# Libraries that compute a result.
-PACKAGES = ("torch", "numpy", "mujoco", "gymnasium")
-ATARI_PACKAGES = ("ale-py", "opencv-python-headless")
 # Packages of repro that compute a result. Changes elsewhere, as of a message, change no bit of it.
 COMPUTING = ("algorithms", "engines", "envs", "learning", "networks", "rollouts")
 ENVS = "envs"  # the key of the simulators' part of a state
@@ -41,7 +38,7 @@ class Start(NamedTuple):
     changes: list[dict[str, tuple[Any, Any]]]
 
 
-def fingerprint(config: Config, device: str, engine: str) -> dict[str, Any]:
+def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
     """Everything that the bits of a run's result depend on, as JSON values by name.
 
     Args:
@@ -50,31 +47,32 @@ def fingerprint(config: Config, device: str, engine: str) -> dict[str, Any]:
         engine: what computes, as `Training.engine`.
     """
     versions = provenance.machine()["versions"]
-    packages = (*PACKAGES, *ATARI_PACKAGES) if config.env.backend == "atari" else PACKAGES
     return {
         "config": config.hashed(),
         "device": device,
         "engine": engine,
         "threads": torch.get_num_threads(),
-        "versions": {package: versions[package] for package in packages},
+        "versions": {package: versions[package] for package in config.libraries},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "code": code_hash(),
+        "code": code_hash(*config.rooms),
     }
 
 
 @functools.cache
-def code_hash() -> str:
-    """SHA-256 of the sources in COMPUTING, first 16 digits."""
+def code_hash(*further: str) -> str:
+    """SHA-256 of the sources in COMPUTING and `further` packages of repro, first 16 digits."""
     root = Path(repro.__file__).parent
     hashed = hashlib.sha256()
-    for path in sorted(path for room in COMPUTING for path in (root / room).rglob("*")):
+    for path in sorted(
+        path for room in (*COMPUTING, *further) for path in (root / room).rglob("*")
+    ):
         if path.suffix in (".py", ".cpp", ".h"):
             hashed.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
     return hashed.hexdigest()[:16]
 
 
 def plan(
-    configs: Sequence[Config], device: str, warn: Callable[[str], None]
+    configs: Sequence[RunConfig], device: str, warn: Callable[[str], None]
 ) -> tuple[list[Start], dict[int, str]]:
     """Group runs of one pack by the iteration that they resume from.
 
@@ -165,7 +163,7 @@ def _group(saved: Mapping[int, Sequence[int]]) -> list[tuple[int, list[int]]]:
 
 
 def checked_changes(
-    config: Config, then: Mapping[str, Any], now: Mapping[str, Any]
+    config: RunConfig, then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
     """What has changed since a checkpoint: dotted key -> (then, now).
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
 from repro.errors import ConfigError, NumericalError
@@ -36,7 +37,7 @@ class Saver:
 
     def __init__(
         self,
-        configs: Sequence[Config],
+        configs: Sequence[RunConfig],
         training: Training,
         start: resume.Start,
     ) -> None:
@@ -48,7 +49,7 @@ class Saver:
         """
         self._configs, self._training = configs, training
         self._fingerprints = [
-            resume.fingerprint(config, training.device, training.engine) for config in configs
+            resume.fingerprint(config, str(training.device), training.engine) for config in configs
         ]
         self._histories = [self._start(p, start) for p in range(len(configs))]
         self._snapshots: dict[int, _Snapshot] = {}
@@ -101,6 +102,8 @@ class Saver:
     def announce(self) -> None:
         """Tell the user if an interrupted run could not continue exactly."""
         config = self._configs[0]
+        if not isinstance(config, Config):
+            return  # all of its state is saved
         if self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run continues with "

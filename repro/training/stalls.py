@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from repro.config.schema import Config
+from repro.config.run import RunConfig
 from repro.console import say
 from repro.errors import EXIT_CRASHED
 from repro.runs import store
@@ -45,7 +45,7 @@ class Watchdog:
         training: what is watched. While it is None, its creation is.
     """
 
-    def __init__(self, configs: Sequence[Config], directories: Sequence[Path]) -> None:
+    def __init__(self, configs: Sequence[RunConfig], directories: Sequence[Path]) -> None:
         """Prepare to watch the runs of a pack.
 
         Args:

@@ -157,6 +157,7 @@ def test_what_fails_is_frozen_and_its_neighbors_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(together.collector.envs, "step", poisoned)
+        patch.setattr(together.collector, "_many_steps", None)
         row = together.iterate()
     assert list(row.failed) == [1] and "iteration 2" in row.failed[1] and row.active == [0, 2]
     last = together.iterate()

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from repro.algorithms.vpg import VPG, adapt_step_size
+from repro.algorithms.vpg import VPG
 from repro.learning import advantages, objectives
+from repro.learning.optimizers import adapt_step_size
 from repro.networks.distributions import Categorical
 from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose
@@ -230,7 +231,7 @@ def test_the_gradient_equals_plain_autograd(config: Compose, learners: Learners,
     estimate = vpg.generalized_advantages(rollout)
     batch = vpg.batch(rollout, estimate, estimate + rollout.values)
     batch.advantages = vpg.standardize(batch.advantages)
-    surrogate, gradient = vpg._gradient(batch)
+    surrogate, gradient = vpg.gradient(batch)
     vpg.actor.flat.copy_(gradient)
     found = vpg.weights(0)
 
@@ -258,6 +259,22 @@ def _before(vpg: VPG, learners: Learners) -> dict[str, np.ndarray]:
     twin = learners(vpg.configs)
     twin.iterate()
     return twin.weights(0)
+
+
+def test_a_batch_without_a_gradient_leaves_the_step_size(
+    config: Compose, learners: Learners
+) -> None:
+    """It would grow by half in each iteration, and be infinite in float32 after 240."""
+    task = ("env=gymnasium", "env.id=tests.helpers.tasks:Constant-v0", "algorithm=vpg")
+    small = ("algorithm.horizon=4", "algorithm.minibatch_size=4", "policy.hidden_sizes=[2]")
+    steps = "total_timesteps=2000"
+    constant = learners([config(*task, *small, steps, "algorithm.epochs=1")])
+    for _ in range(3):
+        metrics = constant.iterate().metrics
+        assert metrics["kl"][0] == metrics["gradient_norm"][0] == 0
+        assert metrics["learning_rate"][0] == 1e-3
+    huge = adapt_step_size(np.array([3e38]), np.zeros(1), np.ones(1))
+    assert np.isfinite(huge.astype(np.float32)).all()
 
 
 def test_the_step_size_follows_the_kl(config: Compose, learners: Learners) -> None:

@@ -18,6 +18,7 @@ RUNS = {
     "table1": 231,
     "figure2": 1,
     "figure3": 126,
+    "figure4": 6,
     "clip_or_not": 12,
     "table1_pilot": 27,
     "table1_recipes": 99,

@@ -12,7 +12,7 @@ import pytest
 from repro import envs
 from repro.config.algorithms import SETTINGS
 from repro.config.compose import compose
-from repro.config.fields import RANGES
+from repro.config.fields import allows, within
 from repro.config.schema import Config, EnvConfig
 from repro.config.validation import validate
 from repro.errors import ConfigError
@@ -73,9 +73,11 @@ def test_every_field_is_checked_under_its_dotted_key(line: str) -> None:
 
 
 def test_ranges_are_what_their_words_say() -> None:
-    assert EDGES.keys() == RANGES.keys()
     for meaning, (inside, outside) in EDGES.items():
-        assert all(map(RANGES[meaning], inside)) and not any(map(RANGES[meaning], outside))
+        assert all(allows(meaning, x) for x in inside), meaning
+        assert not any(allows(meaning, x) for x in outside), meaning
+    with pytest.raises(ValueError, match="no range"):
+        within("positive")
 
 
 def test_backends_are_those_that_there_are() -> None:

@@ -71,6 +71,7 @@ def iterate_on_the_same_rollout(compiled: PPO, plain: PPO) -> list[Iteration]:
         ("env=hopper", "algorithm.minibatch_size=60", "recipe.partial_minibatch=drop"),
         ("env=hopper", "algorithm.minibatch_size=60", "recipe.partial_minibatch=keep"),
         ("env=hopper", "recipe.observation_normalization=none", "algorithm.entropy_coef=0.01"),
+        ("env=hopper", "recipe.log_std_schedule=linear", "recipe.final_log_std=-1.6"),
         ("env=half_cheetah", "recipe.early_stop_kl=0.003", "algorithm.learning_rate=1e-3"),
     ],
     ids=lambda overrides: " ".join(overrides),

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 
 import repro.envs
-from repro.envs.mujoco.task import squared_norm
+from repro.envs.mujoco.expressions import evaluate, load, sum_of_squares
 from repro.envs.mujoco.vector import MujocoVectorEnv, supported_ids
 from tests.helpers.mujoco_solo import Array, Solo, action_stream
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
 
 ALL_IDS = supported_ids()
-ENDLESS = ("HalfCheetah", "Reacher", "Swimmer")
+ENDLESS = ("HalfCheetah", "HumanoidStandup", "Pusher", "Reacher", "Swimmer")
 """Tasks that only the time limit ends."""
+SLOW = ("Ant", "Humanoid")
 SEEDS = [3, 11, 11, 2**31]
 INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 
@@ -34,9 +35,10 @@ def terminates(env_id: str) -> bool:
 def test_bit_equal_to_gymnasium(env_id: str) -> None:
     batched, solo = MujocoVectorEnv(env_id, len(SEEDS)), Solo(env_id, len(SEEDS))
     assert np.array_equal(batched.reset(seed=SEEDS)[0], solo.reset(list(SEEDS)))
-    for actions, _ in zip(action_stream(env_id, len(SEEDS)), range(330), strict=False):
+    steps, least = (120, 5) if env_id.startswith(SLOW) else (330, 20)
+    for actions, _ in zip(action_stream(env_id, len(SEEDS)), range(steps), strict=False):
         solo.check_step(batched, actions)
-    assert solo.terminations > 20 if terminates(env_id) else solo.terminations == 0
+    assert solo.terminations > least if terminates(env_id) else solo.terminations == 0
 
 
 @pytest.mark.parametrize("env_id", ALL_IDS)
@@ -46,11 +48,39 @@ def test_bit_equal_through_a_short_time_limit(env_id: str, monkeypatch: pytest.M
     batched, solo = MujocoVectorEnv(env_id, 5), Solo(env_id, 5)
     batched.reset(seed=40)
     solo.reset([40, 41, 42, 43, 44])
-    for actions, _ in zip(action_stream(env_id, 5, seed=1), range(120), strict=False):
+    steps = 40 if env_id.startswith(SLOW) else 120
+    for actions, _ in zip(action_stream(env_id, 5, seed=1), range(steps), strict=False):
         solo.check_step(batched, actions)
     assert solo.truncations > 5
     if env_id.startswith("Inverted"):
         assert solo.terminations > 5
+
+
+ENDLESSLY = {"terminate_when_unhealthy": False}
+SHOWING = {"exclude_current_positions_from_observation": False}
+ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("Ant-v4", {"use_contact_forces": True, "contact_force_range": (-0.5, 0.7), **ENDLESSLY}),
+    ("Ant-v5", {"include_cfrc_ext_in_observation": False, "main_body": "aux_1", **SHOWING}),
+    ("HalfCheetah-v4", {"forward_reward_weight": 0.7, "ctrl_cost_weight": 0.3, **SHOWING}),
+    ("Hopper-v4", {"healthy_reward": 0.3, "healthy_z_range": (1.1, 1.3), **ENDLESSLY}),
+    ("Hopper-v5", {"healthy_state_range": (-2.0, 2.0), "frame_skip": 2, "max_episode_steps": 9}),
+    ("Humanoid-v4", {"healthy_z_range": (1.3, 1.5), **SHOWING, **ENDLESSLY}),
+    ("Humanoid-v5", {"contact_cost_range": (0.1, 0.2), "include_cinert_in_observation": False}),
+    ("HumanoidStandup-v5", {"impact_cost_weight": 1e-3, "include_cvel_in_observation": False}),
+    ("InvertedDoublePendulum-v5", {"healthy_reward": 3.0, "reset_noise_scale": 0.3}),
+    ("Pusher-v5", {"reward_near_weight": 0.7, "reward_control_weight": 0.3}),
+    ("Reacher-v5", {"reward_dist_weight": 0.7, "reward_control_weight": 0.3}),
+    ("Swimmer-v4", {"reset_noise_scale": 0.3, **SHOWING}),
+    ("Walker2d-v5", {"healthy_angle_range": (-0.1, 0.1), **SHOWING, **ENDLESSLY}),
+]
+
+
+@pytest.mark.parametrize(("env_id", "kwargs"), ARGUMENTS)
+def test_bit_equal_with_arguments_of_the_constructor(env_id: str, kwargs: dict[str, Any]) -> None:
+    batched, solo = MujocoVectorEnv(env_id, 2, kwargs), Solo(env_id, 2, kwargs)
+    assert np.array_equal(batched.reset(seed=[1, 2])[0], solo.reset([1, 2]))
+    for actions, _ in zip(action_stream(env_id, 2), range(40), strict=False):
+        solo.check_step(batched, actions)
 
 
 @pytest.mark.parametrize("env_id", ["InvertedPendulum-v4", "InvertedPendulum-v5"])
@@ -96,7 +126,7 @@ def test_a_pendulum_whose_state_is_not_finite_ends_its_episode(env_id: str) -> N
     env.reset(seed=0)
     env._qpos[1, 0], env._qvel[2, 1], env._qpos[3, 1] = np.nan, np.inf, np.nan
     rewards, terminated = np.zeros(4), np.zeros(4, dtype=np.bool_)
-    env._task.reward(np.zeros((4, 1)), rewards, terminated)
+    env.task.step(np.zeros((4, 1)), np.zeros((4, 4)), rewards, terminated)
     assert terminated.tolist() == [False, True, True, True]
     assert rewards.tolist() == ([1, 1, 1, 1] if env_id.endswith("v4") else [1, 0, 0, 0])
 
@@ -140,7 +170,8 @@ def test_control_cost_is_summed_as_for_one_action(actuators: int, dtype: type) -
     expected = np.array([np.sum(np.square(action)) for action in actions])
     assert expected.dtype == dtype
     for layout in (actions, np.asfortranarray(actions), actions[:, ::-1][:, ::-1]):
-        found = squared_norm(layout)
+        cost = sum_of_squares(load("action", actuators, own_dtype=True))
+        found = evaluate(cost, {"action": layout}, {})[:, 0]
         assert np.array_equal(found, expected)
         assert found.dtype == dtype
 

@@ -125,8 +125,8 @@ def test_spaces_and_metadata_are_gymnasiums() -> None:
     [
         ("HalfChetah-v4", "did you mean HalfCheetah-v4"),
         ("HalfCheetah-v3", "did you mean HalfCheetah-v"),
-        ("Humanoid-v4", "has no environment 'Humanoid-v4'"),
-        ("", "it has HalfCheetah-v4, HalfCheetah-v5, Hopper-v4"),
+        ("Hammer-v4", "has no environment 'Hammer-v4'"),
+        ("", "it has Ant-v4, Ant-v5, HalfCheetah-v4"),
     ],
 )
 def test_an_unknown_id_is_refused_with_the_nearest(env_id: str, message: str) -> None:

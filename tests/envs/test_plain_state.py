@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,11 +76,25 @@ def test_a_state_does_not_depend_on_what_a_wrapper_has_cached() -> None:
     assert other.spec == asked.spec
 
 
-def test_generators_go_on() -> None:
-    env, other = Holder(rng=np.random.default_rng(3)), Holder()
-    env.rng.random(7)  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    "rng",
+    [
+        np.random.default_rng(3),
+        np.random.Generator(np.random.MT19937(3)),
+        np.random.Generator(np.random.Philox(3)),
+        np.random.RandomState(3),
+        random.Random(3),
+    ],
+)
+def test_generators_go_on(rng: Any) -> None:
+    env, other = Holder(rng=rng), Holder()
+    gauss = rng.normalvariate if isinstance(rng, random.Random) else rng.normal
+    gauss(0, 1)  # RandomState keeps the second of a pair
     plain_state.put(other, through_json(env))
-    assert other.rng.random() == env.rng.random()  # type: ignore[attr-defined]
+    theirs = other.rng  # type: ignore[attr-defined]
+    assert type(theirs) is type(rng)
+    again = theirs.normalvariate if isinstance(rng, random.Random) else theirs.normal
+    assert [again(0, 1) for _ in range(3)] == [gauss(0, 1) for _ in range(3)]
 
 
 SHARED = np.zeros(2)
@@ -90,7 +105,6 @@ SHARED = np.zeros(2)
     [
         {"simulator": object()},
         {"rng": np.random.default_rng},
-        {"rng": np.random.Generator(np.random.MT19937(0))},
         {"objects": np.array([object()])},
         {"deep": {"list": [lambda: 0]}},
         {"table": {1: 2}},

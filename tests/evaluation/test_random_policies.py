@@ -15,7 +15,6 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from scipy import stats
 
-from repro.envs.mujoco.vector import supported_ids
 from repro.errors import EXIT_BAD_INPUT, ConfigError
 from repro.evaluation import random_policies
 
@@ -110,7 +109,7 @@ def test_fewer_than_two_episodes_are_refused(tmp_path: Path) -> None:
 def test_the_command_writes_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(random_policies, "supported_ids", lambda: ["InvertedPendulum-v5"])
+    monkeypatch.setattr(random_policies, "scored_ids", lambda: ["InvertedPendulum-v5"])
     out = tmp_path / "new" / "table.csv"
     assert random_policies.main(["--episodes", "4", "--seed", "5", "--out", str(out)]) == 0
     with out.open(newline="") as file:
@@ -128,7 +127,11 @@ def test_the_committed_table_is_complete_and_tells_the_policies_apart() -> None:
         *("env_id", "kind", "episodes", "mean", "std", "ci_low", "ci_high"),
         *("seed", "mujoco", "gymnasium"),
     ]
-    expected = [(env_id, kind) for env_id in supported_ids() for kind in random_policies.SAMPLERS]
+    expected = [
+        (env_id, kind)
+        for env_id in random_policies.scored_ids()
+        for kind in random_policies.SAMPLERS
+    ]
     assert [(row["env_id"], row["kind"]) for row in rows] == expected
     assert {row["seed"] for row in rows} == {str(random_policies.SEED)}
     assert all(int(row["episodes"]) >= 200 for row in rows)

@@ -17,5 +17,5 @@ Learners = Callable[[Sequence[Config]], Any]
 def make_learners(configs: Sequence[Config]) -> Any:
     """A pack of the algorithm that the configurations name."""
     env = configs[0].env
-    envs = make(env.id, env.backend, len(configs) * env.num_envs, env.atari)
+    envs = make(env.id, env.backend, len(configs) * env.num_envs, env.switches)
     return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device("cpu"))

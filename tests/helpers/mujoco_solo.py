@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -29,8 +29,9 @@ def action_stream(env_id: str, num_envs: int, seed: int = 0) -> Iterator[Array]:
 class Solo:
     """Gymnasium's environments, each made, stepped and reset alone."""
 
-    def __init__(self, env_id: str, num_envs: int) -> None:
-        self.envs = [gymnasium.make(env_id, disable_env_checker=True) for _ in range(num_envs)]
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any] | None = None) -> None:
+        own = {"disable_env_checker": True, **(kwargs or {})}
+        self.envs = [gymnasium.make(env_id, **own) for _ in range(num_envs)]
         self.terminations = self.truncations = 0
 
     def reset(self, seeds: list[int | None]) -> Array:

@@ -177,7 +177,7 @@ def write_run(
         "return": list(returns),
         "length": [1] * len(returns),
     }
-    writer.add(dict.fromkeys(store.PROGRESS, 0), episodes)
+    writer.add({"progress": {name: [0] for name in store.PROGRESS}, "episodes": episodes})
     if status == store.RUNNING:
         writer.flush()
     else:

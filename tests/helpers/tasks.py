@@ -231,6 +231,14 @@ class HangsInC(Walk):
         return reward
 
 
+class Endless(Walk):
+    """Its episodes never end."""
+
+    def step(self, action: np.int64) -> Step:
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+
 class Slow(Walk):
     """Takes 10 ms a step, in which Python can handle a signal."""
 

@@ -154,18 +154,9 @@ def test_the_value_at_a_truncation_is_of_the_true_next_observation(
 ) -> None:
     own = config("env=reacher", "recipe=sb3", "algorithm.horizon=64", "algorithm.minibatch_size=64")
     ppo = learners([own])
-    finals = []
-    step = ppo.collector.envs.step
-
-    def spy(actions: np.ndarray) -> tuple:  # type: ignore[type-arg]
-        result = step(actions)
-        if result[3].any():
-            finals.append(result[4]["final_obs"].copy())
-        return result
-
-    ppo.collector.envs.step = spy  # type: ignore[method-assign]
     rollout = ppo.collector.collect(1)
-    final = torch.from_numpy(finals[0]).float()[None]
+    finals = ppo.collector.envs._final_observations
+    final = torch.from_numpy(finals).float()[None]
     expected = ppo.policy.value(ppo.parameters.views, final)[0, 0]
     torch.testing.assert_close(rollout.next_values[0, 49, 0], expected)
     assert not torch.allclose(rollout.values[0, 50, 0], expected), "the reset observation's value"

@@ -137,31 +137,13 @@ def test_an_edited_function_whose_form_was_left_is_an_error(
     packed_objectives.PackedSurrogate([objective], CPU)
 
 
-def test_a_kind_without_a_form_runs_by_its_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    def simple(
-        ratio: torch.Tensor, advantages: torch.Tensor, kl: torch.Tensor, epsilon: torch.Tensor
-    ) -> torch.Tensor:
-        return ratio * advantages - advantages.abs() * (ratio - 1) ** 2 / (2 * epsilon)
-
-    monkeypatch.setitem(objectives.SURROGATES, "simple", simple)
-    pack = packed_objectives.PackedSurrogate(
-        [{"kind": "simple", "epsilon": e} for e in (0.1, 0.4)], CPU
-    )
-    ratio, advantages, kl = samples(p=2)
-    found = pack.prepare([1.0, 0.5])(ratio, advantages, kl)
-    for p, epsilon in enumerate([0.1, 0.2]):
-        expected = simple(ratio[p], advantages[p], kl[p], torch.tensor(epsilon))
-        torch.testing.assert_close(found[p], expected)
-    assert packed_objectives.pack_family({"kind": "simple"}) != packed_objectives.pack_family(
-        {"kind": "clip"}
-    )
-
-
 def test_the_schedule_scales_epsilon_of_clipping_kinds_only() -> None:
     pack = packed_objectives.PackedSurrogate(
         [{"kind": "clip", "epsilon": 0.2}, {"kind": "none"}], CPU
     )
-    low, high = pack.prepare([0.5, 0.5]).clip_range
+    bounds = pack.prepare([0.5, 0.5]).bounds
+    assert bounds is not None
+    low, high = bounds["low"], bounds["high"]
     torch.testing.assert_close(low, torch.tensor([[0.9], [0.0]]))
     torch.testing.assert_close(high, torch.tensor([[1.1], [math.inf]]))
 
@@ -182,7 +164,7 @@ def test_the_schedule_scales_epsilon_of_clipping_kinds_only() -> None:
 )
 def test_adaptive_beta(beta: float, kl: float, target: float, expected: float) -> None:
     found = objectives.adapt_beta(
-        *(torch.tensor([x], dtype=torch.float64) for x in (beta, kl, target))
+        *(torch.tensor([x], dtype=torch.float64) for x in (beta, kl, target, math.nan, math.nan))
     )
     assert found.tolist() == [expected]
 

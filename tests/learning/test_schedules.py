@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from repro.errors import ConfigError
 from tests.helpers.configs import Compose
+from tests.helpers.learners import Learners
 from tests.helpers.tiny import TINY, TINY_PPO, result, train
 
 SIZES = {
@@ -68,3 +70,58 @@ def test_what_it_cannot_mean_is_refused(config: Compose, line: str, culprit: str
         words.append("schedule_timesteps=2000000")
     with pytest.raises(ConfigError, match=culprit):
         config("env=hopper", *words)
+
+
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_a_schedule_has_the_standard_deviations_and_the_optimizer_not(
+    config: Compose, tmp_path: Path, engine: str
+) -> None:
+    """Linear from the first iteration on, also in a run that is the beginning of a longer one."""
+    line = (
+        "env=inverted_pendulum recipe.initial_log_std=-0.7 recipe.log_std_schedule=linear "
+        f"recipe.final_log_std=-1.6 engine={engine} algorithm.entropy_coef=1 runs_dir={tmp_path} "
+        "total_timesteps=128 schedule_timesteps=320"
+    )
+    (done,) = train([config(*TINY, *TINY_PPO, *line.split())])
+    left = result(done.directory)
+    expected = -0.7 - 0.9 * np.arange(4) / 10
+    np.testing.assert_allclose(left["progress"]["std"], np.exp(expected), rtol=1e-6)
+    np.testing.assert_allclose(left["parameters"]["log_std"], expected[-1], rtol=1e-6)
+
+
+def test_the_step_size_follows_the_kl(config: Compose, tmp_path: Path) -> None:
+    line = "env=inverted_pendulum recipe.learning_rate_schedule=kl"
+    members = [f"{line} recipe.learning_rate_target_kl={kl}" for kl in (1e-9, 10.0)]
+    words = [*TINY, *TINY_PPO, f"runs_dir={tmp_path}", "total_timesteps=320"]
+    low, high = (
+        result(each.directory)["progress"]["learning_rate"]
+        for each in train([config(*words, *member.split()) for member in members])
+    )
+    np.testing.assert_allclose(low, 3e-4 / 1.5 ** np.arange(10))
+    np.testing.assert_allclose(high, np.minimum(3e-4 * 1.5 ** np.arange(10), 1e-2))
+
+
+@pytest.mark.parametrize(
+    ("line", "culprit"),
+    [
+        ("recipe.learning_rate_schedule=kl", "needs a value of recipe.learning_rate_target_kl"),
+        ("recipe.learning_rate_target_kl=0.01", "changes nothing without recipe.learning_rate_s"),
+        ("recipe.log_std_schedule=linear", "needs a value of recipe.final_log_std"),
+        ("recipe.final_log_std=-1", "changes nothing without recipe.log_std_schedule=linear"),
+        (
+            "algorithm=vpg recipe.log_std_schedule=linear recipe.final_log_std=0",
+            "has no meaning for algorithm=vpg",
+        ),
+        ("algorithm=sb3_ppo recipe.learning_rate_schedule=kl", "no counterpart"),
+        ("env=humanoid env.humanoid.flag_stps=3", "did you mean env.humanoid.flag_steps"),
+    ],
+)
+def test_switches_without_effect_are_refused(config: Compose, line: str, culprit: str) -> None:
+    with pytest.raises(ConfigError, match=culprit):
+        config("env=hopper", *line.split())
+
+
+def test_discrete_actions_have_no_standard_deviation(config: Compose, learners: Learners) -> None:
+    words = "env=gymnasium env.id=CartPole-v1 recipe.log_std_schedule=linear recipe.final_log_std=0"
+    with pytest.raises(ConfigError, match="not for those of CartPole"):
+        learners([config(*words.split())])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 import pytest
@@ -12,21 +10,15 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 
 from repro.algorithms.ppo import PPO
 from repro.learning.normalize import ObservationNormalizer, RewardScaler, RunningMoments
+from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
 
 
-def listen(ppo: PPO) -> list[np.ndarray]:
-    """The actions that the environments receive from now on."""
-    actions: list[np.ndarray] = []
-    step = ppo.collector.envs.step
-
-    def spy(received: np.ndarray) -> Any:
-        actions.append(received.copy())
-        return step(received)
-
-    ppo.collector.envs.step = spy  # type: ignore[method-assign]
-    return actions
+def drawn(ppo: PPO, rollout: Rollout) -> np.ndarray:
+    """The actions of a learner's rollout, [T, N, A]: what unclipped environments get."""
+    shape = (ppo.collector.horizon, ppo.collector.num_envs, -1)
+    return rollout.actions[0].numpy().reshape(shape)
 
 
 @pytest.mark.parametrize("env", ["hopper", "reacher"])
@@ -35,8 +27,8 @@ def test_a_rollout_is_what_gymnasium_gives_for_the_same_actions(
 ) -> None:
     own = config(f"env={env}", "env.num_envs=2", "algorithm.horizon=256", "seed=5")
     ppo = learners([own])
-    actions = listen(ppo)
     rollout = ppo.collector.collect(1)
+    actions = drawn(ppo, rollout)
     raw = ppo.collector._seen.raw[0]
     found = rollout.episodes[0]
     expected: list[tuple[int, int, float, int]] = []
@@ -61,14 +53,13 @@ def test_a_rollout_is_what_gymnasium_gives_for_the_same_actions(
 
 
 def test_only_the_environment_sees_clipped_actions(config: Compose, learners: Learners) -> None:
+    shape = ("env.num_envs=20", "algorithm.horizon=16")
     for clipped in (False, True):
-        own = config("env=half_cheetah", f"recipe.clip_actions={clipped}", "algorithm.horizon=64")
+        own = config("env=half_cheetah", f"recipe.clip_actions={clipped}", *shape)
         ppo = learners([own])
-        received = listen(ppo)
-        rollout = ppo.collector.collect(1)
-        kept = rollout.actions[0].numpy()
+        kept = drawn(ppo, ppo.collector.collect(1))[-1]
         assert np.abs(kept).max() > 1.5
-        sent = np.concatenate(received)
+        sent = ppo.collector.envs.simulations.field("ctrl")  # type: ignore[attr-defined]
         np.testing.assert_array_equal(sent, np.clip(kept, -1, 1) if clipped else kept)
 
 
@@ -126,13 +117,13 @@ def test_step_normalization_equals_gymnasium(config: Compose, learners: Learners
     """CleanRL's wrappers: NormalizeObservation and NormalizeReward of Gymnasium, then a clip."""
     own = config("env=hopper", "recipe=cleanrl", "algorithm.horizon=256", "seed=3")
     ppo = learners([own])
-    actions = listen(ppo)
     rollout = ppo.collector.collect(1)
     task = gymnasium.wrappers.NormalizeObservation(gymnasium.make(own.env.id))
     task = gymnasium.wrappers.NormalizeReward(task, gamma=own.algorithm.gamma)
     observation, _ = task.reset(seed=ppo.streams[0].env_seeds(1)[0])
     ends = 0
-    for t, action in enumerate(actions):
+    # The environments get them clipped.
+    for t, action in enumerate(np.clip(drawn(ppo, rollout), -1, 1)):
         np.testing.assert_allclose(
             rollout.inputs[0, t], np.clip(observation, -10, 10), rtol=1e-4, atol=1e-5
         )

@@ -18,7 +18,6 @@ from repro.errors import ConfigError, CorruptError
 from repro.evaluation import evaluations
 from repro.runs import checkpoint, files, locks, store
 from repro.runs.finished import open_run
-from repro.runs.provenance import identity
 from repro.runs.schema import EPISODES, EVALUATIONS
 from tests.helpers.cli import Cli
 from tests.helpers.finished_runs import finish
@@ -33,7 +32,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = finish(runs_dir, "env=reacher policy.hidden_sizes=[8]")
     evaluations.evaluate(run, 4)
     evaluations.evaluate(run, 2)
-    store.write_sweep(runs_dir, [identity(run.config)])
+    store.write_sweep(runs_dir, [run.config.identity()])
     return run.directory
 
 

@@ -112,6 +112,23 @@ def test_batches_are_checked_before_the_first(cli: Cli) -> None:
     assert done.code == 2 and "seed=-1" in done.err and not cli.left()
 
 
+def test_a_preview_trains_and_writes_nothing(cli: Cli) -> None:
+    line = ("env=reacher", "objective='clip(0.1,0.2),none'", "budget=smoke", SERIAL)
+    shown = cli("-m", *line, "seed=0,1", "--dry-run")
+    assert shown.code == 0 and not cli.left()
+    first, pack, last = shown.out.splitlines()
+    assert first == "6 runs: 1 pack on 1 worker"
+    assert pack.startswith("  6 runs: Reacher-v4 ppo clip_0.1 clip_0.2 none, seeds 0 1: 768 steps")
+    assert re.fullmatch(r"768 steps in about \d+ s if nothing else .* Nothing was trained\.", last)
+    cli("-m", *line, "seed=0")
+    assert cli("-m", *line, "seed=0,1", "--dry-run").out.startswith("6 runs, 3 of them done before")
+    assert cli("-m", *line, "seed=0", "--dry-run").out == "3 runs, 3 of them done before\n"
+    alone = cli("env=reacher", "objective='clip(0.3)'", "budget=smoke", "--dry-run").out
+    assert alone.startswith("1 run: 1 pack on 1 worker\n  1 run: Reacher-v4 ppo clip_0.3, seed 0")
+    wrong = cli("-m", *line, "seed=0,x", "--dry-run")
+    assert wrong.code == 2 and "seed=x must be a whole number" in wrong.err
+
+
 @pytest.mark.parametrize(
     ("line", "remedy"),
     [

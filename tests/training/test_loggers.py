@@ -20,6 +20,7 @@ from repro.runs import store
 from repro.training import loggers
 from tests.helpers.cli import Cli
 from tests.helpers.configs import Compose
+from tests.helpers.tiny import tiny, train
 
 wandb = pytest.importorskip("wandb")
 pytest.importorskip("tensorboard")
@@ -123,6 +124,25 @@ def test_another_wandb_run_of_the_process_stays_open(config: Compose, tmp_path: 
     own.log({"still": 1})
     own.finish()
     wandb.teardown()
+
+
+def test_the_record_of_a_resumed_run_is_whole(tmp_path: Path) -> None:
+    resumed = tiny(tmp_path, "env=reacher logger=wandb")
+    train([resumed], 3)
+    run = resumed.directory
+    table = store.read_run_table(run, "progress")
+    written = sorted(run.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+    assert [len(history(path)) for path in written] == [3, 6]
+    last = written[-1]
+    assert (run / "wandb" / "latest-run").resolve() == last.parent.resolve()
+    for name in ("step", "kl", "return_mean", "iteration", "episodes"):
+        logged = [row[name] for row in history(last) if name in row]
+        assert logged == pytest.approx(table[name].dropna().tolist(), rel=1e-12)
+    assert [row["_step"] for row in history(last)] == table["step"].tolist()
+    ids = {
+        record.run.run_id for path in written for record in records(path) if record.HasField("run")
+    }
+    assert ids == {resumed.run_id}
 
 
 def test_tensorboard(config: Compose, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ TASKS = [
     "env=reacher",
     "env=swimmer",
     "env=walker2d",
+    "env=humanoid",
+    "env=humanoid_flagrun",
+    "env=humanoid_flagrun_harder",
     "env=gymnasium env.id=CartPole-v1",
     "env=gymnasium env.id=Pendulum-v1",
     "env=gymnasium env.id=Acrobot-v1",
@@ -70,6 +73,18 @@ def test_every_recipe_resumes(tmp_path: Path, recipe: str) -> None:
     line = f"env=reacher recipe={recipe} recipe.early_stop_kl=0.001 policy.shared=true"
     (pieces,) = train([tiny(tmp_path / "pieces", line)], 2)
     assert_equal_bits(result(pieces.directory), uninterrupted(tmp_path, line))
+
+
+def test_a_pack_resumes_with_step_sizes_and_stds_of_schedules(tmp_path: Path) -> None:
+    """Each learner's step size follows its own KL."""
+    line = "env=humanoid_flagrun_harder env.num_envs=2 algorithm.horizon=16 algorithm.epochs=2"
+    members = [f"{line} recipe.learning_rate_target_kl={kl}" for kl in (1e-6, 0.5)]
+    configs = [tiny(tmp_path / "pieces", member) for member in members]
+    outcomes = train(configs, 2, 3)
+    for outcome, member in zip(outcomes, members, strict=True):
+        assert_equal_bits(result(outcome.directory), uninterrupted(tmp_path / member[-4:], member))
+    rates = [result(each.directory)["progress"]["learning_rate"] for each in outcomes]
+    assert rates[0].iloc[-1] < 3e-4 < rates[1].iloc[-1]
 
 
 # -- packs ----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from analysis.drawing import notes, tables
-from analysis.drawing.style import objective_name, objective_names
+from analysis.drawing.style import objective_names
 from analysis.drawing.text import Line, amount, between, count, estimate, number, runs_of, score
 from analysis.published.paper import PAPER_TASKS, task_name
 from analysis.reports.table1.numbers import Table1
@@ -54,9 +54,9 @@ _NUMBERS: dict[str, Callable[[Line], str]] = {
 
 def latex(table: Table1) -> str:
     """Table 1 as a booktabs tabular."""
-    rows = []
+    rows, names = [], objective_names(table.rows, math=True)
     for line in table.rows.to_dict("records"):
-        name = objective_name(str(line["objective"]), float(line["value"]), math=True)
+        name = names[str(line["row"])]
         numbers = [how(line) for how in _NUMBERS.values()]
         numbers = [f"${text}$" if "-" in text else text for text in numbers]
         rows.append((name if "$" in name else tables.latex_text(name), *numbers))

@@ -129,13 +129,17 @@ class StableBaselines3:
         buffer = self.model.rollout_buffer
         values = map(np.asarray, (buffer.observations, buffer.rewards, self.model._last_obs))
         if not self.recorder.finite or not all(np.isfinite(x).all() for x in values):
-            return "its task returned a value that is not finite in float32"
+            return self._complaint() or "its task returned a value that is not finite in float32"
         parameters = self.model.policy.parameters()
         if not all(bool(torch.isfinite(x).all()) for x in parameters):
             return "its parameters stopped being finite"
         if not self.measures.finite:
             return "its loss stopped being finite"
         return None
+
+    def _complaint(self) -> str | None:
+        found = (env.get_wrapper_attr("complaint") for env in self.recorder.monitors)
+        return next((text for text in found if text is not None), None)
 
     def checkpoint(self, learner: int) -> None:
         """None: Stable-Baselines3 does not give access to its whole state."""

@@ -28,6 +28,7 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from repro.algorithms.sb3.networks import check_space, network_keywords, policy_name
+from repro.algorithms.sb3.tasks import Named
 from repro.config.schema import Config, EnvConfig, RecipeConfig
 from repro.envs import actions as task_actions
 from repro.envs.gymnasium import make_one
@@ -46,7 +47,8 @@ def make_envs(config: Config) -> DummyVecEnv:
     Raises:
         ConfigError: it is not to be had, or the networks do not take what it shows.
     """
-    envs = DummyVecEnv([partial(make_env, config.env)] * config.env.num_envs)
+    n = config.env.num_envs
+    envs = DummyVecEnv([partial(make_env, config.env, number) for number in range(n)])
     check_space(config.policy, envs.observation_space)
     _check_actions(config, envs.action_space)
     return envs
@@ -60,7 +62,7 @@ def _check_actions(config: Config, space: Space[Any]) -> None:
         )
 
 
-def make_env(task: EnvConfig) -> gymnasium.Env[Any, Any]:
+def make_env(task: EnvConfig, number: int = 0) -> gymnasium.Env[Any, Any]:
     """One environment: a task as Gymnasium registers it under a `Monitor`, or a game of Atari.
 
     A game tells its whole scores itself, where a `Monitor` would: below lives and clipped rewards.
@@ -72,6 +74,7 @@ def make_env(task: EnvConfig) -> gymnasium.Env[Any, Any]:
     env = make_task(task)
     if task.atari is not None:
         return env
+    env = Named(env, number, task.num_envs)
     theirs, ours = env.action_space, task_actions.from_zero(env.action_space)
     if ours != theirs:
         env = TransformAction(env, partial(task_actions.to_task, space=theirs), ours)
@@ -90,7 +93,7 @@ def make_task(task: EnvConfig) -> gymnasium.Env[Any, Any]:
         return AtariGame(task.id, task.atari)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that there is a v5
-        return make_one(task.id)
+        return make_one(task.id, task.task_arguments)
 
 
 def normalized(config: Config, envs: VecEnv) -> VecEnv:

@@ -5,7 +5,7 @@ a learner's bits do not depend on its pack with either.
 """
 
 from repro.engines.native.acting import Acting
-from repro.engines.native.networks import Networks
+from repro.engines.native.networks import Candidates, Networks
 from repro.engines.native.update import Updater
 
-__all__ = ["Acting", "Networks", "Updater"]
+__all__ = ["Acting", "Candidates", "Networks", "Updater"]

@@ -10,21 +10,23 @@ from torch import Tensor
 
 from repro.engines.buffers import Buffers
 from repro.engines.native.kernels import check_layout, library, pointer
-from repro.engines.native.networks import Networks
+from repro.engines.native.networks import Candidates, Networks
 from repro.learning.normalize import ObservationNormalizer
 
 Array = np.ndarray[Any, Any]
 
 
 class _Acting(ctypes.Structure):
-    """`Acting` of rollout.cpp, field by field; `check_layout` compares the sizes."""
+    """`Acting` of acting.h, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         ("actor", ctypes.c_void_p),
         ("activation", ctypes.c_int64),
         ("parameter_count", ctypes.c_int64),
-        ("log_std", ctypes.c_int64),
+        ("own", ctypes.c_int64),
         ("parameters", ctypes.c_void_p),
+        ("log_std", ctypes.c_void_p),
+        ("log_std_stride", ctypes.c_int64),
         ("learners", ctypes.c_int64),
         ("horizon", ctypes.c_int64),
         ("num_envs", ctypes.c_int64),
@@ -42,11 +44,16 @@ class _Acting(ctypes.Structure):
 
 
 class Acting:
-    """Normalizes, acts and fills the buffers: one call in place of some twenty torch calls."""
+    """Normalizes, acts and fills the buffers: one call in place of some twenty torch calls.
+
+    Attributes:
+        action_size: A.
+        address: of the structure that the kernels read.
+    """
 
     def __init__(
         self,
-        networks: Networks,
+        networks: Networks | Candidates,
         normalizer: ObservationNormalizer,
         buffers: Buffers,
         box: tuple[Tensor, Tensor] | None,
@@ -54,14 +61,18 @@ class Acting:
         """Bind arrays whose memory must not move; `box` clips the environments' actions."""
         check_layout(_Acting, library().acting_size())
         learners, horizon, num_envs = buffers.raw.shape[:3]
+        std = networks.log_stds
         low, high = box if box is not None else (None, None)
+        self.action_size = networks.action_size
         self._alive = (networks, normalizer, buffers, box)
         self._struct = _Acting(
             actor=pointer(networks.actor, "int64"),
             activation=networks.activation,
             parameter_count=networks.parameter_count,
-            log_std=networks.log_std,
-            parameters=pointer(networks.parameters.flat),
+            own=isinstance(networks, Candidates),
+            parameters=pointer(networks.actor_parameters),
+            log_std=None if std is None else std.data_ptr(),
+            log_std_stride=0 if std is None else std.stride(0),
             learners=learners,
             horizon=horizon,
             num_envs=num_envs,
@@ -76,7 +87,7 @@ class Acting:
             box_low=pointer(low),
             box_high=pointer(high),
         )
-        self._address = ctypes.addressof(self._struct)
+        self.address = ctypes.addressof(self._struct)
         self._act = library().act
         self._out = np.zeros((learners * num_envs, networks.action_size), np.float32)
         self._out_address = pointer(self._out)
@@ -84,5 +95,5 @@ class Acting:
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
         observations = np.ascontiguousarray(observations, np.float64)  # a copy only of other types
-        self._act(self._address, t, observations.ctypes.data, self._out_address)
+        self._act(self.address, t, observations.ctypes.data, self._out_address)
         return self._out

@@ -18,7 +18,7 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 SOURCES = ("ppo.cpp", "rollout.cpp")
-HEADERS = ("matrix.h", "network.h")
+HEADERS = ("acting.h", "collect.h", "forces.h", "matrix.h", "moments.h", "network.h", "task.h")
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
     "-std=c++17",
@@ -63,9 +63,13 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.mlp_forward.argtypes = [
         *(address, number, number, number), *(address, number, address, address)
     ]  # fmt: skip
-    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward):
+    kernels.run_task.argtypes = [
+        *(address, number, number), *(address, number, number, number, address)
+    ]  # fmt: skip
+    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
-    for function in (kernels.update_size, kernels.acting_size):
+    kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
+    for function in (kernels.update_size, kernels.acting_size, kernels.collection_size):
         function.argtypes, function.restype = [], number
     return kernels
 

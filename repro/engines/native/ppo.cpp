@@ -30,7 +30,7 @@ struct Update {
 
   int64_t activation, parameter_count, log_std, action_size;
   int64_t learners, samples, minibatch_size, epochs, drop_partial;
-  int64_t standardize, unbiased, value_clip_pessimistic;
+  int64_t standardize, unbiased, value_clip_pessimistic, fixed_std;
 
   double advantage_epsilon, value_clip, max_grad_norm, early_stop_kl;  // no limit where negative
   double adam_epsilon, beta1, beta2;
@@ -84,6 +84,8 @@ class Learner {
     compare(rows, size, mean);
     if (u_.early_stop_kl >= 0 && moved_too_far(size)) return false;
     policy_gradient(rows, size, mean);
+    if (u_.fixed_std)  // a schedule has the standard deviations
+      std::fill_n(gradient_.data() + u_.log_std, u_.action_size, 0.0f);
     value_gradient(rows, size, value);
     actor_.backward(gradient_.data(), size);
     critic_.backward(gradient_.data(), size);

@@ -35,7 +35,7 @@ _DTYPES = {  # of the others float32
 _NUMBERS = (
     *("activation", "parameter_count", "log_std", "action_size"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
-    *("standardize", "unbiased", "value_clip_pessimistic"),
+    *("standardize", "unbiased", "value_clip_pessimistic", "fixed_std"),
 )
 _REALS = (
     *("advantage_epsilon", "value_clip", "max_grad_norm", "early_stop_kl"),
@@ -80,6 +80,7 @@ class Updater:
             "standardize": recipe.advantage_normalization == "minibatch",
             "unbiased": recipe.advantage_std == "unbiased",
             "advantage_epsilon": recipe.advantage_epsilon,
+            "fixed_std": recipe.log_std_schedule is not None,
             "value_clip": _or_none(recipe.value_clip),
             "value_clip_pessimistic": recipe.value_clip_pessimistic,
             "max_grad_norm": _or_none(recipe.max_grad_norm),

@@ -1,113 +1,78 @@
 """Tasks that move along x: HalfCheetah, Swimmer, Walker2d, Hopper (v4 and v5).
 
-Source: `gymnasium/envs/mujoco` of Gymnasium 1.4; see `repro.envs.mujoco.task` for the axes.
+Source: `gymnasium/envs/mujoco` of Gymnasium 1.4; see `repro.envs.mujoco.task`.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
-
-from repro.envs.mujoco.task import ActionArray, Simulation, Task, squared_norm
-from repro.envs.vector import BoolArray, FloatArray
+from repro.envs.mujoco.expressions import Expression, clip, constant, inside
+from repro.envs.mujoco.task import Facts, Task
 
 
-def _strictly_within(values: FloatArray, bounds: tuple[float, float]) -> BoolArray:
-    low, high = bounds
-    return (low < values) & (values < high)
-
-
-class Locomotion(Task):
-    """Move along x: reward for velocity, less a cost of control."""
-
-    hidden_positions: ClassVar[int] = 1
-    """Number of leading positions that the observation leaves out."""
-    velocity_limit: ClassVar[float | None] = None
-    """Observed velocities are clipped to [-limit, limit]."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        """Read the reward weights."""
-        super().__init__(simulation)
-        self._forward_weight = float(simulation.settings["forward_reward_weight"])
-        self._control_weight = float(simulation.settings["ctrl_cost_weight"])
-        self._visible_qpos = self._qpos[:, self.hidden_positions :]
-        self._x = self._qpos[:, 0]
-        self._x_before = np.zeros_like(self._x)
-
-    def before_step(self) -> None:
-        """Store the position, from which the step's velocity is computed."""
-        np.copyto(self._x_before, self._x)
-
-    def observe(self, out: FloatArray) -> None:
-        """Positions without the leading ones, then velocities."""
-        positions = self._visible_qpos.shape[1]
-        out[:, :positions] = self._visible_qpos
-        if self.velocity_limit is None:
-            out[:, positions:] = self._qvel
-        else:
-            limit = self.velocity_limit
-            np.clip(self._qvel, -limit, limit, out=out[:, positions:])
-
-    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
-        """Reward forward velocity less the cost of control."""
-        np.subtract(self._forward_reward(), self._control_cost(actions), out=rewards)
-
-    def _forward_reward(self) -> FloatArray:
-        return (self._x - self._x_before) / self._simulation.step_seconds * self._forward_weight
-
-    def _control_cost(self, actions: ActionArray) -> NDArray[Any]:
-        return self._control_weight * squared_norm(actions)
-
-
-class HalfCheetah(Locomotion):
+def half_cheetah(facts: Facts) -> Task:
     """Run; no episode ends before the time limit."""
+    x = facts.qpos[0]
+    return Task(
+        observation=[facts.positions_after(1), facts.qvel],
+        reward=_forward_reward(facts, x) - facts.control_cost(),
+        start=facts.noisy_start(normal_velocity=True),
+        kept={"x": x},
+    )
 
-    normal_start_velocity = True
 
-
-class Swimmer(Locomotion):
+def swimmer(facts: Facts) -> Task:
     """Swim in the plane; no episode ends before the time limit."""
+    x = facts.qpos[0]
+    return Task(
+        observation=[facts.positions_after(2), facts.qvel],
+        reward=_forward_reward(facts, x) - facts.control_cost(),
+        start=facts.noisy_start(),
+        kept={"x": x},
+    )
 
-    hidden_positions = 2
 
-
-class Walker2d(Locomotion):
+def walker2d(facts: Facts) -> Task:
     """Walk; the episode ends on falling. In v5 that last step earns no survival reward."""
-
-    velocity_limit = 10.0
-
-    def __init__(self, simulation: Simulation) -> None:
-        """Read the healthy ranges."""
-        super().__init__(simulation)
-        settings = simulation.settings
-        self._healthy_reward = float(settings["healthy_reward"])
-        self._height_range = settings["healthy_z_range"]
-        self._angle_range = settings["healthy_angle_range"]
-
-    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
-        """Reward forward velocity and survival less the cost of control."""
-        healthy = self._healthy()
-        np.logical_not(healthy, out=terminated)
-        survived = 1.0 if self._version == 4 else healthy
-        np.add(self._forward_reward(), survived * self._healthy_reward, out=rewards)
-        rewards -= self._control_cost(actions)
-
-    def _healthy(self) -> BoolArray:
-        height_ok = _strictly_within(self._qpos[:, 1], self._height_range)
-        return height_ok & _strictly_within(self._qpos[:, 2], self._angle_range)
+    return _walk(facts, _upright(facts))
 
 
-class Hopper(Walker2d):
+def hopper(facts: Facts) -> Task:
     """Hop; the episode ends on falling or when any part of the state leaves its range."""
+    limits = facts.settings["healthy_state_range"]
+    in_range = inside(facts.qpos[2:], limits) & inside(facts.qvel, limits)
+    return _walk(facts, _upright(facts) & in_range)
 
-    def __init__(self, simulation: Simulation) -> None:
-        """Read the range in which the whole state must stay."""
-        super().__init__(simulation)
-        self._state_range = simulation.settings["healthy_state_range"]
 
-    def _healthy(self) -> BoolArray:
-        positions_ok = _strictly_within(self._qpos[:, 2:], self._state_range).all(axis=1)
-        velocities_ok = _strictly_within(self._qvel, self._state_range).all(axis=1)
-        return super()._healthy() & positions_ok & velocities_ok
+def survival_reward(facts: Facts, healthy: Expression) -> Expression:
+    """For each step in which the body is healthy; in v4 also for the step that ends the episode."""
+    reward = facts.weight("healthy_reward")
+    if facts.version == 4 and facts.settings["terminate_when_unhealthy"]:
+        return constant(reward)
+    return healthy * reward
+
+
+def unless_healthy(facts: Facts, healthy: Expression) -> Expression | None:
+    """The condition that ends episodes."""
+    return ~healthy if facts.settings["terminate_when_unhealthy"] else None
+
+
+def _walk(facts: Facts, healthy: Expression) -> Task:
+    x = facts.qpos[0]
+    rewards = _forward_reward(facts, x) + survival_reward(facts, healthy)
+    return Task(
+        observation=[facts.positions_after(1), clip(facts.qvel, -10.0, 10.0)],
+        reward=rewards - facts.control_cost(),
+        start=facts.noisy_start(),
+        terminated=unless_healthy(facts, healthy),
+        kept={"x": x},
+    )
+
+
+def _forward_reward(facts: Facts, x: Expression) -> Expression:
+    return facts.velocity(x, "x") * facts.weight("forward_reward_weight")
+
+
+def _upright(facts: Facts) -> Expression:
+    height, angle = facts.qpos[1], facts.qpos[2]
+    high_enough = inside(height, facts.settings["healthy_z_range"])
+    return high_enough & inside(angle, facts.settings["healthy_angle_range"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -12,6 +13,7 @@ import mujoco
 import numpy as np
 
 from repro.config.names import nearest
+from repro.envs.gymnasium import make_one
 from repro.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -32,22 +34,17 @@ def parse_id(env_id: str, known: list[str]) -> tuple[str, int]:
     return name, int(version)
 
 
-def make_prototype(env_id: str) -> gymnasium.Env[Any, Any]:
+def make_prototype(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     """Make Gymnasium's own environment, which holds the compiled model and the constants.
 
     Raises:
-        ConfigError: if a package that Gymnasium's MuJoCo environments need is missing.
+        ConfigError: an unknown argument, or a package that Gymnasium's MuJoCo environments need is
+            missing.
     """
     with warnings.catch_warnings():
         # Gymnasium warns that v4 is old. It is the default here as the closest to the paper's v1.
         warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            return gymnasium.make(env_id)
-        except ImportError as error:
-            raise ConfigError(
-                f"{env_id} needs a package that is missing ({error}): "
-                'pip install "gymnasium[mujoco]"'
-            ) from error
+        return make_one(env_id, kwargs)
 
 
 def constructor_settings(prototype: gymnasium.Env[Any, Any]) -> dict[str, Any]:

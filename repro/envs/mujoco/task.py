@@ -1,34 +1,56 @@
-"""A MuJoCo task: start states, observations, rewards and ends of N simulations at once.
+"""A MuJoCo task as data: what is observed, rewarded and ended, and how episodes start.
 
-The numbers of a task (weights, ranges, noise) are read from Gymnasium's own constructors, and every
-result is bit-equal to Gymnasium's environment of the same id. To add a task, write one `Task`
-subclass and name it in `repro.envs.mujoco.vector.TASKS`.
+A task is a function from `Facts` to a `Task`, in `control`, `locomotion` or `humanoids`, named in
+`repro.envs.mujoco.vector.TASKS`. Its numbers (weights, ranges, noise) are read from Gymnasium's own
+constructors, and every result is bit-equal to Gymnasium's environment of the same id. It is written
+once, as expressions: NumPy evaluates them for a batch, and the compiled rollouts do the same.
 
-Axes: N simulations, A actuators, D observation entries, `nq` positions, `nv` velocities.
 Source of the task definitions: `gymnasium/envs/mujoco` of Gymnasium 1.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import mujoco
 import numpy as np
-from mujoco.batch import Batch
-from numpy.typing import NDArray
 
-from repro.envs.vector import BoolArray, FloatArray
+from repro.envs.mujoco import expressions
+from repro.envs.mujoco.expressions import Expression
+from repro.envs.vector import FloatArray
 
-ActionArray = NDArray[np.floating[Any]]
+Start = Callable[[np.random.Generator], tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True)
-class Simulation:
-    """The N simulations of a task, and the constants that its rewards need.
+class Task:
+    """All that distinguishes one task from another.
 
     Attributes:
-        batch: the simulations; the arrays it binds always show the current state.
+        observation: its parts, in order.
+        reward: one number.
+        start: draws the positions [nq] and velocities [nv] of an episode's first state.
+        terminated: a condition; None where only the time limit ends episodes.
+        kept: what the next step's reward reads, by the names that `expressions.before` takes.
+        contact_forces: whether it reads `cfrc_ext`.
+    """
+
+    observation: Sequence[Expression]
+    reward: Expression
+    start: Start
+    terminated: Expression | None = None
+    kept: Mapping[str, Expression] = field(default_factory=dict)
+    contact_forces: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a task is made from.
+
+    Attributes:
+        data: of one simulation; only the shapes of its fields count.
         initial_qpos: positions of the model as loaded [nq].
         initial_qvel: velocities of the model as loaded [nv].
         step_seconds: simulated seconds per environment step.
@@ -36,68 +58,74 @@ class Simulation:
         version: 4 or 5, the version in the id.
     """
 
-    batch: Batch
+    data: mujoco.MjData
     initial_qpos: FloatArray
     initial_qvel: FloatArray
     step_seconds: float
     settings: Mapping[str, Any]
     version: int
 
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The compiled model."""
+        return self.data.model
 
-class Task:
-    """Start states, observations, rewards and terminations of one task.
+    def weight(self, name: str, default: float | None = None) -> float:
+        """A constructor argument; `default` where this version's constructor has none."""
+        value = self.settings[name] if default is None else self.settings.get(name, default)
+        return float(value)
 
-    The environment calls, once per step and in this order: `before_step`, then the physics, then
-    `observe` and `reward`.
-    """
+    def field(self, name: str) -> Expression:
+        """All numbers of a field of `MjData`, flattened."""
+        return expressions.load(name, getattr(self.data, name).size)
 
-    start_noise: ClassVar[float] = 0.0
-    """Half-width of the start noise where Gymnasium's constructor has no argument for it."""
-    normal_start_velocity: ClassVar[bool] = False
-    """Whether start velocities are Gaussian rather than uniform."""
+    @property
+    def qpos(self) -> Expression:
+        """The positions."""
+        return self.field("qpos")
 
-    def __init__(self, simulation: Simulation) -> None:
-        """Bind the arrays that every task reads."""
-        self._simulation = simulation
-        self._version = simulation.version
-        self._qpos: FloatArray = simulation.batch.bind("qpos")
-        self._qvel: FloatArray = simulation.batch.bind("qvel")
-        self._noise = float(simulation.settings.get("reset_noise_scale", self.start_noise))
+    @property
+    def qvel(self) -> Expression:
+        """The velocities."""
+        return self.field("qvel")
 
-    def start_state(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Draw the first state of an episode: positions [nq] and velocities [nv]."""
-        simulation, noise = self._simulation, self._noise
-        qpos = simulation.initial_qpos + rng.uniform(-noise, noise, simulation.initial_qpos.size)
-        if self.normal_start_velocity:
-            drawn = noise * rng.standard_normal(simulation.initial_qvel.size)
-        else:
-            drawn = rng.uniform(-noise, noise, simulation.initial_qvel.size)
-        return qpos, simulation.initial_qvel + drawn
+    def positions_after(self, hidden: int) -> Expression:
+        """The positions, without `hidden` leading ones unless the task shows them."""
+        hides = self.settings.get("exclude_current_positions_from_observation", True)
+        return self.qpos[hidden:] if hides else self.qpos
 
-    def before_step(self) -> None:
-        """Store what the reward of the coming step depends on."""
+    @property
+    def action(self) -> Expression:
+        """The action as given, not clipped."""
+        return expressions.load(expressions.ACTION, self.model.nu, own_dtype=True)
 
-    def observe(self, out: FloatArray) -> None:
-        """Write the observations of all simulations into `out` [N, D]."""
-        positions = self._qpos.shape[1]
-        out[:, :positions] = self._qpos
-        out[:, positions:] = self._qvel
+    def body_position(self, body: str | int) -> Expression:
+        """Where a body is [3]."""
+        return self.field("xpos")[3 * (first := self.model.body(body).id) : 3 * first + 3]
 
-    def reward(self, actions: ActionArray, rewards: FloatArray, terminated: BoolArray) -> None:
-        """Write the rewards [N] and terminations [N] of the step just taken with `actions` [N, A].
+    def control_cost(self, name: str = "ctrl_cost_weight") -> Expression:
+        """Weighted sum of squares of the action."""
+        return expressions.sum_of_squares(self.action) * self.weight(name)
 
-        A task that never terminates does not write to `terminated`, which is all false at first.
+    def velocity(self, position: Expression, name: str) -> Expression:
+        """Of one number that the task keeps under a name."""
+        return (position - expressions.before(name, position)) / self.step_seconds
+
+    def noisy_start(self, noise: float | None = None, normal_velocity: bool = False) -> Start:
+        """Uniform noise around the model's own state; of velocities Gaussian where asked for.
+
+        Args:
+            noise: half-width where Gymnasium's constructor has no argument for it.
+            normal_velocity: whether velocities are Gaussian.
         """
-        raise NotImplementedError
+        width = self.weight("reset_noise_scale", noise)
 
-    def extra_state(self) -> dict[str, FloatArray]:
-        """Arrays by name that the next step reads and the simulator's state does not include."""
-        return {}
+        def start(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+            qpos = self.initial_qpos + rng.uniform(-width, width, self.initial_qpos.size)
+            if normal_velocity:
+                drawn = width * rng.standard_normal(self.initial_qvel.size)
+            else:
+                drawn = rng.uniform(-width, width, self.initial_qvel.size)
+            return qpos, self.initial_qvel + drawn
 
-
-def squared_norm(actions: ActionArray) -> NDArray[Any]:
-    """Sum of squares of each row [N], in the dtype of `actions` as Gymnasium computes it."""
-    # Row-major squares, so that each row is summed in the same order as a single action vector:
-    # with nine or more actuators the order changes the last bit.
-    sums: NDArray[Any] = np.add.reduce(np.square(actions, order="C"), axis=1)
-    return sums
+        return start

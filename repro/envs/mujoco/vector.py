@@ -1,16 +1,14 @@
 """N copies of one Gymnasium MuJoCo task, stepped in one call and bit-equal to Gymnasium.
 
-The simulations are rows of one `mujoco.batch.Batch`, which binds the positions, velocities and
-controls of all of them as NumPy arrays. A step writes the controls, runs the physics in C, and
-computes observations and rewards with array operations (`repro.envs.mujoco.task`). A loop over
-`MjData` and `mj_step` gives the same bits and takes 7 to 15 % longer, since it touches N copies of
-MuJoCo's scratch memory.
+The positions, velocities and controls of all simulations are NumPy arrays (`repro.envs.mujoco.
+library`). A step writes the controls, runs the physics in C, and evaluates the task's expressions
+for all simulations together. A loop over `MjData` and `mj_step` gives the same bits and takes 7 to
+15 % longer, since it touches N copies of MuJoCo's scratch memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -19,11 +17,11 @@ import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from repro.envs.mujoco.control import InvertedDoublePendulum, InvertedPendulum, Reacher
-from repro.envs.mujoco.locomotion import HalfCheetah, Hopper, Swimmer, Walker2d
+from repro.envs.mujoco import bodies, control, locomotion, saved
+from repro.envs.mujoco.arrays import ActionArray, TaskArrays
+from repro.envs.mujoco.library import Simulations
 from repro.envs.mujoco.prototype import (
     constructor_settings,
     episode_steps,
@@ -31,7 +29,7 @@ from repro.envs.mujoco.prototype import (
     parse_id,
     route_mujoco_warnings,
 )
-from repro.envs.mujoco.task import ActionArray, Simulation, Task
+from repro.envs.mujoco.task import Facts, Task
 from repro.envs.vector import (
     EVERYWHERE,
     BoolArray,
@@ -42,23 +40,30 @@ from repro.envs.vector import (
 )
 from repro.errors import ConfigError
 
-TASKS: dict[str, type[Task]] = {
-    "HalfCheetah": HalfCheetah,
-    "Hopper": Hopper,
-    "InvertedDoublePendulum": InvertedDoublePendulum,
-    "InvertedPendulum": InvertedPendulum,
-    "Reacher": Reacher,
-    "Swimmer": Swimmer,
-    "Walker2d": Walker2d,
+TASKS: dict[str, Callable[[Facts], Task]] = {
+    "Ant": bodies.ant,
+    "HalfCheetah": locomotion.half_cheetah,
+    "Hopper": locomotion.hopper,
+    "Humanoid": bodies.humanoid,
+    "HumanoidStandup": bodies.humanoid_standup,
+    "InvertedDoublePendulum": control.inverted_double_pendulum,
+    "InvertedPendulum": control.inverted_pendulum,
+    "Pusher": control.pusher,
+    "Reacher": control.reacher,
+    "Swimmer": locomotion.swimmer,
+    "Walker2d": locomotion.walker2d,
 }
 """Tasks by the name in Gymnasium's id."""
 
 VERSIONS = (4, 5)
+REFUSED = ("Pusher-v4",)  # by Gymnasium, with MuJoCo 3 and later
+TASK = "task_"  # prefix of a task's own part of the state
 
 
 def supported_ids() -> list[str]:
     """The environment ids that `MujocoVectorEnv` accepts."""
-    return [f"{name}-v{version}" for name in TASKS for version in VERSIONS]
+    ids = [f"{name}-v{version}" for name in TASKS for version in VERSIONS]
+    return [env_id for env_id in ids if env_id not in REFUSED]
 
 
 class MujocoVectorEnv(VectorEnv):
@@ -68,14 +73,26 @@ class MujocoVectorEnv(VectorEnv):
     when reset with s and stepped alone with the same actions. Only Gymnasium's infos are left out.
     Actions are not clipped here: MuJoCo clips the control, and the control cost is computed from
     the action as given, in its own dtype.
+
+    The compiled rollout (`repro.engines.native.collect`) takes steps in the place of `step`, with
+    the attributes below, whose memory does not move.
+
+    Attributes:
+        simulations: MuJoCo's.
+        task: its expressions and what they read.
+        frame_skip: calls of `mj_step` in a step.
+        episode_steps: after which an episode is truncated.
+        elapsed: steps of the running episodes, int64 [N].
+        rewards: of the last step, [N]; so are `terminated` and `truncated`.
     """
 
-    def __init__(self, env_id: str, num_envs: int) -> None:
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any] | None = None) -> None:
         """Compile the model once and allocate N simulations.
 
         Args:
             env_id: one of `supported_ids()`, such as "HalfCheetah-v4".
             num_envs: N, at least 1.
+            kwargs: arguments of `gymnasium.make`.
 
         Raises:
             ConfigError: for an id that is not supported, or fewer than one environment.
@@ -84,7 +101,7 @@ class MujocoVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         route_mujoco_warnings()
-        prototype = make_prototype(env_id)
+        prototype = make_prototype(env_id, kwargs or {})
         original: Any = prototype.unwrapped
 
         self.spec = prototype.spec
@@ -96,17 +113,12 @@ class MujocoVectorEnv(VectorEnv):
         self.action_space = batch_space(prototype.action_space, num_envs)
 
         self._env_id = env_id
-        self._frame_skip = int(original.frame_skip)
-        self._episode_steps = episode_steps(prototype)
-        self._model_digest = _digest(original.model)
-        self._batch = Batch(original.model, num_envs, nthread=1)
-        self._qpos: FloatArray = self._batch.bind("qpos")
-        self._qvel: FloatArray = self._batch.bind("qvel")
-        self._ctrl: FloatArray = self._batch.bind("ctrl")
-        self._pristine_state: FloatArray = self._batch.state[0].copy()
-        self._task = TASKS[name](
-            Simulation(
-                batch=self._batch,
+        self.frame_skip = int(original.frame_skip)
+        self.episode_steps = episode_steps(prototype)
+        self._model_digest = saved.digest(original.model)
+        task = TASKS[name](
+            Facts(
+                data=original.data,
                 initial_qpos=original.init_qpos,
                 initial_qvel=original.init_qvel,
                 step_seconds=float(original.dt),
@@ -114,6 +126,13 @@ class MujocoVectorEnv(VectorEnv):
                 version=version,
             )
         )
+        self._draw_start = task.start
+        self.simulations = Simulations(original.model, num_envs, task.contact_forces)
+        self.task = TaskArrays(task, self.simulations)
+        self._qpos: FloatArray = self.simulations.field("qpos")
+        self._qvel: FloatArray = self.simulations.field("qvel")
+        self._ctrl: FloatArray = self.simulations.field("ctrl")
+        self._pristine_state: FloatArray = self.simulations.state[0].copy()
         self._allocate()
         prototype.close()
 
@@ -121,12 +140,12 @@ class MujocoVectorEnv(VectorEnv):
         n = self.num_envs
         self._generators: list[np.random.Generator | None] = [None] * n
         self._needs_reset = True
-        self._elapsed = np.zeros(n, dtype=np.int64)
+        self.elapsed = np.zeros(n, dtype=np.int64)
         self.observations: FloatArray = np.zeros(self.observation_space.shape or ())
         self._final_observations = np.zeros_like(self.observations)
-        self._rewards = np.zeros(n)
-        self._terminated = np.zeros(n, dtype=np.bool_)
-        self._truncated = np.zeros(n, dtype=np.bool_)
+        self.rewards = np.zeros(n)
+        self.terminated = np.zeros(n, dtype=np.bool_)
+        self.truncated = np.zeros(n, dtype=np.bool_)
         self._done = np.zeros(n, dtype=np.bool_)
 
     def reset(
@@ -146,13 +165,12 @@ class MujocoVectorEnv(VectorEnv):
         return self.observations, {}
 
     def _start_episodes(self, rows: NDArray[np.int32]) -> None:
-        self._batch.state[rows] = self._pristine_state
+        self.simulations.state[rows] = self._pristine_state
         for i in rows.tolist():
-            self._qpos[i], self._qvel[i] = self._task.start_state(self._generator(i))
-        self._batch.forward(rows)
-        self._elapsed[rows] = 0
-        # This also writes the rows of running episodes, with the values that they already have.
-        self._task.observe(self.observations)
+            self._qpos[i], self._qvel[i] = self._draw_start(self._generator(i))
+        self.simulations.forward(rows)
+        self.elapsed[rows] = 0
+        self.task.start(rows, self.observations)
 
     def _generator(self, i: int) -> np.random.Generator:
         generator = self._generators[i]
@@ -170,7 +188,7 @@ class MujocoVectorEnv(VectorEnv):
             actions: float32 or float64 [N, A].
         """
         self._ctrl[:] = actions
-        self._batch.step(nstep=self._frame_skip)
+        self.simulations.step(self.frame_skip)
 
     def step(
         self, actions: ActionArray
@@ -182,20 +200,20 @@ class MujocoVectorEnv(VectorEnv):
             ValueError: if the actions are not floats of shape [N, A].
         """
         self._check_step(actions)
-        task = self._task
-        task.before_step()
         self.simulate(actions)
-        task.observe(self.observations)
-        task.reward(actions, self._rewards, self._terminated)
-        self._elapsed += 1
-        np.greater_equal(self._elapsed, self._episode_steps, out=self._truncated)
-        np.logical_or(self._terminated, self._truncated, out=self._done)
-        infos: dict[str, Any] = {}
-        if self._done.any():
-            np.copyto(self._final_observations, self.observations)
-            self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
-            infos = {"final_obs": self._final_observations, "_final_obs": self._done}
-        return self.observations, self._rewards, self._terminated, self._truncated, infos
+        self.task.step(actions, self.observations, self.rewards, self.terminated)
+        self.elapsed += 1
+        np.greater_equal(self.elapsed, self.episode_steps, out=self.truncated)
+        return self.observations, self.rewards, self.terminated, self.truncated, self.autoreset()
+
+    def autoreset(self) -> dict[str, Any]:
+        """Start a new episode where one ended in the last step; returns that step's infos."""
+        np.logical_or(self.terminated, self.truncated, out=self._done)
+        if not self._done.any():
+            return {}
+        np.copyto(self._final_observations, self.observations)
+        self._start_episodes(np.flatnonzero(self._done).astype(np.int32))
+        return {"final_obs": self._final_observations, "_final_obs": self._done}
 
     def _check_step(self, actions: ActionArray) -> None:
         if self._needs_reset:
@@ -217,11 +235,11 @@ class MujocoVectorEnv(VectorEnv):
             "mujoco": mujoco.__version__,
             "model": self._model_digest,
             "needs_reset": self._needs_reset,
-            "integration": self._batch.state[rows].copy(),
-            "elapsed": self._elapsed[rows].copy(),
+            "integration": self.simulations.state[rows].copy(),
+            "elapsed": self.elapsed[rows].copy(),
             "observations": self.observations[rows].copy(),
-            "generators": [_generator_state(generator) for generator in self._generators[rows]],
-            **{f"task_{name}": a[rows].copy() for name, a in self._task.extra_state().items()},
+            "generators": [saved.generator_state(each) for each in self._generators[rows]],
+            **{TASK + name: array for name, array in self.task.state(rows).items()},
         }
 
     def set_state(self, state: Mapping[str, Any], rows: slice = EVERYWHERE) -> None:
@@ -231,55 +249,16 @@ class MujocoVectorEnv(VectorEnv):
             ConfigError: if the state is of another task or number of environments, or of another
                 model or version of MuJoCo, whose physics may differ.
         """
-        self._check_state(state, len(self._elapsed[rows]))
+        saved.check(state, self._env_id, self._model_digest, len(self.elapsed[rows]))
         self._needs_reset = bool(state["needs_reset"])
-        self._batch.state[rows] = state["integration"]
-        self._elapsed[rows] = state["elapsed"]
+        self.simulations.state[rows] = state["integration"]
+        self.elapsed[rows] = state["elapsed"]
         self.observations[rows] = state["observations"]
-        self._generators[rows] = [_restored_generator(saved) for saved in state["generators"]]
-        for name, array in self._task.extra_state().items():
-            array[rows] = state[f"task_{name}"]
+        self._generators[rows] = [saved.restored_generator(each) for each in state["generators"]]
+        own = {k.removeprefix(TASK): array for k, array in state.items() if k.startswith(TASK)}
+        self.task.set_state(own, rows)
 
     def restart(self, rows: slice, seeds: Sequence[int]) -> None:
         """Start new episodes in some environments."""
         self._generators[rows] = [seeding.np_random(seed)[0] for seed in seeds]
         self._start_episodes(np.arange(self.num_envs, dtype=np.int32)[rows])
-
-    def _check_state(self, state: Mapping[str, Any], num_envs: int) -> None:
-        expected = {
-            "env_id": self._env_id,
-            "mujoco": mujoco.__version__,
-            "model": self._model_digest,
-            "number of environments": num_envs,
-        }
-        found = {
-            "env_id": state["env_id"],
-            "mujoco": state["mujoco"],
-            "model": state["model"],
-            "number of environments": len(state["integration"]),
-        }
-        for name, value in expected.items():
-            if found[name] != value:
-                raise ConfigError(
-                    f"the saved environment state has {name} {found[name]}, but this one has "
-                    f"{value}: restore it into an environment made the same way"
-                )
-
-
-def _digest(model: Any) -> str:
-    """SHA-256 of a compiled model, which changes with its XML."""
-    buffer = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return hashlib.sha256(buffer.tobytes()).hexdigest()
-
-
-def _generator_state(generator: np.random.Generator | None) -> dict[str, Any] | None:
-    return None if generator is None else dict(generator.bit_generator.state)
-
-
-def _restored_generator(state: Mapping[str, Any] | None) -> np.random.Generator | None:
-    if state is None:
-        return None
-    generator = seeding.np_random(0)[0]
-    generator.bit_generator.state = state
-    return generator

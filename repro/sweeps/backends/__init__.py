@@ -11,7 +11,6 @@ Progress and results travel through files, which the machines of a cluster share
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from typing import Protocol
 
@@ -36,10 +35,3 @@ class Backend(Protocol):
     def slots(self, settings: Settings) -> int:
         """How many tasks there is room for at a time."""
         ...
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

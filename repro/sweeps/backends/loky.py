@@ -14,8 +14,8 @@ from queue import SimpleQueue
 
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, cores, serial
+from repro.runs import provenance, store
+from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, serial
 from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, end_with, settle, train_as_worker
 from repro.training.outcome import Outcome
@@ -57,7 +57,7 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
 
 def slots(settings: Settings) -> int:
     """One a core."""
-    return cores()
+    return provenance.cores()
 
 
 class _Process:

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import Any
 
 from repro.errors import ConfigError
-from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, Ended, cores
+from repro.runs import provenance, store
+from repro.sweeps.backends import GRACE_SECONDS, Ended
 from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker
 
@@ -66,7 +66,7 @@ def _connect(settings: Settings) -> Any:
     address = os.environ.get("RAY_ADDRESS")
     local = {
         "address": "local",
-        "num_cpus": settings.workers or cores(),
+        "num_cpus": settings.workers or provenance.cores(),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
     }

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import ConfigError
-from repro.runs import store
-from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, cores
+from repro.runs import provenance, store
+from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended
 from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker, unfinished
 from repro.training.outcome import Outcome
@@ -68,7 +68,7 @@ def slots(settings: Settings) -> int:
     """One a core where jobs are processes of this machine; on SLURM, `workers` must be given."""
     name = _executor(settings, Path(FOLDER)).cluster
     if name != "slurm":
-        return cores()
+        return provenance.cores()
     raise ConfigError(
         "hydra.launcher.workers has no value: say how many SLURM jobs may run at a time, such as "
         "hydra.launcher.workers=16."

@@ -151,7 +151,7 @@ def test_episodes_are_those_that_the_tasks_had(
 ) -> None:
     Log.everything = []
     make = sb3_mapping.make_env
-    monkeypatch.setattr(sb3_mapping, "make_env", lambda name: Monitor(Log(make(name).env)))
+    monkeypatch.setattr(sb3_mapping, "make_env", lambda *task: Monitor(Log(make(*task).env)))
     config = small(name, f"{POLE} env.num_envs=3 runs_dir={tmp_path}", filtered)
     (outcome,) = run_pack([config])
     assert outcome.status == store.DONE

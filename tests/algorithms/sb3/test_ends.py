@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -76,12 +77,18 @@ def test_sigterm_in_the_middle_of_a_rollout(tmp_path: Path) -> None:
         (
             "env=gymnasium env.id=tasks:NaNObservation-v0",
             4,
-            "iteration 2: its task returned a value",
+            "iteration 2: environment 0 of 1 (seed 0) returned a value that is not finite in step "
+            "70: its observation[0]",
         ),
         (
             "env=gymnasium env.id=tasks:InfiniteReward-v0",
             4,
-            "iteration 2: its task returned a value",
+            "(seed 0) returned a value that is not finite in step 70: its reward",
+        ),
+        (
+            "env=gymnasium env.id=tasks:LargeReward-v0",
+            4,
+            "(seed 0) returned a value that is too large for float32 in step 70: its reward",
         ),
         (f"{POLE} algorithm.learning_rate=1e30", 4, "iteration 1: its standard deviation is no"),
         (
@@ -117,8 +124,13 @@ def test_finite_parameters_may_be_too_large() -> None:
 def test_a_task_that_breaks_is_no_matter_of_numbers(cli: Cli) -> None:
     line = f"algorithm=sb3_a2c {SMALL['sb3_a2c']} env=gymnasium env.id=tasks:Raises-v0"
     broken = cli(*line.split(), "total_timesteps=256")
-    assert broken.code == 1 and "the simulator broke" in broken.err
     (run,) = store.run_directories(Path("runs"))
     info = store.read_run(run)
+    assert broken.code == 1 and "Traceback" not in broken.err
+    assert re.search(
+        rf"{run.name} failed in iteration 5: environment 0 of 2 \(seed 0\): its step with action "
+        r"[01] failed with RuntimeError: the simulator broke, in step 70 \(see .*error.log\)\n$",
+        broken.err,
+    )
     assert info["status"] == store.FAILED and "failed_iteration" not in info
     assert "the simulator broke" in (run / "error.log").read_text()

@@ -1,0 +1,1 @@
+"""The explanatory figures: drawn and made interactive from `results/explain`, measured nowhere."""

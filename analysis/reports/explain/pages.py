@@ -1,0 +1,237 @@
+"""The interactive twins: one self-contained HTML page a figure, with its data and its functions."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.reports.explain.figures import covariances
+from analysis.reports.explain.numbers import read
+
+WEB = Path(__file__).parent / "web"
+SAMPLED = (0, 1, 3, 10)  # epochs of clip_samples
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    Attributes:
+        title: what the figure shows, as a sentence.
+        text: what the reader can find out, in a few sentences.
+        controls: HTML of sliders and choices.
+        charts: headings of both charts.
+        keys: (color, meaning) pairs.
+        data: what the page's script reads.
+        table: the data table, from the tables' directory.
+    """
+
+    title: str
+    text: str
+    controls: str
+    charts: tuple[str, str]
+    keys: Sequence[tuple[str, str]]
+    data: Callable[[Path], Mapping[str, Any]]
+    table: Callable[[Path], pd.DataFrame]
+
+
+def slider(name: str, label: str, low: float, high: float, step: float, at: float) -> str:
+    """A native slider, which the keyboard moves, and its value."""
+    return (
+        f'<label for="{name}">{label}: <output for="{name}"></output></label>'
+        f'<input type="range" id="{name}" min="{low}" max="{high}" step="{step}" value="{at}">'
+    )
+
+
+def choice(name: str, label: str, options: Mapping[str, str]) -> str:
+    """A native list of choices."""
+    entries = "".join(f'<option value="{key}">{text}</option>' for key, text in options.items())
+    return f'<label for="{name}">{label}</label><select id="{name}">{entries}</select>'
+
+
+def controls(*parts: str) -> str:
+    """Controls side by side, as far as there is room."""
+    return "".join(f"<div>{part}</div>" for part in parts)
+
+
+def _variance(tables: Path) -> dict[str, Any]:
+    parts = read(tables, "variance_baselines")
+    return {
+        task: [{f"{a},{b}": trace for (a, b), trace in x.items()} for x in covariances(parts, task)]
+        for task in parts["task"].unique()
+    }
+
+
+def _gae(tables: Path) -> dict[str, Any]:
+    table = read(tables, "gae")
+    found: dict[str, Any] = {}
+    for critic, own in table.groupby("critic", sort=False):
+        wide = own.pivot_table(index="lambda", columns="measure", values="value").reset_index()
+        found[str(critic)] = {str(name): column.tolist() for name, column in wide.items()}
+    return found
+
+
+def _steps(tables: Path) -> dict[str, Any]:
+    steps = read(tables, "trust_region_steps")
+    wide = steps.pivot_table(index=["algorithm", "iteration"], columns="measure", values="value")
+    return {
+        str(name): {key: wide.xs(name)[key].tolist() for key in ("mean", "log_std")}
+        for name in steps["algorithm"].unique()
+    }
+
+
+def _samples(tables: Path) -> dict[str, Any]:
+    samples = read(tables, "clip_samples")
+    columns = ["ratio", "advantage"]
+    return {
+        str(task): {
+            str(epoch): x[columns].round(4).to_numpy().tolist() for epoch, x in own.groupby("epoch")
+        }
+        for task, own in samples.groupby("task", sort=False)
+    }
+
+
+def _clip_table(tables: Path) -> pd.DataFrame:
+    shares = read(tables, "clip_shares")
+    return shares[shares["epoch"].isin(SAMPLED[1:])]
+
+
+def _gae_table(tables: Path) -> pd.DataFrame:
+    table = read(tables, "gae")
+    return table[table["lambda"].isin([0, 0.5, 0.9, 0.95, 1])]
+
+
+_TASKS = {"CartPole-v1": "CartPole", "Reacher-v4": "Reacher"}
+_ROBOTS = {"half_cheetah": "HalfCheetah", "reacher": "Reacher"}
+_KINDS = {"clip": "clipped, L_CLIP", "clip_log": "clipped in log space", "none": "not clipped"}
+_CRITICS = {"own": "its own critic", "early": "an early critic", "untrained": "an untrained critic"}
+PAGES: Mapping[str, Page] = {
+    "variance": Page(
+        "Subtracting a baseline takes most of the noise out of a policy gradient",
+        "The signal is Q - b - c V(s): c = 0 is Q alone, c = 1 with b = 0 the advantage. The curve "
+        "is exact for the measured covariances. Its lowest point is near the advantage, not at it.",
+        controls(
+            choice("task", "Task", _TASKS),
+            slider("c", "Share c of V(s) that is subtracted", 0, 1.5, 0.01, 0),
+            slider("b", "Constant b that is subtracted", -10, 10, 0.5, 0),
+            slider("n", "Rollouts in a batch", 1, 256, 1, 1),
+        ),
+        ("Variance by baseline", "Variance by batch size"),
+        (("blue", "variance; dashed: the advantage's"), ("orange", "your setting")),
+        _variance,
+        lambda tables: read(tables, "variance"),
+    ),
+    "gae": Page(
+        "λ trades the critic's bias for the spread of returns",
+        "Bias and spread of A(right) - A(left) on CartPole, against returns of many real "
+        "trajectories. With λ = 1 no critic is left in it, and no bias. A better critic helps.",
+        controls(
+            slider("lambda", "λ", 0, 1, 0.01, 0.95),
+            choice("critic", "Quality of the critic", _CRITICS),
+            slider("gamma", "γ, of the weights alone", 0.8, 1, 0.005, 0.99),
+        ),
+        ("Bias and spread", "Weights of the residuals"),
+        (("blue", "bias; weights"), ("orange", "standard deviation of one estimate")),
+        _gae,
+        _gae_table,
+    ),
+    "trust_region": Page(
+        "A trust region is a distance between policies, not between parameters",
+        "A Gaussian policy with mean 0. The solid contour is exact, the dashed one the ellipse of "
+        "the Fisher information, which TRPO's direction uses. A narrow policy allows small steps.",
+        controls(
+            slider("delta", "log10 of δ, nats", -3, 0, 0.05, -1),
+            slider("sigma", "log10 of σ", -1.5, 0.3, 0.05, -0.5),
+            slider("step", "A step of the mean", -1, 1, 0.02, 0.1),
+        ),
+        ("Policies at equal KL", "Real updates from σ = 0.3"),
+        (
+            ("blue", "exact contour; PPO"),
+            ("pink", "Fisher ellipse"),
+            ("orange", "step outside; TRPO"),
+            ("green", "step inside; plain gradient"),
+        ),
+        _steps,
+        lambda tables: read(tables, "trust_region_steps"),
+    ),
+    "clip": Page(
+        "Clipping is no wall: samples outside of the range can still have a gradient",
+        "Real samples of one update. A sample outside of the range is flat only where moving "
+        "further out would raise the objective; the others are pulled back. Change the range.",
+        controls(
+            slider("epsilon", "ε of the drawn objective", 0.05, 0.5, 0.01, 0.2),
+            choice("epoch", "Epochs of the update", {str(e): str(e) for e in SAMPLED[::-1]}),
+            choice("task", "Task", _ROBOTS),
+            choice("kind", "Form", _KINDS),
+        ),
+        ("The term and its gradient", "Samples of a real update"),
+        (
+            ("blue", "A &gt; 0; inside"),
+            ("orange", "A &lt; 0; outside, with gradient"),
+            ("gray", "no gradient"),
+        ),
+        _samples,
+        _clip_table,
+    ),
+}
+
+
+def _number(x: float) -> str:
+    return f"{x:.4g}"
+
+
+def page(name: str, tables: Path) -> bytes:
+    """The whole page: nothing is loaded from anywhere, and its policy forbids it."""
+    own = PAGES[name]
+    data = json.dumps(own.data(tables), separators=(",", ":"))
+    script = "\n".join(
+        [
+            *((WEB / f"{part}.js").read_text(encoding="utf-8") for part in ("functions", "chart")),
+            f"const DATA = {data};",
+            (WEB / f"{name}.js").read_text(encoding="utf-8"),
+        ]
+    )
+    keys = "".join(f'<span class="key {color}">● {text}</span>' for color, text in own.keys)
+    rows = own.table(tables).to_html(index=False, border=0, float_format=_number, na_rep="")
+    figures = "".join(
+        f'<section><h2>{title}</h2><div id="{place}"></div></section>'
+        for title, place in zip(own.charts, ("first", "second"), strict=True)
+    )
+    title = html.escape(own.title)
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" \
+content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+{(WEB / "style.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{html.escape(own.text)}</p>
+<div class="controls">{own.controls}</div>
+<p id="readout" role="status"></p>
+<div class="charts">{figures}</div>
+<p>{keys}</p>
+<details><summary>The measured numbers as a table</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">{rows}</div></details>
+<footer>Measured by <code>python -m repro.explain {name}</code>; units are in \
+<code>results/explain/{name}.json</code>. Reload to go back to the first setting.</footer>
+</main>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+    return text.encode()

@@ -1,0 +1,26 @@
+"""`rlhf`: what a proxy costs, in a picture and tables."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from analysis import cli
+from analysis.reports.rlhf import figure, numbers, text
+
+
+@cli.command("rlhf", cli.DIRECTORIES, cli.REPLICATES)
+def command(given: cli.Given) -> cli.Output:
+    """Language models: gold and proxy reward against KL."""
+    found = numbers.build(given.runs, given.settings)
+    report = text.markdown(found)
+    files: dict[str, cli.Content] = {
+        "rlhf.png": partial(figure.figure, found),
+        "rlhf.md": report,
+        "rlhf.csv": found.cells,
+        "rlhf_curves.csv": found.curves,
+        "rlhf_best_of_n.csv": found.best_of_n,
+        "rlhf_fits.csv": found.fits,
+        "rlhf_positions.csv": found.positions,
+        "rlhf_reward_models.csv": found.reward_models,
+    }
+    return cli.Output(files, report)
