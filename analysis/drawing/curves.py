@@ -27,7 +27,7 @@ from analysis.drawing.text import amount, runs_of
 from analysis.published.paper import Curve, task_name
 
 # Values that people know by another name; each has its place in `CYCLE` in every figure.
-_NAMES = {
+NAMES = {
     "paper": "the paper's recipe",
     "ppo2": "OpenAI Baselines' ppo2",
     "ppo1": "OpenAI Baselines' ppo1",
@@ -40,7 +40,7 @@ _NAMES = {
 
 def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     """Names and colors of labels without a family: algorithms, recipes, values of a key."""
-    known = list(_NAMES)
+    known = list(NAMES)
     places = {label: known.index(label) for label in labels if label in known}
     free = [place for place in range(len(CYCLE)) if place not in places.values()] or [0]
     others = [label for label in labels if label not in {*known, *ENTRIES}]
@@ -48,7 +48,7 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     return {
         label: entry(label)
         if label in ENTRIES
-        else LineStyle(_NAMES.get(label, label), CYCLE[places[label]])
+        else LineStyle(NAMES.get(label, label), CYCLE[places[label]])
         for label in labels
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import panels
+from analysis.drawing.curves import NAMES
 from analysis.drawing.style import INK, MUTED, objective_colors, objective_names, objective_rows
 from analysis.reports.pilot.numbers import Pilot
 
@@ -42,10 +44,15 @@ def figure(pilot: Pilot) -> Figure:
         cells = pilot.returns[pilot.returns["task"] == task]
         _panel(axes, cells.rename(columns={"return": "value"}), variants, colors, task)
         axes.set_xlabel("return")
-    grid[0].set_yticks(range(len(variants)), [name.replace(", ", ",\n") for name in variants])
+    grid[0].set_yticks(range(len(variants)), [_named(name) for name in variants])
     grid[0].set_ylim(len(variants) - 0.5, -0.5)
     _legend(drawing, rows, colors)
     return drawing
+
+
+def _named(variant: str) -> str:
+    known = re.sub(r"recipe=(\w+)", lambda recipe: NAMES.get(recipe[1], recipe[0]), variant)
+    return known.replace(", ", ",\n")
 
 
 def _panel(
