@@ -40,8 +40,6 @@ class TRPO(CriticLearners):
         """As `Learners`."""
         super().__init__(configs, envs, device)
         self.settings: TRPOSettings = self.config.algorithm
-        if self.settings.freeze_log_std:
-            self.stack(["log_std"])
         self.delta = self.column("delta")
         self.damping = self.column("damping")[:, None]
 

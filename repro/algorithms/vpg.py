@@ -24,6 +24,7 @@ from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
@@ -42,6 +43,7 @@ class VPG(CriticLearners):
         super().__init__(configs, envs, device)
         self.settings: VPGSettings = self.config.algorithm
         self.adam = Adam(self.actor.flat, self.recipe.adam_epsilon)
+        self.kernel = selection.policy_gradient(self.networks, self.adam)
         self.step_size = np.array([c.algorithm.learning_rate for c in configs], np.float64)
         self.target_kl = np.array([c.algorithm.target_kl for c in configs], np.float64)
 
@@ -55,9 +57,8 @@ class VPG(CriticLearners):
         targets = estimate + rollout.values
         batch = self.batch(rollout, self.signal(rollout, estimate), targets)
         batch.advantages = self.standardize(batch.advantages)
-        surrogate, gradient = self._gradient(batch)
         step_size = self.step_size.copy()
-        self.adam.step(gradient, by_rate(step_size, self.active))
+        surrogate, norm = self.optimize(batch, step_size)
         if self.has_critic:
             self.fit_critic(batch)
         metrics = self.measure(batch)
@@ -68,7 +69,7 @@ class VPG(CriticLearners):
             metrics |= {"value_loss": unknown, "explained_variance": unknown}
         return metrics | {
             "surrogate": surrogate,
-            "gradient_norm": gradient_norm(gradient).cpu().double().numpy(),
+            "gradient_norm": norm,
             "learning_rate": step_size,
             "minibatches": np.ones(len(self.configs), np.int64),
         }
@@ -97,12 +98,18 @@ class VPG(CriticLearners):
                 return estimate + rollout.values
         return estimate
 
-    def _gradient(self, batch: Batch) -> tuple[Array, Tensor]:
-        """L_PG [P], and the gradient of -L_PG, [P, n]."""
+    def optimize(self, batch: Batch, rates: Array) -> tuple[Array, Array]:
+        """One step; L_PG before it, and the norm of its gradient, [P] both."""
+        if self.kernel is not None:
+            now = self.networks.distribution(batch.inputs)
+            before = objectives.policy_gradient(now.log_prob(batch.actions), batch.advantages)
+            return mean(before), self.kernel.update(batch, rates.tolist(), self.active, batch.old)
         distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
         log_prob, _ = distribution.compare(batch.actions, batch.old)
         terms = objectives.policy_gradient(log_prob, batch.advantages)
-        return mean(terms.detach()), self.actor.gradient(-terms.sum() / terms.shape[-1])
+        gradient = self.actor.gradient(-terms.sum() / terms.shape[-1])
+        self.adam.step(gradient, by_rate(rates, self.active))
+        return mean(terms.detach()), gradient_norm(gradient).cpu().double().numpy()
 
 
 def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:

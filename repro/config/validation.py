@@ -102,7 +102,7 @@ def _check_parts(config: Config) -> None:
             f"env.version={config.env.version} is for MuJoCo's tasks: for env={config.env.name} "
             "leave it out."
         )
-    if config.engine == "native" and name != "ppo":
+    if config.engine == "native" and (name == "cem" or config.algorithm.is_sb3):
         raise ConfigError(
             f"engine=native, but no kernel computes algorithm={name}: say engine=auto or torch."
         )

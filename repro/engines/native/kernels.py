@@ -18,7 +18,7 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 SOURCES = ("ppo.cpp", "rollout.cpp")
-HEADERS = ("matrix.h", "network.h")
+HEADERS = ("distributions.h", "matrix.h", "network.h", "update.h")
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
     "-std=c++17",
