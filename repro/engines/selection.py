@@ -90,6 +90,11 @@ def policy_gradient(
     return native.PolicyGradient(networks, optimizer, max_grad_norm, coefs)
 
 
+def derivatives(networks: native.Networks | BoundPolicy) -> native.Derivatives | None:
+    """TRPO's compiled derivatives; None where torch's autograd computes them."""
+    return native.Derivatives(networks) if isinstance(networks, native.Networks) else None
+
+
 def critic_fit(
     config: Config, networks: native.Networks | BoundPolicy, adam: Adam
 ) -> native.CriticFit | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from repro.algorithms.trpo import fisher_product
+from repro.learning.parameters import StackedParameters
 from tests.helpers.configs import compose
 from tests.helpers.engines import CARTPOLE, compare_metrics, iterate_on_the_same_rollout, twins
 from tests.helpers.learners import make_learners
@@ -50,3 +53,26 @@ def test_no_kernel_knows_the_pack(algorithm: str, task: str) -> None:
         pack.iterate(), solo.iterate()
     for one, other in zip(pack.parts, solo.parts, strict=True):
         assert torch.equal(one.flat[2], other.flat[0])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "env=hopper policy.hidden_sizes=[10,33,7]",
+        "env=hopper policy.hidden_sizes=[20] policy.activation=relu algorithm.freeze_log_std=true",
+        "env=hopper policy.hidden_sizes=[]",
+        " ".join((*CARTPOLE, "recipe.policy_gain=1")),
+    ],
+)
+def test_fisher_products_equal_those_by_double_differentiation(overrides: str) -> None:
+    """At more samples than the kernel takes at once, and for a vector of its own each learner."""
+    compiled, _ = twins("algorithm=trpo", *overrides.split(), pack=("seed=0", "seed=1"), base=())
+    inputs = torch.randn(2, 200, compiled.policy.observation_size)
+    v = torch.randn_like(compiled.actor.flat, dtype=torch.float64)
+    policy, names = compiled.policy, list(compiled.actor.views)
+    ones = policy.pad({name: np.ones(policy.shapes[name], np.float32) for name in names})
+    v *= StackedParameters([ones, ones], torch.device("cpu")).flat  # what is padded does not move
+    found = compiled.kernel.fisher_product(inputs)(v)
+    expected = fisher_product(compiled, inputs)(v)
+    assert float(expected.abs().max()) > 1e-2
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

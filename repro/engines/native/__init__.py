@@ -5,7 +5,8 @@ a learner's bits do not depend on its pack with either.
 """
 
 from repro.engines.native.acting import Acting
+from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.networks import Networks
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
-__all__ = ["Acting", "CriticFit", "Networks", "PolicyGradient", "Updater"]
+__all__ = ["Acting", "CriticFit", "Derivatives", "Networks", "PolicyGradient", "Updater"]

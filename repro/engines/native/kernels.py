@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("ppo.cpp", "rollout.cpp")
+SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
 HEADERS = ("distributions.h", "matrix.h", "network.h", "update.h")
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -63,9 +63,11 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.mlp_forward.argtypes = [
         *(address, number, number, number), *(address, number, address, address)
     ]  # fmt: skip
+    for function in (kernels.pull_back, kernels.fisher_product):
+        function.argtypes, function.restype = [address, address, address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward):
         function.restype = None
-    for function in (kernels.update_size, kernels.acting_size):
+    for function in (kernels.update_size, kernels.acting_size, kernels.policy_size):
         function.argtypes, function.restype = [], number
     return kernels
 

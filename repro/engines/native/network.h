@@ -57,6 +57,27 @@ struct ReluSlope {
   }
 };
 
+// The change of the activations along parameters: what the place holds already is added first.
+struct AlongTanh {
+  const float *tangent, *outputs;
+  bool add;
+  Vec operator()(Vec sum, const float* place) const {
+    const Vec y = load(outputs + (place - tangent));
+    return (add ? sum + load(place) : sum) * (1.0f - y * y);
+  }
+};
+struct AlongRelu {
+  const float *tangent, *outputs;
+  bool add;
+  Vec operator()(Vec sum, const float* place) const {
+    const Vec dz = add ? sum + load(place) : sum;
+    return load(outputs + (place - tangent)) > Vec{} ? dz : Vec{};
+  }
+};
+struct Add {
+  Vec operator()(Vec sum, const float* place) const { return sum + load(place); }
+};
+
 // One tower at up to `rows` samples, with what its gradient needs.
 class Pass {
  public:
@@ -134,9 +155,49 @@ class Pass {
     }
   }
 
+  // To be called once before the first `tangent`.
+  void prepare_tangent(int64_t rows) {
+    tangents_.resize(tower_.size());
+    for (size_t i = 0; i < tower_.size(); ++i) tangents_[i].resize(rows * tower_[i].stride);
+  }
+
+  // How the head's outputs change along the parameters' change v, after `forward`.
+  const float* tangent(const float* v, int64_t rows) {
+    for (size_t i = 0; i < tower_.size(); ++i) {
+      const Layer& layer = tower_[i];
+      const bool last = i + 1 == tower_.size();
+      const float* x = i > 0 ? outputs_[i - 1].data() : input_;
+      // dz = x dW + db, then + dx W.
+      along(i, rows, x, stride_of_input(i), v, v + layer.bias, i > 0 || last, false);
+      if (i > 0)
+        along(i, rows, tangents_[i - 1].data(), stride_of_input(i), parameters_, nullptr, last,
+              true);
+    }
+    return tangents_.back().data();
+  }
+
   const Layer& head() const { return tower_.back(); }
 
  private:
+  // One of the two products of `tangent`: with the activation's slope unless `linear`.
+  void along(size_t i, int64_t rows, const float* x, int64_t ldx, const float* parameters,
+             const float* bias, bool linear, bool add) {
+    const Layer& layer = tower_[i];
+    float* out = tangents_[i].data();
+    const auto product = [&](auto finish) {
+      multiply<false>(rows, layer.columns(), layer.inputs, x, ldx, parameters + layer.weight,
+                      layer.stride, out, layer.stride, bias, finish);
+    };
+    if (linear && add)
+      product(Add{});
+    else if (linear)
+      product(Keep{});
+    else if (activation_ == kTanh)
+      product(AlongTanh{out, outputs_[i].data(), add});
+    else
+      product(AlongRelu{out, outputs_[i].data(), add});
+  }
+
   template <class Finish>
   void apply(size_t i, const float* x, int64_t rows, Finish finish) {
     const Layer& layer = tower_[i];
@@ -158,6 +219,6 @@ class Pass {
   Activation activation_;
   int64_t input_stride_;
   const float *parameters_ = nullptr, *input_ = nullptr;
-  std::vector<Buffer> outputs_;
+  std::vector<Buffer> outputs_, tangents_;
   Buffer upstream_, downstream_, transposed_;
 };
