@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,10 +20,35 @@ from repro.config.schema import CONF_DIR, Config
 from repro.envs.mujoco.vector import MujocoVectorEnv
 
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
+TIMED = ("ppo", "a2c", "a2c_tr", "vpg", "trpo")
 COMPARED = ("ppo", "a2c", "trpo")  # algorithms that Stable-Baselines3 has, too
 # sb3-contrib's TRPO takes all samples into its Fisher product.
 COMPARABLE_OVERRIDES = {"trpo": ["algorithm.fisher_fraction=1"]}
 ROUND_STEPS = 1000  # of each learner in a round, at least: A2C's iterations are short
+
+
+class Clock:
+    """A context that adds up wall time and this process's processor time.
+
+    Attributes:
+        sample: both, in microseconds per environment step.
+    """
+
+    def __init__(self, steps: int) -> None:
+        """Take the number of steps in all."""
+        self._factor = 1e6 / steps
+        self.sample: Sample = {"total_us": 0.0, "cpu_us": 0.0}
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop."""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        self.sample["total_us"] += wall * self._factor
+        self.sample["cpu_us"] += cpu * self._factor
 
 
 class Pack:
@@ -54,11 +79,10 @@ class Pack:
 
     def measure(self) -> Sample:
         """Run one round."""
-        start = time.perf_counter()
-        records = [self.learners.iterate() for _ in range(self.iterations)]
-        total = time.perf_counter() - start
         steps = len(self.configs) * self.iterations * self.configs[0].batch_size
-        return {"total_us": total * 1e6 / steps} | {
+        with Clock(steps) as clock:
+            records = [self.learners.iterate() for _ in range(self.iterations)]
+        return clock.sample | {
             f"{phase}_us": sum(record.seconds[phase] for record in records) * 1e6 / steps
             for phase in PHASES
         }
@@ -102,21 +126,19 @@ class Physics:
     def measure(self) -> Sample:
         """Replay the round; only the time inside `simulate` counts."""
         self._replay_env.set_state(self._start)
-        simulate, seconds = MujocoVectorEnv.simulate, 0.0
+        steps = len(self._actions) * self._replay_env.num_envs
+        simulate, clock = MujocoVectorEnv.simulate, Clock(steps)
 
         def timed(actions: np.ndarray[Any, Any]) -> None:
-            nonlocal seconds
-            start = time.perf_counter()
-            simulate(self._replay_env, actions)
-            seconds += time.perf_counter() - start
+            with clock:
+                simulate(self._replay_env, actions)
 
         self._replay_env.simulate = timed  # type: ignore[method-assign]
         for actions in self._actions:
             self._replay_env.step(actions)
         if not np.array_equal(self._replay_env.observations, self._pack_env.observations):
             raise AssertionError("the replay left the pack's trajectory")
-        steps = len(self._actions) * self._replay_env.num_envs
-        return {"total_us": seconds / steps * 1e6}
+        return clock.sample
 
 
 class StableBaselines3:
@@ -142,9 +164,9 @@ class StableBaselines3:
 
     def measure(self) -> Sample:
         """Run one round, with SB3's own loop and none of this project's measuring."""
-        start = time.perf_counter()
-        self.model.learn(self.steps, reset_num_timesteps=False)
-        return {"total_us": (time.perf_counter() - start) / self.steps * 1e6}
+        with Clock(self.steps) as clock:
+            self.model.learn(self.steps, reset_num_timesteps=False)
+        return clock.sample
 
 
 def sb3_config(config: Config) -> Config:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
@@ -97,7 +98,7 @@ def pointer(array: np.ndarray[Any, Any] | Tensor | None, dtype: str = "float32")
     """
     if array is None:
         return None
-    found = str(array.dtype).removeprefix("torch.")
+    found = _name(array.dtype)
     if found != dtype:
         raise TypeError(f"the kernel reads {dtype}, but the array is of {found}: convert it first.")
     if isinstance(array, Tensor):
@@ -105,6 +106,12 @@ def pointer(array: np.ndarray[Any, Any] | Tensor | None, dtype: str = "float32")
         return array.data_ptr()
     assert array.flags.c_contiguous
     return array.ctypes.data
+
+
+@functools.cache
+def _name(dtype: np.dtype[Any] | torch.dtype) -> str:
+    """As NumPy and torch both have it: `float32`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _cache_folder() -> Path:

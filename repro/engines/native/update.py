@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -218,10 +219,8 @@ class PolicyGradient:
             active: the learners that take it.
             old: the policy around which the trust region is, if there is one.
         """
-        learners, samples = batch.advantages.shape
-        orders = np.broadcast_to(np.arange(samples, dtype=np.int32), (1, learners, samples))
         tensors = {**_tensors(batch), **_statistics(old), **self._coefs}
-        return self._step(tensors, rates, np.ascontiguousarray(orders), active)[1]
+        return self._step(tensors, rates, _one_order(*batch.advantages.shape), active)[1]
 
 
 class CriticFit:
@@ -241,6 +240,12 @@ class CriticFit:
         tensors = {name: batch.samples()[name] for name in ("inputs", "targets", "values")}
         tensors["value_coef"] = self._value_coef
         self._step(tensors, [rate] * len(self._value_coef), orders, active)
+
+
+@functools.cache
+def _one_order(learners: int, samples: int) -> Array:
+    """All samples in their order, [1, P, B]."""
+    return np.tile(np.arange(samples, dtype=np.int32), (1, learners, 1))
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:
