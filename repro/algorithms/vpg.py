@@ -102,14 +102,18 @@ class VPG(CriticLearners):
         """One step; L_PG before it, and the norm of its gradient, [P] both."""
         if self.kernel is not None:
             now = self.networks.distribution(batch.inputs)
-            before = objectives.policy_gradient(now.log_prob(batch.actions), batch.advantages)
-            return mean(before), self.kernel.update(batch, rates.tolist(), self.active, batch.old)
+            terms = objectives.policy_gradient(now.log_prob(batch.actions), batch.advantages)
+            return mean(terms), self.kernel.update(batch, rates.tolist(), self.active, batch.old)
+        before, gradient = self._gradient(batch)
+        self.adam.step(gradient, by_rate(rates, self.active))
+        return before, gradient_norm(gradient).cpu().double().numpy()
+
+    def _gradient(self, batch: Batch) -> tuple[Array, Tensor]:
+        """L_PG [P], and the gradient of -L_PG, [P, n]."""
         distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
         log_prob, _ = distribution.compare(batch.actions, batch.old)
         terms = objectives.policy_gradient(log_prob, batch.advantages)
-        gradient = self.actor.gradient(-terms.sum() / terms.shape[-1])
-        self.adam.step(gradient, by_rate(rates, self.active))
-        return mean(terms.detach()), gradient_norm(gradient).cpu().double().numpy()
+        return mean(terms.detach()), self.actor.gradient(-terms.sum() / terms.shape[-1])
 
 
 def adapt_step_size(step_size: Array, kl: Array, target_kl: Array) -> Array:
