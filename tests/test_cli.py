@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from repro.config.overrides import check_overrides
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
-from tests.helpers.cli import Cli, environment, finish, start
+from tests.helpers.cli import Cli, finish, start
 from tests.helpers.sweeps import composed
 
 SECONDS = 3  # of processor time: how busy the machine is makes no difference
@@ -336,30 +334,3 @@ def test_sentences_for_what_hydra_says_otherwise() -> None:
     known = ConfigError("known.")
     error.__cause__ = known
     assert hydra_errors.sentence(error) is known
-
-
-_LOADED = """
-import importlib, sys
-def run(module, *arguments):
-    importlib.import_module(module).run(arguments)
-    return [name for name in ("omegaconf", "pyarrow", "torch", "pandas") if name in sys.modules]
-found = [run("repro.__main__", line) for line in ("--version", "--help", "env=hoper")]
-found.append(run("repro.status", "nowhere"))
-found.append(run("repro.__main__", "env=reacher", "budget=smoke"))
-print(found)
-"""
-
-
-def test_a_command_loads_what_it_needs(tmp_path: Path) -> None:
-    """Hydra's parts for a configuration, torch for training, pandas for nothing of a run."""
-    process = subprocess.run(
-        [sys.executable, "-c", _LOADED],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    expected = [[], ["omegaconf"], ["omegaconf"], ["omegaconf", "pyarrow"]]
-    expected.append(["omegaconf", "pyarrow", "torch"])
-    assert process.stdout.splitlines()[-1] == str(expected)

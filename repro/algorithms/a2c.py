@@ -17,13 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners, Metrics, mean
 from repro.config.algorithms import A2CSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
+from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
+from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Distribution
 from repro.rollouts.rollout import Rollout
 
@@ -35,12 +38,25 @@ class A2C(Learners):
         """As `Learners`."""
         super().__init__(configs, envs, device)
         self.settings: A2CSettings = self.config.algorithm
-        self.parameters = self.stack()
         self.rmsprop = RMSProp(
             self.parameters.flat, self.settings.rms_decay, self.settings.rms_epsilon
         )
         self.value_coef = self.column("value_coef")[:, None]
         self.entropy_coef = self.column("entropy_coef")[:, None]
+        coefs = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
+        self.kernel = selection.policy_gradient(
+            self.networks, self.rmsprop, self.settings.max_grad_norm, coefs | self.region()
+        )
+        self.engine = selection.engine(self.networks, self.kernel)
+
+    def make_networks(self) -> BoundPolicy | Networks:
+        """Compiled where `engine` and the machine allow it."""
+        self.parameters = self.stack()
+        return selection.networks(self.config, self.policy, self.parts, self.views)
+
+    def region(self) -> dict[str, Tensor]:
+        """`delta` of a trust region, [P, 1]; none here."""
+        return {}
 
     def own_state(self) -> dict[str, Any]:
         """For resuming."""
@@ -50,6 +66,18 @@ class A2C(Learners):
         """One step."""
         estimate = self.generalized_advantages(rollout)
         batch = self.batch(rollout, estimate, estimate + rollout.values)
+        rates = self.learning_rates(self.settings.learning_rate_schedule)
+        norm = self.optimize(batch, rates)
+        return self.measure(batch) | {
+            "gradient_norm": norm,
+            "learning_rate": np.array(rates),
+            "minibatches": np.ones(len(self.configs), np.int64),
+        }
+
+    def optimize(self, batch: Batch, rates: Sequence[float]) -> Array:
+        """One step; the norm of its gradient before clipping, [P]."""
+        if self.kernel is not None:  # what follows, compiled
+            return self.kernel.update(batch, rates, self.active, self.reference(batch))
         distribution, values = self.policy.evaluate(self.parameters.leaves, batch.inputs)
         surrogate = self._policy_objective(batch, distribution)
         value_loss = objectives.value_loss(values, batch.targets)
@@ -58,13 +86,12 @@ class A2C(Learners):
         norm = gradient_norm(gradient)
         if self.settings.max_grad_norm is not None:
             clip_gradient(gradient, self.settings.max_grad_norm)
-        rates = self.learning_rates(self.settings.learning_rate_schedule)
         self.rmsprop.step(gradient, rates, self.active)
-        return self.measure(batch) | {
-            "gradient_norm": norm.cpu().double().numpy(),
-            "learning_rate": np.array(rates),
-            "minibatches": np.ones(len(self.configs), np.int64),
-        }
+        return norm.cpu().double().numpy()
+
+    def reference(self, batch: Batch) -> Distribution:
+        """The policy around which a trust region is, at the samples."""
+        return batch.old
 
     def _policy_objective(self, batch: Batch, distribution: Distribution) -> Tensor:
         """Terms of L_PG + c2 S, [P, B]."""

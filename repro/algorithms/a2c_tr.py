@@ -21,9 +21,9 @@ from torch import Tensor
 
 from repro.algorithms.a2c import A2C
 from repro.algorithms.base import Metrics
-from repro.config.algorithms import A2CTrustRegionSettings
 from repro.config.schema import Config
 from repro.engines.batches import Batch
+from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
@@ -36,9 +36,13 @@ class A2CTrustRegion(A2C):
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """As `Learners`."""
         super().__init__(configs, envs, device)
-        self.region: A2CTrustRegionSettings = self.config.algorithm
-        self.delta = self.column("delta")[:, None]
+        self.decay = self.config.algorithm.average_decay
         self.average = self.parameters.flat.clone()
+
+    def region(self) -> dict[str, Tensor]:
+        """`delta`, [P, 1]."""
+        self.delta = self.column("delta")[:, None]
+        return {"delta": self.delta}
 
     def own_state(self) -> dict[str, Any]:
         """For resuming."""
@@ -47,7 +51,7 @@ class A2CTrustRegion(A2C):
     def update(self, rollout: Rollout) -> Metrics:
         """One step, then the average's."""
         metrics = super().update(rollout)
-        self.average.lerp_(self.parameters.flat, 1 - self.region.average_decay)
+        self.average.lerp_(self.parameters.flat, 1 - self.decay)
         return metrics
 
     def _policy_objective(self, batch: Batch, distribution: Distribution) -> Tensor:
@@ -64,11 +68,14 @@ class A2CTrustRegion(A2C):
         terms = objectives.policy_gradient(log_prob, batch.advantages)
         terms = terms + self.entropy_coef * current.entropy()
         (g,) = torch.autograd.grad(terms.sum(), phi, retain_graph=True)
-        (k,) = torch.autograd.grad(current.kl_from(self._average_policy(batch)).sum(), phi)
+        (k,) = torch.autograd.grad(current.kl_from(self.reference(batch)).sum(), phi)
         return project(g, k, self.delta)
 
     @torch.no_grad()
-    def _average_policy(self, batch: Batch) -> Distribution:
+    def reference(self, batch: Batch) -> Distribution:
+        """The average policy at the samples."""
+        if isinstance(self.networks, Networks):
+            return self.networks.distribution_with(self.average, batch.inputs)
         named = zip(self.parameters.views, self.parameters.split(self.average), strict=True)
         return self.policy.distribution(dict(named), batch.inputs)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repro.algorithms.base import Learners
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch, Minibatches
+from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import Adam
+from repro.networks.bound import BoundPolicy
 
 ACTOR = ("actor.", "policy.", "log_std")
 CRITIC = ("critic.", "value.")
@@ -25,9 +29,18 @@ class CriticLearners(Learners):
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """As `Learners`."""
         super().__init__(configs, envs, device)
+        self.critic_adam = Adam(self.critic.flat, self.recipe.adam_epsilon)
+        self.critic_kernel = selection.critic_fit(self.config, self.networks, self.critic_adam)
+        self.engine = selection.engine(self.networks, self.critic_kernel)
+
+    def make_networks(self) -> BoundPolicy | Networks:
+        """Compiled where `engine` and the machine allow it."""
         self.actor = self.stack(self.actor_names())
         self.critic = self.stack(CRITIC)
-        self.critic_adam = Adam(self.critic.flat, self.recipe.adam_epsilon)
+        frozen = [name for name in ACTOR if name not in self.actor_names()]
+        if frozen:
+            self.stack(frozen)
+        return selection.networks(self.config, self.policy, self.parts, self.views)
 
     def own_state(self) -> dict[str, Any]:
         """For resuming."""
@@ -46,10 +59,15 @@ class CriticLearners(Learners):
     def fit_critic(self, batch: Batch) -> None:
         """Epochs of Adam on L_VF = (V - V_targ)^2, in minibatches."""
         rate: float = self.config.algorithm.value_learning_rate
+        epochs, count = self.config.algorithm.epochs, batch.targets.shape[1]
+        if self.critic_kernel is not None:  # what follows, compiled
+            orders = np.stack([self.orders(count) for _ in range(epochs)])
+            self.critic_kernel.update(batch, rate, orders, self.active)
+            return
         assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
         samples = Minibatches({"inputs": batch.inputs, "targets": batch.targets}, self.config)
-        for _ in range(self.config.algorithm.epochs):
-            for minibatch in samples.epoch(self.orders(batch.targets.shape[1])):
+        for _ in range(epochs):
+            for minibatch in samples.epoch(self.orders(count)):
                 values = self.policy.value(self.critic.leaves, minibatch["inputs"])
                 terms = objectives.value_loss(values, minibatch["targets"])
                 gradient = self.critic.gradient(terms.sum() / terms.shape[1])

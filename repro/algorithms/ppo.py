@@ -71,7 +71,7 @@ class PPO(Learners):
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
         self.parameters, has_form = self.stack(), self.surrogate.has_form
-        return selection.networks(self.config, self.policy, self.parameters, has_form)
+        return selection.networks(self.config, self.policy, self.parts, self.views, has_form)
 
     def own_state(self) -> dict[str, Any]:
         """For resuming."""

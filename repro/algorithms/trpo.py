@@ -23,11 +23,13 @@ from repro.algorithms.base import Metrics, mean
 from repro.algorithms.fitted_critic import ACTOR, CriticLearners
 from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
 from repro.learning.optimizers import gradient_norm
 from repro.learning.parameters import StackedParameters
+from repro.networks.distributions import Distribution
 from repro.rollouts.rollout import Rollout
 
 Product = Callable[[Tensor], Tensor]  # v -> F v, [P, n] each
@@ -40,8 +42,7 @@ class TRPO(CriticLearners):
         """As `Learners`."""
         super().__init__(configs, envs, device)
         self.settings: TRPOSettings = self.config.algorithm
-        if self.settings.freeze_log_std:
-            self.stack(["log_std"])
+        self.kernel = selection.derivatives(self.networks)
         self.delta = self.column("delta")
         self.damping = self.column("damping")[:, None]
 
@@ -72,10 +73,11 @@ class TRPO(CriticLearners):
 
     def _gradient(self, batch: Batch) -> Tensor:
         """g: the gradient of L_CPI at pi_old, [P, n]."""
+        if self.kernel is not None:
+            assert isinstance(batch.inputs, Tensor)
+            return self.kernel.gradient(batch.inputs, lambda now: _surrogate_and_kl(now, batch)[0])
         distribution = self.policy.distribution(self.leaves, batch.inputs)
-        log_prob, kl = distribution.compare(batch.actions, batch.old)
-        ratio = (log_prob - batch.log_prob).exp()
-        terms = objectives.none(ratio, batch.advantages, kl)
+        terms, _ = _surrogate_and_kl(distribution, batch)
         return self.actor.gradient(terms.sum() / terms.shape[-1])
 
     def _full_step(self, batch: Batch, gradient: Tensor) -> Tensor:
@@ -86,7 +88,11 @@ class TRPO(CriticLearners):
         stride = round(1 / self.settings.fisher_fraction)
         assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
         inputs = batch.inputs[:, ::stride].contiguous()
-        fisher = self._damped(fisher_product(self, inputs))
+        fisher = self._damped(
+            fisher_product(self, inputs)
+            if self.kernel is None
+            else self.kernel.fisher_product(inputs)
+        )
         direction = conjugate_gradient(
             fisher, gradient, self.settings.cg_iterations, self.settings.cg_tolerance
         )
@@ -125,11 +131,15 @@ class TRPO(CriticLearners):
 
     @torch.no_grad()
     def _surrogate_and_kl(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Terms of L_CPI and KL(old, now) at the current parameters, [P, B]."""
-        distribution = self.policy.distribution(self.views, batch.inputs)
-        log_prob, kl = distribution.compare(batch.actions, batch.old)
-        ratio = (log_prob - batch.log_prob).exp()
-        return objectives.none(ratio, batch.advantages, kl), kl
+        """At the current parameters."""
+        return _surrogate_and_kl(self.networks.distribution(batch.inputs), batch)
+
+
+def _surrogate_and_kl(now: Distribution, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Terms of L_CPI, and KL(old, now), [P, B]."""
+    log_prob, kl = now.compare(batch.actions, batch.old)
+    ratio = (log_prob - batch.log_prob).exp()
+    return objectives.none(ratio, batch.advantages, kl), kl
 
 
 def fisher_product(learners: TRPO, inputs: Tensor) -> Product:

@@ -24,6 +24,7 @@ from repro.algorithms.base import Array, Metrics, mean
 from repro.algorithms.fitted_critic import CriticLearners
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives
@@ -39,6 +40,7 @@ class VPG(CriticLearners):
         super().__init__(configs, envs, device)
         self.settings: VPGSettings = self.config.algorithm
         self.adam = Adam(self.actor.flat, self.recipe.adam_epsilon)
+        self.kernel = selection.policy_gradient(self.networks, self.adam)
         self.step_size = np.array([c.algorithm.learning_rate for c in configs], np.float64)
         self.target_kl = np.array([c.algorithm.target_kl for c in configs], np.float64)
 
@@ -52,13 +54,11 @@ class VPG(CriticLearners):
         targets = estimate + rollout.values
         batch = self.batch(rollout, self.signal(rollout, estimate), targets)
         batch.advantages = self.standardize(batch.advantages)
-        surrogate, gradient = self.gradient(batch)
         step_size = self.step_size.copy()
-        self.adam.step(gradient, by_rate(step_size, self.active))
+        surrogate, norm = self.optimize(batch, step_size)
         if self.has_critic:
             self.fit_critic(batch)
         metrics = self.measure(batch)
-        norm = gradient_norm(gradient).cpu().double().numpy()
         if self.settings.adaptive_step_size:
             adapted = adapt_step_size(step_size, metrics["kl"], self.target_kl)
             # Without a gradient the KL says nothing of the step size, which would grow for ever.
@@ -96,6 +96,16 @@ class VPG(CriticLearners):
             case "q":
                 return estimate + rollout.values
         return estimate
+
+    def optimize(self, batch: Batch, rates: Array) -> tuple[Array, Array]:
+        """One step; L_PG before it, and the norm of its gradient, [P] both."""
+        if self.kernel is not None:
+            now = self.networks.distribution(batch.inputs)
+            terms = objectives.policy_gradient(now.log_prob(batch.actions), batch.advantages)
+            return mean(terms), self.kernel.update(batch, rates.tolist(), self.active, batch.old)
+        before, gradient = self.gradient(batch)
+        self.adam.step(gradient, by_rate(rates, self.active))
+        return before, gradient_norm(gradient).cpu().double().numpy()
 
     def gradient(self, batch: Batch) -> tuple[Array, Tensor]:
         """L_PG [P], and the gradient of -L_PG, [P, n]."""

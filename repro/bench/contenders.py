@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,12 +24,37 @@ from repro.rollouts.rollout import Rollout
 
 Array = np.ndarray[Any, Any]
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
+TIMED = ("ppo", "a2c", "a2c_tr", "vpg", "trpo")
 COMPARED = ("ppo", "a2c", "trpo")  # algorithms that Stable-Baselines3 has, too
 # sb3-contrib's TRPO takes all samples into its Fisher product.
 COMPARABLE_OVERRIDES = {"trpo": ["algorithm.fisher_fraction=1"]}
 ROUND_STEPS = 1000  # of each learner in a round, at least: A2C's iterations are short
 
 WITH_PHYSICS = (MujocoVectorEnv, HumanoidVectorEnv)  # their `simulate` is the simulator alone
+
+
+class Clock:
+    """A context that adds up wall time and this process's processor time.
+
+    Attributes:
+        sample: both, in microseconds per environment step.
+    """
+
+    def __init__(self, steps: int) -> None:
+        """Take the number of steps in all."""
+        self._factor = 1e6 / steps
+        self.sample: Sample = {"total_us": 0.0, "cpu_us": 0.0}
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop."""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        self.sample["total_us"] += wall * self._factor
+        self.sample["cpu_us"] += cpu * self._factor
 
 
 class Pack:
@@ -61,11 +86,10 @@ class Pack:
 
     def measure(self) -> Sample:
         """Run one round."""
-        start = time.perf_counter()
-        records = [self.learners.iterate() for _ in range(self.iterations)]
-        total = time.perf_counter() - start
         steps = len(self.configs) * self.iterations * self.configs[0].batch_size
-        return {"total_us": total * 1e6 / steps} | {
+        with Clock(steps) as clock:
+            records = [self.learners.iterate() for _ in range(self.iterations)]
+        return clock.sample | {
             f"{phase}_us": sum(record.seconds[phase] for record in records) * 1e6 / steps
             for phase in PHASES
         }
@@ -116,21 +140,20 @@ class Physics:
     def measure(self) -> Sample:
         """Replay the round; only the time inside `simulate` counts."""
         self._replay_env.set_state(self._start)
-        simulate, seconds = type(self._replay_env).simulate, 0.0
+        actions = np.concatenate(self._actions)
+        simulate = type(self._replay_env).simulate
+        clock = Clock(len(actions) * self._replay_env.num_envs)
 
         def timed(actions: Array) -> None:
-            nonlocal seconds
-            start = time.perf_counter()
-            simulate(self._replay_env, actions)  # type: ignore[arg-type]
-            seconds += time.perf_counter() - start
+            with clock:
+                simulate(self._replay_env, actions)  # type: ignore[arg-type]
 
         self._replay_env.simulate = timed  # type: ignore[method-assign]
-        steps = np.concatenate(self._actions)
-        for actions in steps:
-            self._replay_env.step(actions)
+        for each in actions:
+            self._replay_env.step(each)
         if not np.array_equal(self._replay_env.observations, self._pack_env.observations):
             raise AssertionError("the replay left the pack's trajectory")
-        return {"total_us": seconds / (len(steps) * self._replay_env.num_envs) * 1e6}
+        return clock.sample
 
 
 class StableBaselines3:
@@ -156,9 +179,9 @@ class StableBaselines3:
 
     def measure(self) -> Sample:
         """Run one round, with SB3's own loop and none of this project's measuring."""
-        start = time.perf_counter()
-        self.model.learn(self.steps, reset_num_timesteps=False)
-        return {"total_us": (time.perf_counter() - start) / self.steps * 1e6}
+        with Clock(self.steps) as clock:
+            self.model.learn(self.steps, reset_num_timesteps=False)
+        return clock.sample
 
 
 def sb3_config(config: Config) -> Config:

@@ -19,7 +19,8 @@ def summarize(samples: Sequence[Sample]) -> Row:
     """Median, minimum and maximum of `total_us` over rounds, and the phases' medians.
 
     Args:
-        samples: of one contender, one per round. Phases that it does not measure are None.
+        samples: of one contender, one per round: `total_us` of wall time, `cpu_us` of this process.
+            Phases that it does not measure are None.
     """
     totals = [sample["total_us"] for sample in samples]
     row: Row = {
@@ -27,20 +28,22 @@ def summarize(samples: Sequence[Sample]) -> Row:
         "low_us": min(totals),
         "high_us": max(totals),
     }
-    for phase in PHASES:
-        key = f"{phase}_us"
+    for key in ("cpu_us", *(f"{phase}_us" for phase in PHASES)):
         values = [sample[key] for sample in samples if key in sample]
         row[key] = statistics.median(values) if values else None
     return row
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample] | None) -> float | None:
-    """Median over rounds of a contender's time over another's in the same round."""
+    """Median over rounds of a contender's time over another's in the same round.
+
+    Of processor time where both have it, which hangs less on how busy the machine is.
+    """
     if others is None:
         return None
+    key = "cpu_us" if "cpu_us" in samples[0] and "cpu_us" in others[0] else "total_us"
     return statistics.median(
-        sample["total_us"] / other["total_us"]
-        for sample, other in zip(samples, others, strict=True)
+        sample[key] / other[key] for sample, other in zip(samples, others, strict=True)
     )
 
 
@@ -52,11 +55,14 @@ def speedup(samples: Sequence[Sample], others: Sequence[Sample] | None) -> float
 
 def table(rows: Sequence[Row]) -> str:
     """Rows as lines of text."""
-    titles = ("total", *PHASES, "/physics", "x SB3", "MiB")
+    titles = ("total", "cpu", *PHASES, "/physics", "x SB3", "MiB")
     lines = [f"{'':>45}" + "".join(f"{title:>10}" for title in titles)]
     for row in rows:
         name = row["contender"] if row["population"] is None else f"pack of {row['population']}"
-        cells = [_cell(row[key], 1) for key in ("total_us", *(f"{phase}_us" for phase in PHASES))]
+        cells = [
+            _cell(row[key], 1)
+            for key in ("total_us", "cpu_us", *(f"{phase}_us" for phase in PHASES))
+        ]
         cells += [_cell(row["over_physics"], 2), _cell(row["over_sb3"], 1)]
         cells.append(_cell(row["memory_mib"], 0))
         lines.append(

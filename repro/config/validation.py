@@ -123,7 +123,7 @@ def _check_parts(config: Config) -> None:
             f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
             f"of env={config.env.name} are env.{config.env.backend}.*."
         )
-    if config.engine == "native" and name != "ppo":
+    if config.engine == "native" and (name == "cem" or config.algorithm.is_sb3):
         raise ConfigError(
             f"engine=native, but no kernel computes algorithm={name}: say engine=auto or torch."
         )

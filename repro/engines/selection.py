@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.learning.normalize import ObservationNormalizer, RewardScaler
-from repro.learning.optimizers import Adam
+from repro.learning.optimizers import Adam, RMSProp
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
 from repro.networks.mlp import MLPActorCritic
@@ -38,35 +38,40 @@ Act = Callable[[int, Array], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
 
 
 def networks(
-    config: Config, policy: MLPActorCritic, parameters: StackedParameters, has_form: bool
+    config: Config,
+    policy: MLPActorCritic,
+    parts: Sequence[StackedParameters],
+    views: Mapping[str, Tensor],
+    has_form: bool = True,
 ) -> native.Networks | BoundPolicy:
     """The networks of an algorithm that the kernels know: compiled where that is possible.
 
     Args:
         config: of a learner of the pack.
         policy: the shapes.
-        parameters: of P learners.
-        has_form: whether the surrogate is a case of `objectives.bounded`.
+        parts: the parameters of P learners.
+        views: the same by name.
+        has_form: whether PPO's surrogate is a case of `objectives.bounded`.
 
     Raises:
         ConfigError: `engine=native` where the kernels cannot compute rollouts and updates.
     """
     if config.engine == TORCH:
-        return BoundPolicy(policy, parameters.views)
-    reason = _not_covered(policy, parameters.flat.device)
+        return BoundPolicy(policy, views)
+    reason = _not_covered(policy, parts[0].flat.device)
     if config.engine == NATIVE:
         reason = reason or _update_not_covered(config, has_form)
     if reason is None:
         try:
             library()
-            return native.Networks(policy, parameters)
+            return native.Networks(policy, parts, views)
         except KernelsUnavailableError as error:
             reason = str(error)
             if config.engine != NATIVE:
                 _warn(reason)
     if config.engine == NATIVE:
         raise ConfigError(f"engine=native is not possible: {reason}. Say engine=auto or torch.")
-    return BoundPolicy(policy, parameters.views)
+    return BoundPolicy(policy, views)
 
 
 def candidates(
@@ -80,7 +85,8 @@ def candidates(
         layout: of parameters, by name.
         parameters: one row for each environment, [P N, n].
     """
-    if config.engine != TORCH and _not_covered(policy, parameters.device) is None:
+    covered = parameters.device.type == "cpu" and not (policy.discrete or policy.shared)
+    if config.engine != TORCH and covered:
         try:
             library()
             return native.Candidates(policy, layout, parameters)
@@ -98,8 +104,34 @@ def updater(
     return native.Updater(networks, adam, config)
 
 
-def engine(networks: native.Networks | BoundPolicy, kernel: native.Updater | None) -> str:
-    """What computes, for run.json and for exact resume."""
+def policy_gradient(
+    networks: native.Networks | BoundPolicy,
+    optimizer: Adam | RMSProp,
+    max_grad_norm: float | None = None,
+    coefs: Mapping[str, Tensor] | None = None,
+) -> native.PolicyGradient | None:
+    """The compiled step of A2C and VPG; None where torch takes it."""
+    if not isinstance(networks, native.Networks):
+        return None
+    return native.PolicyGradient(networks, optimizer, max_grad_norm, coefs)
+
+
+def derivatives(networks: native.Networks | BoundPolicy) -> native.Derivatives | None:
+    """TRPO's compiled derivatives; None where torch's autograd computes them."""
+    return native.Derivatives(networks) if isinstance(networks, native.Networks) else None
+
+
+def critic_fit(
+    config: Config, networks: native.Networks | BoundPolicy, adam: Adam
+) -> native.CriticFit | None:
+    """The compiled fit of a critic by itself; None where torch does it."""
+    return (
+        native.CriticFit(networks, adam, config) if isinstance(networks, native.Networks) else None
+    )
+
+
+def engine(networks: native.Networks | BoundPolicy, kernel: object | None) -> str:
+    """What computes, for run.json and for exact resume: `kernel` is the update's, if it has one."""
     if kernel is not None:
         return NATIVE
     return MIXED if isinstance(networks, native.Networks | native.Candidates) else TORCH
@@ -112,6 +144,8 @@ def acting(
     box: tuple[Tensor, Tensor] | None,
 ) -> native.Acting | cuda.Acting | None:
     """One environment step's decisions as one call; None where plain torch calls make them."""
+    if isinstance(networks, native.Networks) and networks.log_stds is None:
+        return None  # discrete actions are drawn by torch
     if isinstance(networks, native.Networks | native.Candidates):
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
@@ -146,13 +180,15 @@ def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:
     """Why the kernels cannot evaluate a policy; None if they can."""
     if device != torch.device("cpu"):
         return "the kernels are for device=cpu"
-    if policy.shared or policy.discrete:
-        return "the kernels cover separate networks and continuous actions"
+    if type(policy) is not MLPActorCritic:
+        return "the kernels cover perceptrons"
     return None
 
 
 def _update_not_covered(config: Config, has_form: bool) -> str | None:
     """Why the kernels cannot compute PPO's update; None if they can."""
+    if config.algorithm.name != "ppo":
+        return None
     if not has_form:
         return f"objective.kind={config.objective['kind']} has no form for the kernels"
     if config.recipe.value_clip_schedule == "linear":

@@ -69,7 +69,10 @@ class DiagonalGaussian(NamedTuple):
 
 
 class Categorical(NamedTuple):
-    """Discrete actions with unnormalized log-probabilities `logits` [..., A]."""
+    """Discrete actions with unnormalized log-probabilities `logits` [..., A].
+
+    A logit of minus infinity is an action that cannot be taken: 0 log 0 = 0.
+    """
 
     logits: Tensor
 
@@ -89,13 +92,16 @@ class Categorical(NamedTuple):
     def entropy(self) -> Tensor:
         """Entropy in nats. [...]."""
         log_probs = self._log_probs()
-        return -(log_probs.exp() * log_probs).sum(-1)
+        finite = log_probs.clamp(min=torch.finfo(log_probs.dtype).min)
+        return -(log_probs.exp() * finite).sum(-1)
 
     def kl_from(self, old: Distribution) -> Tensor:
         """KL[old, self] in nats. [...]."""
         assert isinstance(old, Categorical)
         log_probs, old_log_probs = self._log_probs(), old._log_probs()
-        return (old_log_probs.exp() * (old_log_probs - log_probs)).sum(-1)
+        old_probs = old_log_probs.exp()
+        terms = old_probs * (old_log_probs - log_probs)
+        return torch.where(old_probs > 0, terms, 0).sum(-1)
 
     def compare(self, actions: Tensor, old: Distribution) -> tuple[Tensor, Tensor]:
         """`log_prob(actions)` and `kl_from(old)`. [...]."""

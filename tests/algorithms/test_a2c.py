@@ -118,7 +118,7 @@ def test_the_trust_region_holds_every_sample(
     estimate = tight.generalized_advantages(rollout)
     batch = tight.batch(rollout, estimate, estimate + rollout.values)
     distribution = tight.policy.distribution(tight.views, batch.inputs)
-    average = tight._average_policy(batch)
+    average = tight.reference(batch)
     phi = flatten(distribution)
     steps = tight._projected(batch, distribution)
     # By finite differences: the KL from the average policy grows along z by delta at most.

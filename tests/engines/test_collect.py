@@ -67,6 +67,25 @@ def test_many_steps_are_the_collectors_own(number: int, monkeypatch: pytest.Monk
         assert expected["finished_steps"].all()
 
 
+@pytest.mark.parametrize(
+    "algorithm", ["a2c", "a2c_tr", "cem", "vpg", "trpo", "trpo algorithm.freeze_log_std=true"]
+)
+def test_every_algorithm_collects_many_steps_in_a_call(algorithm: str) -> None:
+    shape = ("env=hopper", "env.num_envs=3", "policy.hidden_sizes=[8,8]", "algorithm.horizon=64")
+    overrides = (*shape, *f"algorithm={algorithm}".split())
+    packs = [
+        make_learners([compose(*overrides, f"seed={seed}") for seed in range(2)]) for _ in range(2)
+    ]
+    many, own = (each.collector for each in packs)
+    assert many._many_steps is not None
+    own._many_steps = None
+    for _ in range(3):
+        assert_equal_bits(packs[1].iterate().metrics, packs[0].iterate().metrics)
+    for p in range(2):
+        assert_equal_bits(packs[1].state(p), packs[0].state(p))
+        assert_equal_bits(own.checkpoint(p), many.checkpoint(p))
+
+
 def test_each_environment_acts_by_its_own_candidate() -> None:
     """CEM's candidates, against the torch code that defines them."""
     shape = ("env=half_cheetah", "algorithm=cem", "algorithm.horizon=5", "env.num_envs=3")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import ctypes
 import multiprocessing
 from operator import attrgetter
@@ -12,49 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from repro.algorithms.iteration import Iteration
-from repro.algorithms.ppo import PPO
 from repro.config.schema import CONF_DIR
 from repro.engines import native, selection
 from repro.engines.native import kernels
 from repro.errors import ConfigError
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
-from repro.rollouts.rollout import Rollout
 from tests.helpers.configs import Compose, compose
+from tests.helpers.engines import CARTPOLE, compare_metrics, iterate_on_the_same_rollout, twins
 from tests.helpers.learners import Learners, make_learners
 
-BASE = ("algorithm.horizon=256", "total_timesteps=25600")
 SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.yaml"))
-
-
-def twins(*overrides: str, pack: tuple[str, ...] = ("",)) -> tuple[PPO, PPO]:
-    """The same pack with compiled kernels and in plain torch."""
-    one, other = (
-        make_learners(
-            [compose(*BASE, f"engine={engine}", *overrides, *member.split()) for member in pack]
-        )
-        for engine in ("native", "torch")
-    )
-    assert isinstance(one.networks, native.Networks) and one.kernel is not None
-    assert isinstance(other.networks, BoundPolicy) and other.kernel is None
-    return one, other
-
-
-def iterate_on_the_same_rollout(compiled: PPO, plain: PPO) -> list[Iteration]:
-    """One iteration of each on what `plain` collects: a chaotic task would drive two apart."""
-    collect, shared = plain.collector.collect, []
-
-    def collect_for_both(iteration: int) -> Rollout:
-        rollout = collect(iteration)
-        shared.append(copy.deepcopy(rollout))
-        compiled.collector._seen.raw[:] = plain.collector._seen.raw
-        return rollout
-
-    plain.collector.collect = collect_for_both  # type: ignore[method-assign]
-    compiled.collector.collect = lambda iteration: shared[0]  # type: ignore[method-assign]
-    records = [plain.iterate(), compiled.iterate()]
-    return records
 
 
 @pytest.mark.parametrize(
@@ -73,6 +40,12 @@ def iterate_on_the_same_rollout(compiled: PPO, plain: PPO) -> list[Iteration]:
         ("env=hopper", "recipe.observation_normalization=none", "algorithm.entropy_coef=0.01"),
         ("env=hopper", "recipe.log_std_schedule=linear", "recipe.final_log_std=-1.6"),
         ("env=half_cheetah", "recipe.early_stop_kl=0.003", "algorithm.learning_rate=1e-3"),
+        ("env=hopper", "policy.shared=true", "recipe=ppo2"),
+        ("env=hopper", "policy.shared=true", "policy.hidden_sizes=[20]", "policy.activation=relu"),
+        ("env=hopper", "policy.shared=true", "policy.hidden_sizes=[]"),
+        (*CARTPOLE, "algorithm.entropy_coef=0.1"),
+        (*CARTPOLE, "recipe=cleanrl", "env.num_envs=4", "recipe.early_stop_kl=0.01"),
+        (*CARTPOLE, "objective=kl_fixed", "objective.beta=3", "policy.shared=true"),
     ],
     ids=lambda overrides: " ".join(overrides),
 )
@@ -87,9 +60,7 @@ def test_one_iteration_agrees_to_rounding(overrides: tuple[str, ...]) -> None:
     torch.testing.assert_close(compiled.adam.variance, plain.adam.variance, rtol=2e-2, atol=1e-7)
     assert torch.equal(compiled.adam.steps, plain.adam.steps)
     assert records[0].metrics["minibatches"] == records[1].metrics["minibatches"]
-    for name in ("surrogate", "value_loss", "kl", "entropy", "gradient_norm", "std"):
-        one, other = (record.metrics[name] for record in records)
-        np.testing.assert_allclose(one, other, rtol=5e-3, atol=2e-5, err_msg=name)
+    compare_metrics(records)
 
 
 def test_every_objective_of_table_1_agrees_in_one_pack() -> None:
@@ -180,20 +151,13 @@ def test_what_is_not_finite_stays_so(config: Compose, learners: Learners) -> Non
     assert ppo.networks.distribution(x)[0].isnan().all() and ppo.networks.value(x).isnan().all()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "reason"),
-    [
-        (("env=hopper", "policy.shared=true"), "separate networks"),
-        (("env=gymnasium", "env.id=CartPole-v1"), "continuous actions"),
-    ],
-)
 def test_what_the_kernels_cannot_do_is_refused_or_left_to_torch(
-    config: Compose, learners: Learners, overrides: tuple[str, ...], reason: str
+    config: Compose, learners: Learners
 ) -> None:
-    small = ("algorithm.horizon=64", *overrides)
-    with pytest.raises(ConfigError, match=f"engine=native .*{reason}"):
-        learners([config(*small, "engine=native")])
-    assert isinstance(learners([config(*small, "engine=auto")]).networks, BoundPolicy)
+    small = ("env=hopper", "algorithm=cem")
+    with pytest.raises(ConfigError, match=r"engine=native, but no kernel computes algorithm=cem"):
+        config(*small, "engine=native")
+    assert isinstance(learners([config(*small)]).networks, BoundPolicy)
 
 
 def test_without_a_compiler_torch_takes_over_with_one_warning(
@@ -265,7 +229,7 @@ def test_kernels_are_not_for_other_devices(config: Compose, learners: Learners) 
     ppo = learners([own])
     elsewhere = StackedParameters([{"x": np.zeros(3, np.float32)}], torch.device("meta"))
     with pytest.raises(ConfigError, match="device=cpu"):
-        selection.networks(own, ppo.policy, elsewhere, has_form=True)
+        selection.networks(own, ppo.policy, [elsewhere], {})
 
 
 @pytest.mark.parametrize(
@@ -274,9 +238,10 @@ def test_kernels_are_not_for_other_devices(config: Compose, learners: Learners) 
         ("env=hopper", "native"),
         ("env=hopper engine=torch", "torch"),
         ("env=hopper recipe.value_clip=1 recipe.value_clip_schedule=linear", selection.MIXED),
-        ("env=gymnasium env.id=CartPole-v1", "torch"),
-        ("env=hopper algorithm=trpo", "torch"),
-        ("env=hopper algorithm=a2c", "torch"),
+        ("env=gymnasium env.id=CartPole-v1", "native"),
+        ("env=hopper algorithm=trpo", "native"),
+        ("env=hopper algorithm=vpg engine=torch", "torch"),
+        ("env=hopper algorithm=a2c", "native"),
     ],
 )
 def test_the_engine_is_what_computed(

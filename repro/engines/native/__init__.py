@@ -1,11 +1,20 @@
-"""Compiled kernels for rollouts and PPO's update on a CPU, beside the plain torch code.
+"""Compiled kernels for rollouts and updates on a CPU, beside the plain torch code.
 
 The torch code is the definition. Both agree to float32 rounding (tests/engines/test_native.py), and
 a learner's bits do not depend on its pack with either.
 """
 
 from repro.engines.native.acting import Acting
+from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.networks import Candidates, Networks
-from repro.engines.native.update import Updater
+from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
-__all__ = ["Acting", "Candidates", "Networks", "Updater"]
+__all__ = [
+    "Acting",
+    "Candidates",
+    "CriticFit",
+    "Derivatives",
+    "Networks",
+    "PolicyGradient",
+    "Updater",
+]

@@ -33,7 +33,7 @@ class Actor {
   explicit Actor(const Acting& acting)
       : o_(acting),
         tower_(read_tower(acting.actor)),
-        pass_(tower_, Activation(acting.activation), acting.num_envs),
+        pass_(tower_, Activation(acting.activation), acting.num_envs, tower_[0].inputs),
         features_(tower_[0].inputs),
         size_(tower_.back().outputs),
         std_(acting.learners * size_) {

@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("ppo.cpp", "rollout.cpp")
-HEADERS = ("acting.h", "collect.h", "forces.h", "matrix.h", "moments.h", "network.h", "task.h")
+SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
+HEADERS = (
+    *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
+    *("network.h", "task.h", "update.h"),
+)
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
     "-std=c++17",
@@ -66,10 +70,13 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.run_task.argtypes = [
         *(address, number, number), *(address, number, number, number, address)
     ]  # fmt: skip
+    for function in (kernels.pull_back, kernels.fisher_product):
+        function.argtypes, function.restype = [address, address, address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    for function in (kernels.update_size, kernels.acting_size, kernels.collection_size):
+    sizes = (kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size)
+    for function in sizes:
         function.argtypes, function.restype = [], number
     return kernels
 
@@ -99,7 +106,7 @@ def pointer(array: np.ndarray[Any, Any] | Tensor | None, dtype: str = "float32")
     """
     if array is None:
         return None
-    found = str(array.dtype).removeprefix("torch.")
+    found = _name(array.dtype)
     if found != dtype:
         raise TypeError(f"the kernel reads {dtype}, but the array is of {found}: convert it first.")
     if isinstance(array, Tensor):
@@ -107,6 +114,12 @@ def pointer(array: np.ndarray[Any, Any] | Tensor | None, dtype: str = "float32")
         return array.data_ptr()
     assert array.flags.c_contiguous
     return array.ctypes.data
+
+
+@functools.cache
+def _name(dtype: np.dtype[Any] | torch.dtype) -> str:
+    """As NumPy and torch both have it: `float32`."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _cache_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from repro.engines.native.kernels import library, pointer
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
-from repro.networks.distributions import DiagonalGaussian, Distribution
+from repro.networks.distributions import Distribution
 from repro.networks.frames import Inputs
 from repro.networks.layers import ACTIVATIONS
 from repro.networks.mlp import MLPActorCritic
@@ -20,17 +21,36 @@ Array = np.ndarray[Any, Any]
 
 
 class Networks:
-    """The networks of P learners over their parameters, which may change in place."""
+    """The networks of P learners over their parameters, which may change in place.
 
-    def __init__(self, policy: MLPActorCritic, parameters: StackedParameters) -> None:
-        """Compute the offset of each layer in a learner's row of parameters."""
-        self.policy, self.parameters = policy, parameters
-        self.learners, self.parameter_count = parameters.flat.shape
-        self.log_std = offset(parameters.views["log_std"], parameters)
+    Attributes:
+        parameters: the part that holds the actor; `critic_parameters` that of the critic.
+        log_std: its offset in the actor's part; None where there is none.
+    """
+
+    def __init__(
+        self,
+        policy: MLPActorCritic,
+        parts: Sequence[StackedParameters],
+        views: Mapping[str, Tensor],
+    ) -> None:
+        """Compute the offset of each layer in a learner's row of parameters.
+
+        Args:
+            policy: the shapes.
+            parts: that hold the parameters, an actor or a critic all in one of them.
+            views: all parameters by name.
+        """
+        self.policy, self.views = policy, views
+        self.parameters = _holder(parts, "policy.weight")
+        self.critic_parameters = _holder(parts, "value.weight")
+        self.learners, self.parameter_count = self.parameters.flat.shape
+        own = self.parameters.views.get("log_std")
+        self.log_std = None if own is None else offset(own, self.parameters)
         self.activation = ACTIVATIONS.index(policy.activation)
         self.action_size = policy.action_size
-        self.actor = tower(policy, "policy", parameters)
-        self.critic = tower(policy, "value", parameters)
+        self.actor = tower(policy, "policy", self.parameters)
+        self.critic = tower(policy, "value", self.critic_parameters)
 
     @property
     def actor_parameters(self) -> Tensor:
@@ -39,32 +59,39 @@ class Networks:
 
     @property
     def log_stds(self) -> Tensor | None:
-        """log std of the actions, [P, 1, A]; None where policies are deterministic."""
-        return self.parameters.views["log_std"]
+        """log std of the actions, [P, 1, A]; None where actions are discrete."""
+        return self.views.get("log_std")
 
     def distribution(self, observations: Inputs) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
-        return self.as_distribution(self._forward(self.actor, observations, self.action_size))
+        out = self._forward(self.actor, self.parameters.flat, observations, self.action_size)
+        return self.as_distribution(out)
+
+    def distribution_with(self, flat: Tensor, observations: Inputs) -> Distribution:
+        """As `distribution`, with other parameters in place of the actor's, [P, n]."""
+        named = zip(self.parameters.views, self.parameters.split(flat), strict=True)
+        out = self._forward(self.actor, flat, observations, self.action_size)
+        return self.policy.as_distribution(dict(named), out)
 
     def value(self, observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
-        return self._forward(self.critic, observations, 1)[..., 0]
+        return self._forward(self.critic, self.critic_parameters.flat, observations, 1)[..., 0]
 
     def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s)."""
         return self.distribution(observations), self.value(observations)
 
     def as_distribution(self, statistics: Tensor) -> Distribution:
-        """The distribution whose means are `statistics`, [P, M, A]."""
-        return DiagonalGaussian(statistics, self.parameters.views["log_std"])
+        """The distribution whose means or logits are `statistics`, [P, M, A]."""
+        return self.policy.as_distribution(self.views, statistics)
 
-    def _forward(self, tower: Array, x: Inputs, outputs: int) -> Tensor:
+    def _forward(self, tower: Array, flat: Tensor, x: Inputs, outputs: int) -> Tensor:
         assert isinstance(x, Tensor)
         x = x.contiguous()
         out = torch.empty(*x.shape[:2], outputs)
         library().mlp_forward(
             *(pointer(tower, "int64"), self.activation, self.learners, x.shape[1]),
-            *(pointer(self.parameters.flat), self.parameter_count, pointer(x), pointer(out)),
+            *(pointer(flat), flat.shape[1], pointer(x), pointer(out)),
         )
         return out
 
@@ -101,3 +128,7 @@ def tower(policy: MLPActorCritic, head: str, parameters: StackedParameters) -> A
 def offset(view: Tensor, parameters: StackedParameters) -> int:
     """Where a view begins in a learner's row of parameters."""
     return int(view.storage_offset() - parameters.flat.storage_offset())
+
+
+def _holder(parts: Sequence[StackedParameters], name: str) -> StackedParameters:
+    return next(part for part in parts if name in part.views)

@@ -1,58 +1,56 @@
-// The update of repro/algorithms/ppo.py in one call, on a CPU; the symbols are ppo.py's.
+// The update of repro/algorithms/ppo.py in one call, on a CPU; the symbols are ppo.py's. With other
+// settings also the steps of A2C and VPG, and the fit of a critic by itself.
 //
 // Learners do not interact during an update, so each goes through all its minibatches before the
 // next one starts: parameters, moments, gradient and samples of one learner fit a core's cache, where
-// a pack's do not. Arrays are float32 and row-major: [P, B, ...] with P learners, B samples each, M of
-// them a minibatch.
+// a pack's do not.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "distributions.h"
 #include "network.h"
-
-extern "C" {
-
-// Mirrored by repro/engines/native/update.py, which checks `update_size`.
-struct Update {
-  const int64_t *actor, *critic;                 // `read_tower`
-  float *parameters, *mean, *variance, *clock;   // [P, parameter_count] thrice, [P]: Adam's state
-  const float *inputs, *actions;                 // [P, B, D], [P, B, A]
-  const float *old, *old_log_std;                // pi_old: means [P, B, A], [P, A]
-  const float *log_prob, *advantages, *targets, *values;       // [P, B], under pi_old
-  const int32_t* order;                                        // [K, P, B]
-  const uint8_t* active;                                       // [P]
-  const float *low, *high, *beta, *value_coef, *entropy_coef;  // [P]: `bounded`, and equation 9
-  const double* learning_rate;                                 // [P]
-  int64_t* minibatches;                                        // [P], out
-  float* gradient_norm;                                        // [P], out: of the first minibatch
-
-  int64_t activation, parameter_count, log_std, action_size;
-  int64_t learners, samples, minibatch_size, epochs, drop_partial;
-  int64_t standardize, unbiased, value_clip_pessimistic, fixed_std;
-
-  double advantage_epsilon, value_clip, max_grad_norm, early_stop_kl;  // no limit where negative
-  double adam_epsilon, beta1, beta2;
-};
-}
+#include "update.h"
 
 namespace {
 
+// Layers that actor and critic share come once: the critic is then a head on the actor's features.
+struct Towers {
+  Tower actor, critic;
+  bool shared = false;
+
+  explicit Towers(const Update& u) {
+    if (u.actor) actor = read_tower(u.actor);
+    if (u.critic) critic = read_tower(u.critic);
+    shared = actor.size() > 1 && critic.size() > 1 && actor[0].weight == critic[0].weight;
+    if (shared) critic.erase(critic.begin(), critic.end() - 1);
+  }
+  int64_t features() const { return (actor.empty() ? critic : actor)[0].inputs; }
+  int64_t critic_stride() const {
+    return shared ? actor[actor.size() - 2].stride : features();
+  }
+};
+
+template <class Distribution>
 class Learner {
  public:
-  Learner(const Update& u, const Tower& actor, const Tower& critic)
+  Learner(const Update& u, const Towers& towers)
       : u_(u),
-        features_(actor[0].inputs),
-        actor_(actor, Activation(u.activation), u.minibatch_size),
-        critic_(critic, Activation(u.activation), u.minibatch_size),
+        features_(towers.features()),
+        acts_(!towers.actor.empty()),
+        values_(!towers.critic.empty()),
+        shared_(towers.shared),
+        actor_(towers.actor, Activation(u.activation), u.minibatch_size, features_),
+        critic_(towers.critic, Activation(u.activation), u.minibatch_size, towers.critic_stride()),
+        policy_(u),
         gradient_(u.parameter_count),
         x_(u.minibatch_size * features_),
         advantages_(u.minibatch_size),
-        log_ratio_(u.minibatch_size),
-        precision_(u.action_size) {
-    actor_.prepare_gradient(u.minibatch_size);
-    critic_.prepare_gradient(u.minibatch_size);
+        log_ratio_(u.minibatch_size) {
+    if (acts_) actor_.prepare_gradient(u.minibatch_size);
+    if (values_) critic_.prepare_gradient(u.minibatch_size);
   }
 
   // K epochs of gradient steps for learner p.
@@ -79,18 +77,30 @@ class Learner {
   // One minibatch; false where the learner stops before it.
   bool step(const int32_t* rows, int64_t size) {
     gather(rows, size);
-    const float* mean = actor_.forward(parameters_, x_.data(), size);
-    const float* value = critic_.forward(parameters_, x_.data(), size);
-    compare(rows, size, mean);
-    if (u_.early_stop_kl >= 0 && moved_too_far(size)) return false;
-    policy_gradient(rows, size, mean);
-    if (u_.fixed_std)  // a schedule has the standard deviations
-      std::fill_n(gradient_.data() + u_.log_std, u_.action_size, 0.0f);
-    value_gradient(rows, size, value);
-    actor_.backward(gradient_.data(), size);
-    critic_.backward(gradient_.data(), size);
+    if (acts_) {
+      const float* out = actor_.forward(parameters_, x_.data(), size);
+      compare(rows, size, out);
+      if (u_.early_stop_kl >= 0 && moved_too_far(size)) return false;
+      policy_gradient(rows, size, out);
+      if (u_.fixed_std)  // a schedule has the standard deviations
+        std::fill_n(gradient_.data() + u_.log_std, u_.action_size, 0.0f);
+    }
+    const float* other = nullptr;
+    if (values_) {
+      const float* seen = shared_ ? actor_.features() : x_.data();
+      value_gradient(rows, size, critic_.forward(parameters_, seen, size));
+      if (shared_) {
+        critic_.backward(gradient_.data(), size);
+        other = critic_.input_gradient(size);
+      }
+    }
+    if (acts_) actor_.backward(gradient_.data(), size, other);
+    if (values_ && !shared_) critic_.backward(gradient_.data(), size);
     clip_gradient();
-    adam();
+    if (u_.rmsprop)
+      rmsprop();
+    else
+      adam();
     ++u_.minibatches[p_];
     return true;
   }
@@ -99,9 +109,9 @@ class Learner {
     for (int64_t m = 0; m < size; ++m) {
       const float* x = u_.inputs + (first_ + rows[m]) * features_;
       std::copy(x, x + features_, x_.data() + m * features_);
-      advantages_[m] = u_.advantages[first_ + rows[m]];
+      if (acts_) advantages_[m] = u_.advantages[first_ + rows[m]];
     }
-    if (u_.standardize && size > 1) standardize(size);
+    if (acts_ && u_.standardize && size > 1) standardize(size);
   }
 
   void standardize(int64_t size) {
@@ -116,23 +126,12 @@ class Learner {
   }
 
   // log r of every sample: log pi(a|s) under the parameters of now, less that under the old ones.
-  void compare(const int32_t* rows, int64_t size, const float* mean) {
-    const float* log_std = parameters_ + u_.log_std;
-    float constant = 0.5f * std::log(2 * float(M_PI)) * u_.action_size;
-    for (int64_t a = 0; a < u_.action_size; ++a) {
-      precision_[a] = std::exp(-log_std[a]);
-      constant += log_std[a];
-    }
+  void compare(const int32_t* rows, int64_t size, const float* out) {
+    policy_.choose(p_, parameters_);
     for (int64_t m = 0; m < size; ++m) {
       const int64_t sample = first_ + rows[m];
-      const float* mu = mean + m * actor_.head().stride;
-      const float* action = u_.actions + sample * u_.action_size;
-      float squares = 0;
-      for (int64_t a = 0; a < u_.action_size; ++a) {
-        const float z = (action[a] - mu[a]) * precision_[a];
-        squares += z * z;
-      }
-      log_ratio_[m] = -0.5f * squares - constant - u_.log_prob[sample];
+      const float log_prob = policy_.log_prob(out + m * actor_.head().stride, sample);
+      log_ratio_[m] = log_prob - u_.log_prob[sample];
     }
   }
 
@@ -142,36 +141,30 @@ class Learner {
     return kl / size > u_.early_stop_kl;
   }
 
-  // d loss / d (mean, log std) of the surrogate, its penalty and the entropy.
-  void policy_gradient(const int32_t* rows, int64_t size, const float* mean) {
-    const float low = u_.low[p_], high = u_.high[p_], beta = u_.beta[p_] / size;
-    const float* log_std = parameters_ + u_.log_std;
-    const float* old_log_std = u_.old_log_std + p_ * u_.action_size;
-    float* d_log_std = gradient_.data() + u_.log_std;
-    for (int64_t a = 0; a < u_.action_size; ++a) {
-      const float v = std::exp(2 * (old_log_std[a] - log_std[a]));
-      d_log_std[a] = beta * size * (1 - v) - u_.entropy_coef[p_];
-    }
+  // d loss / d outputs of the actor: of the objective, its penalty and the entropy.
+  void policy_gradient(const int32_t* rows, int64_t size, const float* out) {
+    const float beta = u_.beta[p_] / size;
+    policy_.begin(gradient_.data(), beta, size);
     const int64_t stride = actor_.head().stride;
     std::fill(actor_.upstream(), actor_.upstream() + size * stride, 0.0f);
     for (int64_t m = 0; m < size; ++m) {
       const int64_t sample = first_ + rows[m];
-      const float ratio = std::exp(log_ratio_[m]), advantage = advantages_[m];
-      const float clipped = std::max(std::min(ratio, high), low);
-      // min(r A, clip(r) A) has the slope A where its first part is the smaller one, else none.
-      const bool counts = ratio * advantage <= clipped * advantage;
-      const float d_log_prob = counts ? -ratio * advantage / size : 0.0f;
-      const float* mu = mean + m * stride;
-      const float* action = u_.actions + sample * u_.action_size;
-      const float* old_mean = u_.old + sample * u_.action_size;
-      float* d_mean = actor_.upstream() + m * stride;
-      for (int64_t a = 0; a < u_.action_size; ++a) {
-        const float z = (action[a] - mu[a]) * precision_[a];
-        const float d = (mu[a] - old_mean[a]) * precision_[a];
-        d_mean[a] = (d_log_prob * z + beta * d) * precision_[a];
-        d_log_std[a] += d_log_prob * (z * z - 1) - beta * d * d;
-      }
+      float* upstream = actor_.upstream() + m * stride;
+      if (u_.delta)
+        policy_.add_projected(out + m * stride, sample, advantages_[m], 1.0f / size, upstream);
+      else
+        policy_.add(out + m * stride, sample, slope(m, size), beta, upstream);
     }
+  }
+
+  // d loss / d log pi(a|s) of a minibatch's sample m, without penalty and bonus.
+  float slope(int64_t m, int64_t size) {
+    const float advantage = advantages_[m];
+    if (u_.policy_gradient) return -advantage / size;
+    const float ratio = std::exp(log_ratio_[m]);
+    const float clipped = std::max(std::min(ratio, u_.high[p_]), u_.low[p_]);
+    // min(r A, clip(r) A) has the slope A where its first part is the smaller one, else none.
+    return ratio * advantage <= clipped * advantage ? -ratio * advantage / size : 0.0f;
   }
 
   // d loss / d V of c1 L_VF.
@@ -212,7 +205,7 @@ class Learner {
     const float step = u_.learning_rate[p_] / (1 - std::pow(u_.beta1, clock));
     const float correction = 1 / std::sqrt(1 - std::pow(u_.beta2, clock));
     const float keep1 = u_.beta1, take1 = 1 - u_.beta1, keep2 = u_.beta2, take2 = 1 - u_.beta2;
-    const float epsilon = u_.adam_epsilon;
+    const float epsilon = u_.epsilon;
     const float* __restrict g = gradient_.data();
     float* __restrict parameters = parameters_;
     float* __restrict mean = u_.mean + p_ * u_.parameter_count;
@@ -224,12 +217,35 @@ class Learner {
     }
   }
 
+  // TensorFlow's, as repro/learning/optimizers.py has it.
+  void rmsprop() {
+    const float rate = u_.learning_rate[p_], keep = u_.beta2, take = 1 - u_.beta2;
+    const float epsilon = u_.epsilon;
+    const float* __restrict g = gradient_.data();
+    float* __restrict parameters = parameters_;
+    float* __restrict square = u_.variance + p_ * u_.parameter_count;
+    for (int64_t i = 0; i < u_.parameter_count; ++i) {
+      square[i] = keep * square[i] + take * (g[i] * g[i]);
+      parameters[i] -= rate * g[i] / std::sqrt(square[i] + epsilon);
+    }
+  }
+
   const Update& u_;
   int64_t p_ = 0, features_, first_ = 0;
+  bool acts_, values_, shared_;
   float* parameters_ = nullptr;
   Pass actor_, critic_;
-  Buffer gradient_, x_, advantages_, log_ratio_, precision_;
+  Distribution policy_;
+  Buffer gradient_, x_, advantages_, log_ratio_;
 };
+
+template <class Distribution>
+void update_all(const Update& u) {
+  const Towers towers(u);
+  Learner<Distribution> learner(u, towers);
+  for (int64_t p = 0; p < u.learners; ++p)
+    if (u.active[p]) learner.update(p);
+}
 
 }  // namespace
 
@@ -238,9 +254,9 @@ extern "C" {
 int64_t update_size() { return sizeof(Update); }
 
 void ppo_update(const Update* update) {
-  const Tower actor = read_tower(update->actor), critic = read_tower(update->critic);
-  Learner learner(*update, actor, critic);
-  for (int64_t p = 0; p < update->learners; ++p)
-    if (update->active[p]) learner.update(p);
+  if (update->discrete)
+    update_all<Categorical>(*update);
+  else
+    update_all<Gaussian>(*update);
 }
 }

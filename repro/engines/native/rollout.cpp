@@ -16,7 +16,7 @@ void mlp_forward(const int64_t* layers, int64_t activation, int64_t learners, in
                  const float* parameters, int64_t parameter_count, const float* x, float* out) {
   constexpr int64_t kRows = 96;  // whose activations stay in the cache
   const Tower tower = read_tower(layers);
-  Pass pass(tower, Activation(activation), std::min(rows, kRows));
+  Pass pass(tower, Activation(activation), std::min(rows, kRows), tower[0].inputs);
   const Layer& head = tower.back();
   for (int64_t p = 0; p < learners; ++p, parameters += parameter_count)
     for (int64_t start = 0; start < rows; start += kRows) {

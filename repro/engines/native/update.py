@@ -1,12 +1,14 @@
-"""PPO's update in one call of ppo.cpp: what `PPO.optimize` does in torch, learner by learner."""
+"""Updates in one call of ppo.cpp: what the algorithms do in torch, learner by learner."""
 
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from repro.config.schema import Config
@@ -14,17 +16,18 @@ from repro.engines.batches import Batch
 from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
 from repro.learning.objectives import EARLY_STOP_SLACK
-from repro.learning.optimizers import ADAM_BETAS, Adam
+from repro.learning.optimizers import ADAM_BETAS, Adam, RMSProp
 from repro.learning.packed_objectives import UpdateSurrogate
-from repro.networks.distributions import DiagonalGaussian
+from repro.learning.parameters import StackedParameters
+from repro.networks.distributions import Categorical, Distribution
 
 Array = np.ndarray[Any, Any]
 
 _ADDRESSES = (
     *("actor", "critic", "parameters", "mean", "variance", "clock"),
     *("inputs", "actions", "old", "old_log_std", "log_prob", "advantages", "targets", "values"),
-    *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "learning_rate"),
-    *("minibatches", "gradient_norm"),
+    *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "delta"),
+    *("learning_rate", "minibatches", "gradient_norm"),
 )
 _DTYPES = {  # of the others float32
     "order": "int32",
@@ -33,18 +36,22 @@ _DTYPES = {  # of the others float32
     "minibatches": "int64",
 }
 _NUMBERS = (
-    *("activation", "parameter_count", "log_std", "action_size"),
+    *("activation", "parameter_count", "log_std", "action_size", "discrete"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
     *("standardize", "unbiased", "value_clip_pessimistic", "fixed_std"),
+    *("policy_gradient", "rmsprop"),
 )
 _REALS = (
     *("advantage_epsilon", "value_clip", "max_grad_norm", "early_stop_kl"),
-    *("adam_epsilon", "beta1", "beta2"),
+    *("epsilon", "beta1", "beta2"),
 )
 
 
+NO_LIMIT = -1.0
+
+
 class _Update(ctypes.Structure):
-    """`Update` of ppo.cpp, field by field; `check_layout` compares the sizes."""
+    """`Update` of update.h, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in _ADDRESSES),
@@ -53,29 +60,95 @@ class _Update(ctypes.Structure):
     ]
 
 
+class Step:
+    """Gradient steps on minibatches, for every learner in one call.
+
+    What `settings` leaves out is zero, or no limit.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        part: StackedParameters,
+        optimizer: Adam | RMSProp,
+        settings: Mapping[str, Any],
+    ) -> None:
+        """Take what is the same in every call.
+
+        Args:
+            networks: of which those in `part` take the steps.
+            part: what changes.
+            optimizer: of `part`.
+            settings: fields of `Update` besides.
+        """
+        check_layout(_Update, library().update_size())
+        self._alive = (networks, part, optimizer)  # keeps what the addresses point to
+        acts, values = (part is each for each in (networks.parameters, networks.critic_parameters))
+        self._constant: dict[str, Any] = {
+            "actor": pointer(networks.actor, "int64") if acts else None,
+            "critic": pointer(networks.critic, "int64") if values else None,
+            "parameters": pointer(part.flat),
+            "activation": networks.activation,
+            "parameter_count": part.flat.shape[1],
+            "log_std": networks.log_std or 0,
+            "action_size": networks.action_size,
+            "discrete": networks.policy.discrete,
+            "learners": networks.learners,
+            **dict.fromkeys(("value_clip", "max_grad_norm", "early_stop_kl"), NO_LIMIT),
+            **_fields(optimizer),
+            **settings,
+        }
+
+    def __call__(
+        self,
+        tensors: Mapping[str, Tensor],
+        rates: Sequence[float],
+        orders: Array,
+        active: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Optimize in place.
+
+        Args:
+            tensors: the other arrays of `Update`, by name.
+            rates: [P], step sizes.
+            orders: [K, P, B] permutations of each learner's samples, int32.
+            active: the learners that take part.
+
+        Returns:
+            How many minibatches each learner took [P], and the norm of its first gradient [P].
+        """
+        epochs, learners, samples = orders.shape
+        takes_part = np.zeros(learners, np.uint8)
+        takes_part[list(active)] = 1
+        minibatches = np.zeros(learners, np.int64)
+        gradient_norm = np.full(learners, np.nan, np.float32)
+        arrays: dict[str, Array | Tensor] = {
+            **{name: x.contiguous() for name, x in tensors.items()},
+            "order": orders,
+            "active": takes_part,
+            "learning_rate": np.array(rates),
+            "minibatches": minibatches,
+            "gradient_norm": gradient_norm,
+        }
+        addresses = {
+            name: pointer(array, _DTYPES.get(name, "float32")) for name, array in arrays.items()
+        }
+        size = self._constant.get("minibatch_size") or samples
+        fields = self._constant | addresses | {"minibatch_size": size}
+        struct = _Update(**fields, samples=samples, epochs=epochs)
+        library().ppo_update(ctypes.addressof(struct))
+        return minibatches, gradient_norm.astype(float)
+
+
 class Updater:
-    """K epochs of minibatches for every learner, from a rollout's batch."""
+    """PPO: K epochs of minibatches for every learner, from a rollout's batch."""
 
     def __init__(self, networks: Networks, adam: Adam, config: Config) -> None:
         """Take what is the same in every update."""
-        check_layout(_Update, library().update_size())
-        self._networks, self._adam = networks, adam  # keeps what the addresses point to
-        algorithm, recipe = config.algorithm, config.recipe
+        recipe = config.recipe
         stop = recipe.early_stop_kl
-        self._constant: dict[str, Any] = {
-            "actor": pointer(networks.actor, "int64"),
-            "critic": pointer(networks.critic, "int64"),
-            "parameters": pointer(adam.flat),
-            "mean": pointer(adam.mean),
-            "variance": pointer(adam.variance),
-            "clock": pointer(adam.steps),
-            "activation": networks.activation,
-            "parameter_count": networks.parameter_count,
-            "log_std": networks.log_std,
-            "action_size": networks.action_size,
-            "learners": networks.learners,
-            "minibatch_size": algorithm.minibatch_size,
-            "epochs": algorithm.epochs,
+        settings = {
+            "minibatch_size": config.algorithm.minibatch_size,
             "drop_partial": recipe.partial_minibatch == "drop",
             "standardize": recipe.advantage_normalization == "minibatch",
             "unbiased": recipe.advantage_std == "unbiased",
@@ -85,17 +158,15 @@ class Updater:
             "value_clip_pessimistic": recipe.value_clip_pessimistic,
             "max_grad_norm": _or_none(recipe.max_grad_norm),
             "early_stop_kl": _or_none(None if stop is None else EARLY_STOP_SLACK * stop),
-            "adam_epsilon": adam.epsilon,
-            "beta1": ADAM_BETAS[0],
-            "beta2": ADAM_BETAS[1],
         }
+        self._step = Step(networks, networks.parameters, adam, settings)
 
     def update(
         self,
         batch: Batch,
         surrogate: UpdateSurrogate,
         coefs: Mapping[str, Tensor],
-        learning_rates: Sequence[float],
+        rates: Sequence[float],
         orders: Array,
         active: Sequence[int],
     ) -> tuple[Array, Array]:
@@ -105,35 +176,104 @@ class Updater:
             batch: the update's samples.
             surrogate: one that has a form.
             coefs: `value_coef` and `entropy_coef`, [P, 1] each.
-            learning_rates: [P].
+            rates: [P].
             orders: [K, P, B] permutations of each learner's samples, int32.
             active: the learners that take part.
 
         Returns:
             How many minibatches each learner took [P], and the norm of its first gradient [P].
         """
-        assert isinstance(batch.old, DiagonalGaussian) and surrogate.bounds is not None
-        tensors = batch.samples() | {"old_log_std": batch.old.log_std} | surrogate.bounds
-        learners, samples = batch.advantages.shape
-        takes_part = np.zeros(learners, np.uint8)
-        takes_part[list(active)] = 1
-        minibatches = np.zeros(learners, np.int64)
-        gradient_norm = np.full(learners, np.nan, np.float32)
-        arrays: dict[str, Array | Tensor] = {
-            **{name: x.contiguous() for name, x in (*tensors.items(), *coefs.items())},
-            "order": orders,
-            "active": takes_part,
-            "learning_rate": np.array(learning_rates),
-            "minibatches": minibatches,
-            "gradient_norm": gradient_norm,
+        assert surrogate.bounds is not None
+        tensors = {**_tensors(batch), **surrogate.bounds, **coefs}
+        return self._step(tensors, rates, orders, active)
+
+
+class PolicyGradient:
+    """One step on L_PG, of an actor with its critic where they are in one part: A2C and VPG.
+
+    With `delta` it is that of A2C's trust region.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        optimizer: Adam | RMSProp,
+        max_grad_norm: float | None = None,
+        coefs: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        """Take `value_coef`, `entropy_coef` and `delta` where they are not 0, [P, 1] each."""
+        settings = {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
+        self._step = Step(networks, networks.parameters, optimizer, settings)
+        zeros = torch.zeros(networks.learners, 1)
+        self._coefs = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(
+            coefs or {}
+        )
+
+    def update(
+        self, batch: Batch, rates: Sequence[float], active: Sequence[int], old: Distribution
+    ) -> Array:
+        """Take the step; returns the gradient's norm before it is clipped, [P].
+
+        Args:
+            batch: the whole of it is the minibatch.
+            rates: [P].
+            active: the learners that take it.
+            old: the policy around which the trust region is, if there is one.
+        """
+        tensors = {**_tensors(batch), **_statistics(old), **self._coefs}
+        return self._step(tensors, rates, _one_order(*batch.advantages.shape), active)[1]
+
+
+class CriticFit:
+    """Epochs of Adam on L_VF, of a critic with parameters of its own: VPG and TRPO."""
+
+    def __init__(self, networks: Networks, adam: Adam, config: Config) -> None:
+        """Take what is the same in every update."""
+        settings = {
+            "minibatch_size": config.algorithm.minibatch_size,
+            "drop_partial": config.recipe.partial_minibatch == "drop",
         }
-        addresses = {
-            name: pointer(array, _DTYPES.get(name, "float32")) for name, array in arrays.items()
-        }
-        struct = _Update(**self._constant, **addresses, samples=samples)
-        library().ppo_update(ctypes.addressof(struct))
-        return minibatches, gradient_norm.astype(float)
+        self._step = Step(networks, networks.critic_parameters, adam, settings)
+        self._value_coef = torch.ones(networks.learners)
+
+    def update(self, batch: Batch, rate: float, orders: Array, active: Sequence[int]) -> None:
+        """Optimize in place; `orders` as those of `Step`."""
+        tensors = {name: batch.samples()[name] for name in ("inputs", "targets", "values")}
+        tensors["value_coef"] = self._value_coef
+        self._step(tensors, [rate] * len(self._value_coef), orders, active)
+
+
+@functools.cache
+def _one_order(learners: int, samples: int) -> Array:
+    """All samples in their order, [1, P, B]."""
+    return np.tile(np.arange(samples, dtype=np.int32), (1, learners, 1))
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return batch.samples() | _statistics(batch.old)
+
+
+def _statistics(old: Distribution) -> dict[str, Tensor]:
+    if isinstance(old, Categorical):
+        return {"old": old.logits}
+    return {"old": old.mean, "old_log_std": old.log_std}
+
+
+def _fields(optimizer: Adam | RMSProp) -> dict[str, Any]:
+    """The fields of `Update` that an optimizer fills."""
+    if isinstance(optimizer, RMSProp):
+        square = pointer(optimizer.mean_square)
+        settings = {"rmsprop": True, "epsilon": optimizer.epsilon, "beta2": optimizer.decay}
+        return settings | {"variance": square}
+    return {
+        "mean": pointer(optimizer.mean),
+        "variance": pointer(optimizer.variance),
+        "clock": pointer(optimizer.steps),
+        "epsilon": optimizer.epsilon,
+        "beta1": ADAM_BETAS[0],
+        "beta2": ADAM_BETAS[1],
+    }
 
 
 def _or_none(limit: float | None) -> float:
-    return -1.0 if limit is None else limit
+    return NO_LIMIT if limit is None else limit
