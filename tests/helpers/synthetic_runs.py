@@ -244,4 +244,5 @@ def write_interpolation(run_directory: Path, peak: float = 1.0) -> dict[str, np.
         "l_clip": l_cpi - 0.1 * np.maximum(x - peak, 0),
     }
     store.write_table(run_directory / "interpolation.parquet", columns, store.INTERPOLATION)
+    reseal(run_directory)
     return columns
