@@ -1,8 +1,8 @@
 """Each committed number, measured again: it must come out within its stated error.
 
 What trains is `slow`: its numbers have errors of three seeds, and another processor's rounding
-makes other policies. The short form repeats a part of a measurement, with fewer seeds; the long one,
-all of it.
+makes other policies. The short form repeats a part of a measurement, with fewer seeds; the long
+one, all of it.
 """
 
 from __future__ import annotations
