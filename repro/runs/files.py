@@ -239,7 +239,11 @@ def parse_numbers(path: Path, content: bytes, column: str) -> np.ndarray[Any, An
 
 def _parse(path: Path, content: bytes, remedy: str) -> Any:
     try:
-        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+        # In Arrow's own memory: its threads may let go of Python's after Python has ended, which
+        # aborts the process.
+        copy = pa.BufferOutputStream()
+        copy.write(content)
+        file = pq.ParquetFile(pa.BufferReader(copy.getvalue()), page_checksum_verification=True)
         if file.metadata.num_rows * file.metadata.num_columns > TABLE_VALUES:
             raise CorruptError(f"{path} is damaged (it is too large): {remedy}.")
         return file.read()
