@@ -235,7 +235,8 @@ def _positions(runs: Sequence[Run]) -> pd.DataFrame:
 def last_positions(run: Run) -> pd.DataFrame:
     """The rows of `positions` of a run's last iteration."""
     table = run.table("positions")
-    return table[table["iteration"] == table["iteration"].max()]
+    last: pd.DataFrame = table[table["iteration"] == table["iteration"].max()]
+    return last
 
 
 def _reward_models(done: Sequence[Stored]) -> pd.DataFrame:
