@@ -19,18 +19,25 @@ def test_the_report_of_a_tiny_sweep(
 ) -> None:
     pack.run_pack([tiny(f"seed={seed}", "kl.beta=0.3") for seed in (0, 1)])
     pack.run_pack([tiny("stage=best_of_n")])
-    assert main(["rlhf", "--runs", str(pipeline), "--out", str(tmp_path)]) == 0
+    given = ["--runs", str(pipeline), "--out", str(tmp_path), "--replicates", "100"]
+    assert main(["rlhf", *given, "--collect"]) == 0
     text = capsys.readouterr().out
     assert "ppo clip, beta 0.3" in text and "2 of 2" in text and "at the end" in text
     curves = pd.read_csv(tmp_path / "rlhf_best_of_n.csv")
     assert curves["n"].tolist() == [1, 2, 4, 8] and curves["proxy"].is_monotonic_increasing
     assert (tmp_path / "rlhf.png").stat().st_size > 10_000
 
+    again = tmp_path / "again"
+    assert main(["rlhf", "--runs", str(tmp_path), "--out", str(again), "--replicates", "100"]) == 0
+    for path in again.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    assert len(list(again.iterdir())) == 8
+
 
 def test_a_turn_is_gold_that_falls_while_the_proxy_rises() -> None:
     def run(gold: list[float], proxy: list[float]) -> Run:
         frame = pd.DataFrame({"gold": gold, "proxy": proxy, "kl": [0.0, 1.0, 2.0]})
-        return Run("", {}, Path(), frame)
+        return Run("", {}, lambda name: frame, frame)
 
     assert turned(run([0, 2, 1], [0, 1, 2]))
     assert not turned(run([0, 2, 1], [0, 1, 0.5]))

@@ -5,10 +5,17 @@ from __future__ import annotations
 from functools import partial
 
 from analysis import cli
-from analysis.reports.rlhf import figure, numbers, text
+from analysis.reports.rlhf import collect, figure, numbers, text
+
+_COLLECT = "also write the tables that take the place of the run directories"
 
 
-@cli.command("rlhf", cli.DIRECTORIES, cli.REPLICATES)
+@cli.command(
+    "rlhf",
+    cli.DIRECTORIES,
+    cli.REPLICATES,
+    cli.option("--collect", _COLLECT, action="store_true"),
+)
 def command(given: cli.Given) -> cli.Output:
     """Language models: gold and proxy reward against KL."""
     found = numbers.build(given.runs, given.settings)
@@ -23,4 +30,6 @@ def command(given: cli.Given) -> cli.Output:
         "rlhf_positions.csv": found.positions,
         "rlhf_reward_models.csv": found.reward_models,
     }
+    if given.collect:
+        files |= collect.files(found, text.SHOWN)
     return cli.Output(files, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.reports.rlhf import source
+from analysis.reports.rlhf.source import Stored
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, means, stream, summary
-from repro.runs import store
 
 MEASURES = ("gold", "proxy", "kl")
+REWARD_MEASURES = ("held_out_accuracy", "ceiling", "gold_correlation")
 WINDOWS = 20  # of a run, over which its iterations are averaged
 BON = "best of n"
+POLICIES = ("ppo", "sft")  # stages
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,13 @@ class Run:
     Attributes:
         cell: its name without the seed.
         info: its `run.json`.
+        table: name -> its table.
         curve: means of gold, proxy and KL over `WINDOWS` parts of the run.
     """
 
     cell: str
     info: dict[str, Any]
-    directory: Path
+    table: Callable[[str], pd.DataFrame]
     curve: pd.DataFrame
 
 
@@ -42,6 +46,7 @@ class Numbers:
     """What the report shows.
 
     Attributes:
+        stored: all runs, of any stage.
         runs: finished runs of policies.
         cells: one line a cell: its end, its best, and the turn.
         curves: mean over seeds by cell and window.
@@ -51,6 +56,7 @@ class Numbers:
         reward_models: one line a reward model.
     """
 
+    stored: list[Stored]
     runs: list[Run]
     cells: pd.DataFrame
     curves: pd.DataFrame
@@ -67,30 +73,26 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
         AnalysisError: no finished run of a policy, or a damaged file.
     """
     try:
-        found = [
-            (path, store.read_run(path))
-            for place in directories
-            for path in store.run_directories(place)
-        ]
-        done = [(path, info) for path, info in found if info.get("status") == store.DONE]
-        runs = [_run(*each) for each in done if each[1].get("stage") in ("ppo", "sft")]
+        stored = source.read(directories)
+        done = [each for each in stored if each.done]
+        runs = [_run(each) for each in done if each.info.get("stage") in POLICIES]
         if not runs:
             listed = ", ".join(map(str, directories))
             raise AnalysisError(
                 f"{listed} holds no finished policy of a language model: train some with python -m "
                 "repro.language -m +experiment=rlhf."
             )
-        expected = _expected(directories)
-        best = _best_of_n([path for path, info in done if info.get("stage") == "best_of_n"])
+        best = _best_of_n([each for each in done if each.info.get("stage") == "best_of_n"])
         return Numbers(
+            stored=stored,
             runs=runs,
-            cells=_cells(runs, expected, settings),
+            cells=_cells(runs, _expected(stored), settings),
             curves=_curves(runs),
             best_of_n=best,
             fits=_fits(runs, best),
             positions=_positions(runs),
             reward_models=_reward_models(
-                [each for each in done if each[1].get("stage") == "reward"]
+                [each for each in done if each.info.get("stage") == "reward"]
             ),
         )
     except ValueError as error:
@@ -108,17 +110,22 @@ def cell_of(info: dict[str, Any]) -> str:
     return f"{info['algorithm']} {info['objective']}, {penalty}{recipe}"
 
 
-def _run(path: Path, info: dict[str, Any]) -> Run:
-    progress = store.read_table(path / "progress.parquet").dropna(subset=["gold"])
+def measured(progress: pd.DataFrame) -> pd.DataFrame:
+    """The iterations whose responses were measured, and what the report reads of them."""
+    return progress.dropna(subset=["gold"])[["iteration", *MEASURES]]
+
+
+def _run(stored: Stored) -> Run:
+    progress = measured(stored.table("progress"))
     count = len(progress)
     part = np.arange(count) * min(WINDOWS, count) // count
-    curve = progress[[*MEASURES, "iteration"]].groupby(part).mean().reset_index(drop=True)
-    return Run(cell_of(info), info, path, curve)
+    curve = progress.groupby(part).mean().reset_index(drop=True)
+    return Run(cell_of(stored.info), stored.info, stored.table, curve)
 
 
-def _expected(directories: Sequence[Path]) -> dict[str, int]:
-    runs = [run for place in directories for run in store.read_sweep(place)]
-    cells = [cell_of(run) for run in runs if run.get("stage") in ("ppo", "sft")]
+def _expected(stored: Sequence[Stored]) -> dict[str, int]:
+    listed = [each.info for each in stored if each.listed]
+    cells = [cell_of(info) for info in listed if info.get("stage") in POLICIES]
     return {cell: cells.count(cell) for cell in cells}
 
 
@@ -180,10 +187,10 @@ def _curves(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _best_of_n(directories: Sequence[Path]) -> pd.DataFrame:
-    if not directories:
+def _best_of_n(done: Sequence[Stored]) -> pd.DataFrame:
+    if not done:
         return pd.DataFrame(columns=["n", "kl", "gold", "proxy", "runs"])
-    tables = [store.read_table(path / "best_of_n.parquet") for path in directories]
+    tables = [each.table("best_of_n") for each in done]
     joined = pd.concat([table.groupby("n")[list(MEASURES)].mean() for table in tables])
     return joined.groupby(level=0).mean().reset_index().assign(runs=len(tables))
 
@@ -191,13 +198,14 @@ def _best_of_n(directories: Sequence[Path]) -> pd.DataFrame:
 def _fits(runs: Sequence[Run], best: pd.DataFrame) -> pd.DataFrame:
     """Gao et al. (2022), equations 1: d (alpha - beta log d) of RL, d (alpha - beta d) of BoN."""
     lines = []
+    base = best.loc[best["n"] == 1, "gold"]
     for cell, members in _by_cell(runs).items():
         points = pd.concat([run.curve for run in members])
-        start = float(np.mean([run.curve["gold"].iloc[0] for run in members]))
+        first = [measured(run.table("progress"))["gold"].iloc[0] for run in members]
+        start = float(np.mean(base if len(base) else first))
         lines.append({"cell": cell} | _fit(points, start, logarithm=True))
     if len(best):
-        start = float(best.loc[best["n"] == 1, "gold"].iloc[0])
-        lines.append({"cell": BON} | _fit(best, start, logarithm=False))
+        lines.append({"cell": BON} | _fit(best, float(base.iloc[0]), logarithm=False))
     return pd.DataFrame(lines)
 
 
@@ -217,22 +225,35 @@ def _fit(points: pd.DataFrame, start: float, logarithm: bool) -> dict[str, float
 def _positions(runs: Sequence[Run]) -> pd.DataFrame:
     frames = []
     for run in runs:
-        table = store.read_table(run.directory / "positions.parquet")
-        last = table[table["iteration"] == table["iteration"].max()]
-        frames.append(last[["position", "kl", "entropy", "tokens"]].assign(cell=run.cell))
+        last = last_positions(run)[["position", "kl", "entropy", "tokens"]]
+        frames.append(last.assign(cell=run.cell))
     joined = pd.concat(frames)
     frame: pd.DataFrame = joined.groupby(["cell", "position"], as_index=False).mean()
     return frame
 
 
-def _reward_models(done: Sequence[tuple[Path, dict[str, Any]]]) -> pd.DataFrame:
-    names = ["held_out_accuracy", "ceiling", "gold_correlation"]
+def last_positions(run: Run) -> pd.DataFrame:
+    """The rows of `positions` of a run's last iteration."""
+    table = run.table("positions")
+    last: pd.DataFrame = table[table["iteration"] == table["iteration"].max()]
+    return last
+
+
+def _reward_models(done: Sequence[Stored]) -> pd.DataFrame:
     lines = []
-    for path, info in done:
-        last = store.read_table(path / "progress.parquet").iloc[-1]
-        line = {"pairs": info["pairs"], "seed": info["seed"]}
-        lines.append(line | {name: float(last[name]) for name in names})
-    return pd.DataFrame(lines, columns=["pairs", "seed", *names])
+    for each in sorted(done, key=lambda each: (each.info["pairs"], each.info["seed"])):
+        last = each.table("progress").iloc[-1]
+        line = {"pairs": each.info["pairs"], "seed": each.info["seed"]}
+        lines.append(line | {name: float(last[name]) for name in REWARD_MEASURES})
+    return pd.DataFrame(lines, columns=["pairs", "seed", *REWARD_MEASURES])
+
+
+def moments(run: Run) -> dict[str, int]:
+    """Title -> iteration with kept responses: the first, the nearest to the best, the last."""
+    kept = sorted(int(each) for each in run.table("samples")["iteration"].unique())
+    best = run.curve["iteration"].iloc[int(run.curve["gold"].argmax())]
+    nearest = min(kept, key=lambda moment: abs(moment - best))
+    return {"before": kept[0], "at the best": nearest, "at the end": kept[-1]}
 
 
 def samples(run: Run, count: int) -> list[tuple[str, list[tuple[str, float, float, float]]]]:
@@ -241,14 +262,8 @@ def samples(run: Run, count: int) -> list[tuple[str, list[tuple[str, float, floa
     Returns:
         (title, [(text, gold, proxy, KL)]) for each of the three moments; prompts differ.
     """
-    table = store.read_table(run.directory / "samples.parquet")
-    moments = sorted(table["iteration"].unique())
-    best = run.curve["iteration"].iloc[int(run.curve["gold"].argmax())]
-    nearest = min(moments, key=lambda moment: abs(moment - best))
-    words = run.info["vocabulary"]
-    chosen = {"before": moments[0], "at the best": nearest, "at the end": moments[-1]}
-    found = []
-    for title, moment in chosen.items():
+    table, words, found = run.table("samples"), run.info["vocabulary"], []
+    for title, moment in moments(run).items():
         rows = table[(table["iteration"] == moment) & (table["episode"] < count)]
         lines = []
         for _, episode in rows.groupby("episode"):

@@ -1,0 +1,66 @@
+"""Runs of language models: from their directories, or from the tables that `--collect` made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs import collected
+from repro.runs import store
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run that was expected or found.
+
+    Attributes:
+        info: its `run.json`; of a run never started, its entry in `sweep.json`.
+        listed: whether a `sweep.json` expected it.
+        table: name -> its table.
+    """
+
+    info: dict[str, Any]
+    listed: bool
+    table: Callable[[str], pd.DataFrame]
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended well."""
+        return self.info.get("status") == store.DONE
+
+
+def read(directories: Sequence[Path]) -> list[Stored]:
+    """Every run that is there or was expected; ValueError for a damaged file."""
+    return [run for place in directories for run in _read(place)]
+
+
+def _read(place: Path) -> Iterator[Stored]:
+    if collected.is_collected(place):
+        for line in collected.read(place, "runs.parquet").to_dict("records"):
+            table = partial(_rows, place, line["run"])
+            yield Stored(json.loads(line["run_json"]), bool(line["listed"]), table)
+        return
+    expected = {run["run_id"]: run for run in store.read_sweep(place)}
+    for path in store.run_directories(place):
+        info = store.read_run(path)
+        listed = expected.pop(info["run_id"], None) is not None
+        yield Stored(info, listed, partial(store.read_run_table, path))
+    for run in expected.values():
+        info = {key: value for key, value in run.items() if key != "config"}
+        yield Stored(info, True, partial(store.read_run_table, place / run["run_id"]))
+
+
+@cache
+def _whole(place: Path, name: str) -> pd.DataFrame:
+    return collected.read(place, f"{name}.parquet")
+
+
+def _rows(place: Path, number: int, name: str) -> pd.DataFrame:
+    table = _whole(place, name)
+    return table[table["run"] == number].drop(columns="run").reset_index(drop=True)
