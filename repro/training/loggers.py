@@ -1,14 +1,13 @@
 """Loggers: where metrics go besides the run directory.
 
-Their packages are optional and imported when needed. Metrics have the names of
-`repro.runs.schema.PROGRESS`, in W&B and TensorBoard alike.
+Their packages are optional and imported when needed. What they are given, and under which names, is
+in `repro.training.metrics`, for W&B and TensorBoard alike.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -18,23 +17,55 @@ from typing import Any, Protocol
 from repro.config.run import RunConfig
 from repro.errors import ConfigError, installation
 from repro.runs.schema import DONE
+from repro.training import metrics
 
 PACKAGES = {"wandb": "wandb", "tensorboard": "tensorboard"}  # logger.name -> imported package
 
 
-class Logger(Protocol):
-    """Receives one run's metrics, iteration by iteration."""
+class Sink(Protocol):
+    """Receives one run's metrics, iteration by iteration.
 
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Log one iteration.
+    Attributes:
+        first_step: earlier metrics it has already, or another of its files.
+    """
 
-        Args:
-            step: environment steps of the run so far; it never decreases.
-            metrics: columns of PROGRESS. None and values that are not finite are left out.
-        """
+    first_step: int
+
+    def write(self, step: int, shown: Mapping[str, float]) -> None:
+        """Write one iteration's metrics at `step`, which never decreases."""
 
     def close(self, status: str) -> None:
         """End the run with a status of `repro.runs.schema`."""
+
+
+class Logger:
+    """Names one run's metrics as `repro.training.metrics` says, and writes them to a sink."""
+
+    def __init__(
+        self, sink: Sink | None, kind: str, tables: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Go on after the rows of `tables`, writing those that the sink does not have."""
+        self._sink, self._metrics = sink, metrics.Metrics(kind)
+        if sink is not None and tables:
+            for shown in self._metrics.replay(tables):
+                step = int(shown[metrics.STEP])
+                if step >= sink.first_step:
+                    sink.write(step, shown)
+
+    def log(self, row: Mapping[str, Any], episodes: Mapping[str, Any]) -> None:
+        """Log one iteration.
+
+        Args:
+            row: of the progress table.
+            episodes: columns of the episodes that ended in it.
+        """
+        if self._sink is not None:
+            self._sink.write(row["step"], self._metrics.add(row, episodes))
+
+    def close(self, status: str) -> None:
+        """End the run with a status of `repro.runs.schema`."""
+        if self._sink is not None:
+            self._sink.close(status)
 
 
 def check_available(config: RunConfig) -> None:
@@ -59,7 +90,10 @@ def check_available(config: RunConfig) -> None:
 
 
 def open_logger(
-    config: RunConfig, directory: Path, step: int = 0, rows: Mapping[str, Any] | None = None
+    config: RunConfig,
+    directory: Path,
+    step: int = 0,
+    tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Logger:
     """Open the logger that `config.logger` names.
 
@@ -68,26 +102,19 @@ def open_logger(
         directory: of the run.
         step: environment steps of the run so far; TensorBoard hides what an earlier attempt logged
             after it.
-        rows: the progress table so far, by column. W&B gets it again, since each attempt makes a
-            record of its own, and of several records of one id only the last one counts.
+        tables: the run's tables so far, by column. W&B gets their metrics again, since each attempt
+            makes a record of its own, and of several records of one id only the last one counts.
 
     Raises:
         ConfigError: it cannot be opened.
     """
     check_available(config)
+    sink: Sink | None = None
     if config.logger.name == "wandb":
-        return _Wandb(config, directory, rows or {})
-    if config.logger.name == "tensorboard":
-        return _TensorBoard(directory, step)
-    return _NoLogger()
-
-
-class _NoLogger:
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        pass
-
-    def close(self, status: str) -> None:
-        pass
+        sink = _Wandb(config, directory)
+    elif config.logger.name == "tensorboard":
+        sink = _TensorBoard(config, directory, step)
+    return Logger(sink, config.kind, tables)
 
 
 class _Wandb:
@@ -95,7 +122,7 @@ class _Wandb:
 
     open_runs = 0
 
-    def __init__(self, config: RunConfig, directory: Path, rows: Mapping[str, Any]) -> None:
+    def __init__(self, config: RunConfig, directory: Path) -> None:
         wandb = _wandb()
         settings = wandb.Settings(
             silent=True,
@@ -111,8 +138,10 @@ class _Wandb:
                 project=config.logger.project,
                 id=re.sub(r"[/\\#?%:]", "-", config.run_id),  # characters that W&B refuses
                 name=config.run_id,
-                group=config.experiment,
-                config=config.as_dict(),
+                group=metrics.group(config),
+                job_type="train",
+                tags=metrics.tags(config),
+                config=config.as_dict() | metrics.identity(config),
                 dir=str(directory),
                 mode=config.logger.mode,
                 reinit="create_new",
@@ -124,13 +153,10 @@ class _Wandb:
                 f"logger=wandb cannot start ({error}): try logger.mode=offline."
             ) from error
         _Wandb.open_runs += 1
-        for values in zip(*rows.values(), strict=True):
-            row = {name: value.item() for name, value in zip(rows, values, strict=True)}
-            if row["step"] >= self._run.starting_step:  # online, W&B has the earlier ones
-                self.log(row["step"], row)
+        self.first_step: int = self._run.starting_step  # online, W&B has the earlier ones
 
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._run.log(_finite(metrics), step=step)
+    def write(self, step: int, shown: Mapping[str, float]) -> None:
+        self._run.log(dict(shown), step=step)
 
     def close(self, status: str) -> None:
         self._run.finish(exit_code=0 if status == DONE else 1)
@@ -145,23 +171,24 @@ class _Wandb:
 class _TensorBoard:
     """Event files in the run directory."""
 
-    def __init__(self, directory: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(self, config: RunConfig, directory: Path, step: int) -> None:
+        board: Any = importlib.import_module("torch.utils.tensorboard")
+        self.first_step = step + 1  # the earlier ones are in another event file
+        self._writer = board.SummaryWriter(str(directory), purge_step=self.first_step)
+        # Without a summary of the experiment TensorBoard itself finds what differs between runs.
+        _, start, self._end = board.summary.hparams(metrics.hyperparameters(config), {})
+        self._writer.file_writer.add_summary(start)
 
-        self._writer = SummaryWriter(str(directory), purge_step=step + 1 if step else None)
-
-    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        for name, value in _finite(metrics).items():
-            self._writer.add_scalar(name, value, step)
+    def write(self, step: int, shown: Mapping[str, float]) -> None:
+        for name, value in shown.items():
+            if name != metrics.STEP:  # every event has it
+                self._writer.add_scalar(name, value, step)
 
     def close(self, status: str) -> None:
+        if status == DONE:
+            self._writer.file_writer.add_summary(self._end)
         self._writer.add_text("status", status)
         self._writer.close()
-
-
-def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {name: float(value) for name, value in metrics.items() if value is not None}
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _wandb() -> Any:

@@ -72,8 +72,8 @@ class Results:
             step: environment steps of each run so far.
         """
         for p, config in enumerate(self._configs):
-            rows = self.writers[p].tables(self.writers[p].counts())["progress"]
-            self._loggers.append(open_logger(config, config.directory, step, rows))
+            tables = self.writers[p].tables(self.writers[p].counts())
+            self._loggers.append(open_logger(config, config.directory, step, tables))
 
     def add(self, record: Iteration) -> None:
         """Add one iteration's rows to the tables, and log them."""
@@ -84,8 +84,9 @@ class Results:
             row |= {"iteration": record.number, "step": record.step} | record.summary(p)
             schema = SCHEMAS[self._configs[p].kind]["progress"]
             progress = {name: [row[name]] for name in schema}
-            self.writers[p].add({"progress": progress} | record.rows(p))
-            self._loggers[p].log(record.step, row)
+            rows = record.rows(p)
+            self.writers[p].add({"progress": progress} | rows)
+            self._loggers[p].log(row, rows.get("episodes", {}))
             for name, columns in record.tables.get(p, {}).items():
                 path = self._configs[p].directory / f"{name}.parquet"
                 write_table(path, columns, TABLES[name])
