@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from repro.config import grammar
 from repro.config.schema import Config
 from repro.console import say
-from repro.errors import ConfigError
+from repro.errors import ConfigError, StorageError
 from repro.runs import locks, store
 from repro.sweeps import grid, sweep
 from repro.sweeps.settings import Settings
@@ -80,6 +82,7 @@ def search(plan: Plan) -> Study:
         ConfigError: bad input. Nothing has been trained then.
         CorruptError: the study, or a run of it, is damaged.
         RunsFailedError: runs could not be trained for now: the same command continues.
+        StorageError: the study cannot be written.
         KeyboardInterrupt: interrupted, and saved: the same command continues.
     """
     example = _compose(plan, [plan.space.example()])[0][0][0]
@@ -93,8 +96,14 @@ def search(plan: Plan) -> Study:
         if refused:
             raise ConfigError(f"{path} is in use by another search: {refused[0]}")
         study = Study(path, plan.settings(), plan.sampler, plan.batch)
-        for members in study.rounds(plan.trials, plan.space.distributions):
-            _round(plan, study, members)
+        try:
+            for members in study.rounds(plan.trials, plan.space.distributions):
+                _round(plan, study, members)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise StorageError(
+                f"{path} cannot be written to ({type(error).__name__}): make room and give the same "
+                "command again; it continues."
+            ) from error
     return study
 
 

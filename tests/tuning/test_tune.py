@@ -90,6 +90,8 @@ def test_a_complete_trial_is_the_run_alone_to_the_last_bit(whole: Path, cli: Cli
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "repro"]
     assert cli(*words[3:]).code == 0
+    (pause,) = store.read_run(whole / run)["resumed"]
+    assert pause["iteration"] == ITERATIONS // 2 and pause["exact"]
     assert_equal_bits(result(Path(run)), result(whole / run))
     assert final_return(Path(run))[0] == best.value
 
