@@ -101,8 +101,8 @@ def search(plan: Plan) -> Study:
                 _round(plan, study, members)
         except (SQLAlchemyError, StorageInternalError) as error:
             raise StorageError(
-                f"{path} cannot be written to ({type(error).__name__}): make room and give the same "
-                "command again; it continues."
+                f"{path} cannot be written to ({type(error).__name__}): make room and give the "
+                "same command again; it continues."
             ) from error
     return study
 
