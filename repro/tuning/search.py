@@ -7,6 +7,7 @@ arXiv 1502.07943). A run that pauses and goes on is, to the last bit, the whole 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ from repro.tuning.space import Space
 from repro.tuning.study import Study
 
 STUDY_FILE = "study.db"
+RUNGS = 2
+LEARNED = 5  # iterations until a rung, unless `rungs` is given: returns lag behind the updates
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     trials: int = 64
     batch: int = 32
-    rungs: int = 2
+    rungs: int | None = None
     eta: int = 3
     metric: str = "final_return"
     direction: str = "maximize"
@@ -86,10 +89,7 @@ def search(plan: Plan) -> Study:
         KeyboardInterrupt: interrupted, and saved: the same command continues.
     """
     example = _compose(plan, [plan.space.example()])[0][0][0]
-    if plan.rungs and example.algorithm.is_sb3:
-        raise ConfigError(
-            f"algorithm={example.algorithm.name} has no checkpoints to go on from: say --rungs 0."
-        )
+    plan = dataclasses.replace(plan, rungs=_rungs(plan, example))
     path = plan.study or Path(example.runs_dir) / STUDY_FILE
     lock = path.with_name(f".{path.name}.lock")
     with locks.owning([lock]) as refused:
@@ -105,6 +105,28 @@ def search(plan: Plan) -> Study:
                 "same command again; it continues."
             ) from error
     return study
+
+
+def _rungs(plan: Plan, config: Config) -> int:
+    """How many there are.
+
+    Raises:
+        ConfigError: a rung at which nothing is known of a run, or no run can pause.
+    """
+    resumes = not config.algorithm.is_sb3
+    if plan.rungs is None:
+        late = (_iteration(config, plan.eta**-rung) >= LEARNED for rung in range(1, RUNGS + 1))
+        return sum(late) if resumes else 0
+    if plan.rungs and not resumes:
+        raise ConfigError(
+            f"algorithm={config.algorithm.name} has no checkpoints to go on from: say --rungs 0."
+        )
+    if plan.rungs and _iteration(config, plan.eta**-plan.rungs) < 2:
+        raise ConfigError(
+            f"--rungs {plan.rungs} prunes after the first of {config.updates} iterations, when no "
+            "update has changed a return: give fewer rungs, or a larger total_timesteps."
+        )
+    return plan.rungs
 
 
 def _compose(
@@ -135,7 +157,7 @@ def _round(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> None:
     for trial in alive:
         if trial.running and "commands" not in trial.frozen.user_attrs:
             study.note(trial.frozen, **_attributes(plan, trial))
-    for rung in range(plan.rungs, -1, -1):
+    for rung in range(plan.rungs or 0, -1, -1):
         share = plan.eta**-rung
         _train([trial for trial in alive if trial.running], share, settings)
         scored = {trial.number: _score(plan, trial, share) for trial in alive}

@@ -17,10 +17,11 @@ from repro.runs import store
 from repro.sweeps.heartbeats import Heartbeat
 from repro.sweeps.summary import final_return
 from repro.tuning import scores, space
-from repro.tuning.search import Plan
+from repro.tuning.search import Plan, _rungs
 from repro.tuning.study import Study
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
+from tests.helpers.configs import compose
 from tests.helpers.tiny import ITERATIONS, STEPS, TINY, TINY_PPO, result
 
 STEP_SIZES = "algorithm.learning_rate=tag(log,interval(1e-5,1e-2))"
@@ -206,7 +207,8 @@ def test_impossible_spaces_are_refused(line: str, complaint: str) -> None:
     [
         ("env=reacher algorithm.gama=0.9,1", "did you mean algorithm.gamma"),
         ("env=reacher,hopper algorithm.gamma=0.9,1 --seeds 0,0", "twice"),
-        ("env=reacher algorithm=sb3_ppo algorithm.gamma=0.9,1", "--rungs 0"),
+        ("env=reacher algorithm=sb3_ppo algorithm.gamma=0.9,1 --rungs 1", "--rungs 0"),
+        ("env=reacher total_timesteps=20480 algorithm.gamma=0.9,1 --rungs 2", "first of 10"),
         ("+experiment=table1 algorithm.gamma=0.9,1", "is a sweep of"),
     ],
 )
@@ -230,3 +232,17 @@ def test_the_options_of_the_command_are_the_defaults_of_a_plan() -> None:
     options.pop("overrides")
     assert options.pop("batch") is None
     assert all(getattr(plan, name) == value for name, value in options.items())
+
+
+@pytest.mark.parametrize(
+    ("line", "rungs"),
+    [
+        ("", 2),
+        (f"total_timesteps={2048 * 30}", 1),
+        (f"total_timesteps={2048 * 10}", 0),
+        ("algorithm=sb3_ppo", 0),
+    ],
+)
+def test_short_runs_have_fewer_rungs(line: str, rungs: int) -> None:
+    config = compose("env=reacher", *line.split())
+    assert _rungs(Plan(space.Space([], {})), config) == rungs
