@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import operator
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,16 +106,12 @@ def write_output(output: Output, directory: Path, with_pdf: bool = False) -> lis
         for name, content in files.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            store.write_atomically(path, operator.methodcaller("write", content))
     except OSError as error:
         raise AnalysisError(
             f"--out {directory} cannot be written ({error.strerror}): choose another directory."
         ) from error
     return [directory / name for name in files]
-
-
-def _write(path: Path, content: bytes) -> None:
-    store.write_atomically(path, lambda file: file.write(content))
 
 
 def integer_from(minimum: int) -> Callable[[str], int]:
@@ -157,10 +154,7 @@ REPLICATES = options(
     option("--replicates", "bootstrap replicates", type=_HUNDRED, default=DEFAULTS.replicates),
     option("--seed", "seed of the bootstrap", type=_ZERO, default=DEFAULTS.seed),
 )
-BOOTSTRAP = options(
-    REPLICATES,
-    option("--episodes", _LAST, type=_ONE, default=DEFAULTS.episodes),
-)
+BOOTSTRAP = options(REPLICATES, option("--episodes", _LAST, type=_ONE, default=DEFAULTS.episodes))
 _NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"
 REFERENCE = option("--reference", _NUMBERS, type=Path, default=DEFAULTS.reference, metavar="DIR")
 _RANDOM = "the random policy that scores 0 (default: unit Gaussian, not clipped)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,6 +25,8 @@ from analysis.drawing.style import (
 )
 from analysis.drawing.text import amount, runs_of
 from analysis.published.paper import Curve, task_name
+
+Dashed = Sequence[tuple[str, Curve]]  # published curves with their colors
 
 # Values that people know by another name; each has its place in `CYCLE` in every figure.
 NAMES = {
@@ -63,12 +65,12 @@ def panel(
     axes: Axes,
     table: pd.DataFrame,
     styles: Mapping[str, LineStyle],
-    paper: Sequence[tuple[str, Curve]] = (),
+    paper: Dashed = (),
     width: float | None = None,
 ) -> None:
     """One task: a line and a band a label, published curves dashed behind, n of N in the title.
 
-    `table` is `runs.curves.COLUMNS` of the task, `paper` the color and curve of each published one.
+    `table` is `runs.curves.COLUMNS` of the task.
     """
     groups = dict(iter(table.groupby("label")))
     crowded = len(styles) > 6
@@ -93,10 +95,7 @@ def _totals(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cut_collapsed(
-    axes: Axes,
-    table: pd.DataFrame,
-    styles: Mapping[str, LineStyle],
-    paper: Sequence[tuple[str, Curve]],
+    axes: Axes, table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: Dashed
 ) -> None:
     """End the axis above lines that fall so far that the others would be flat, and say so."""
     means = table.groupby("label")["mean"]
@@ -134,19 +133,32 @@ def keys(table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: str = "") 
     return entries + [panels.key(paper, color=INK, linestyle="--", linewidth=1.4)] * bool(paper)
 
 
-def labelled(
-    figure: Figure,
+def drawn(
     table: pd.DataFrame,
-    episodes: int,
-    what: str = "return",
-    unit: str = "episodes",
-) -> None:
-    """Name the vertical axis of all panels, and say what lines and bands are."""
-    said = "line: mean over seeds; band: 95 % bootstrap interval of that mean, step by step"
+    styles: Mapping[str, LineStyle],
+    said: str,
+    columns: int,
+    size: panels.Size,
+    margin: panels.Size,
+    paper: Callable[[str], Dashed] = lambda task: (),
+    width: float | None = None,
+    blank: int = 0,
+) -> tuple[Figure, list[Axes], list[Axes]]:
+    """`panels.grid` with one panel a task; `said` names the vertical axis of all.
+
+    `table` is `runs.curves.COLUMNS`, `paper` what is published of a task.
+    """
+    tasks = sorted(set(table["task"]))
+    drawing, grid, spare = panels.grid(len(tasks), columns, size, margin, blank)
+    for axes, task in zip(grid, tasks, strict=True):
+        panel(axes, table[table["task"] == task], styles, paper(task), width)
+    panels.only_below(grid, columns)
+    bands = "line: mean over seeds; band: 95 % bootstrap interval of that mean, step by step"
     if table["ci_low"].isna().all():
-        said = "line: a single run, so without an interval"
-    figure.suptitle(said, x=0.01, horizontalalignment="left", fontsize=scaled(8.5), color=MUTED)
-    figure.supylabel(f"{what}, mean of the last {episodes} {unit}", fontsize=scaled(9.5))
+        bands = "line: a single run, so without an interval"
+    drawing.suptitle(bands, x=0.01, horizontalalignment="left", fontsize=scaled(8.5), color=MUTED)
+    drawing.supylabel(said, fontsize=scaled(9.5))
+    return drawing, grid, spare
 
 
 def figure(
@@ -160,17 +172,14 @@ def figure(
 
     `table` is `runs.curves.COLUMNS`, `paper` Figure 3's curve by task without version.
     """
-    tasks = sorted(set(table["task"]))
+    tasks = set(table["task"])
     columns = 1 if len(tasks) == 1 else min(4, max(2, math.ceil(len(tasks) / 2)))
     beside = columns < 3 and len(tasks) % columns == 0
-    margin = (1.0 + 3.0 * beside, 1.3)
-    drawing, axes, spare = panels.grid(len(tasks), columns, (3.3, 2.7), margin)
-    curves = {task: paper[task_name(task)] for task in tasks if task_name(task) in paper}
-    for place, task in zip(axes, tasks, strict=True):
-        dashed = [(INK, curves[task])] if task in curves else []
-        panel(place, table[table["task"] == task], styles, dashed)
-    panels.only_below(axes, columns)
-    labelled(drawing, table, episodes)
+    curves = {task: [(INK, paper[task_name(task)])] for task in tasks if task_name(task) in paper}
+    said, margin = f"return, mean of the last {episodes} episodes", (1.0 + 3.0 * beside, 1.3)
+    drawing, _, spare = drawn(
+        table, styles, said, columns, (3.3, 2.7), margin, lambda task: curves.get(task, ())
+    )
     handles = keys(table, styles, "the paper's Figure 3, PPO (Clip)" if curves else "")
     how = {"handles": handles, "title": title, "alignment": "left"}
     if spare and len(handles) <= 13:

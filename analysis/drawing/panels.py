@@ -18,18 +18,21 @@ from analysis.published.atari import game_name
 SEPARATOR = "#CFCFCF"
 
 
-def grid(
-    count: int, columns: int, size: tuple[float, float], margin: tuple[float, float], **share: Any
-) -> tuple[Figure, list[Axes], list[Axes]]:
-    """Panels row by row: the figure, `[count]` panels, and the blank places of the last row.
+Size = tuple[float, float]  # width and height in inches
 
-    `size` of a panel and `margin` beside and above all of them are in inches.
+
+def grid(
+    count: int, columns: int, size: Size, margin: Size, blank: int = 0, **share: Any
+) -> tuple[Figure, list[Axes], list[Axes]]:
+    """Panels row by row: the figure, `[count]` panels, and the `blank` or more places after them.
+
+    `size` is of a panel, `margin` beside and above all of them.
     """
-    rows = math.ceil(count / columns)
+    rows = math.ceil((count + blank) / columns)
     figure = Figure(figsize=(margin[0] + size[0] * columns, margin[1] + size[1] * rows))
     axes = figure.subplots(rows, columns, squeeze=False, **share).ravel().tolist()
-    for blank in axes[count:]:
-        blank.set_axis_off()
+    for place in axes[count:]:
+        place.set_axis_off()
     return figure, axes[:count], axes[count:]
 
 

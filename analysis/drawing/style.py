@@ -142,7 +142,7 @@ def scaled(points: float) -> float:
     return points * float(rcParams["font.size"]) / float(STYLE["font.size"])
 
 
-def objective_name(kind: str, value: float, math: bool = False) -> str:
+def objective_name(kind: str, value: float, math: bool) -> str:
     """`Clipping, ε = 0.2`; with `math` the symbol is TeX, for figures and LaTeX."""
     name, plain, tex = _NAMES.get(kind, (kind, "", ""))
     if np.isnan(value):

@@ -22,8 +22,7 @@ def build(tables: Path, epsilon: float = 0.2) -> pd.DataFrame:
     Raises:
         AnalysisError: for an `epsilon` that is not tabulated.
     """
-    names = {"ratio": "r", "term": "l_clip"}
-    table = clip_term(tables, "clip", epsilon).rename(columns=names)
+    table = clip_term(tables, "clip", epsilon).rename(columns={"ratio": "r", "term": "l_clip"})
     return table[["advantage", "r", "l_clip"]]
 
 
@@ -39,11 +38,10 @@ def figure(table: pd.DataFrame, epsilon: float) -> Figure:
 
 def _panel(axes: Axes, table: pd.DataFrame, kink: float, name: str, title: str) -> None:
     axes.plot(table["r"], table["l_clip"], color="#0072B2", linewidth=2.4)
-    at_one = float(np.interp(1.0, table["r"], table["l_clip"]))
-    at_kink = float(np.interp(kink, table["r"], table["l_clip"]))
-    axes.vlines([1, kink], 0, [at_one, at_kink], color=MUTED, linestyle=":", linewidth=1.2)
+    heights = np.interp([1.0, kink], table["r"], table["l_clip"])
+    axes.vlines([1, kink], 0, heights, color=MUTED, linestyle=":", linewidth=1.2)
     axes.axhline(0, color=INK, linewidth=0.9)
-    axes.plot(1, at_one, marker="o", markersize=8, color=_RED, linestyle="none")
+    axes.plot(1, heights[0], marker="o", markersize=8, color=_RED, linestyle="none")
     axes.set_xticks([0, 1, kink], ["0", "1", name])
     axes.set_xlim(0, 2)
     axes.set_xlabel("probability ratio r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -106,27 +107,25 @@ def _phases(axes: Axes, table: pd.DataFrame) -> None:
 
 def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     packs = table[table["contender"] == "ours"]
-    counts = packs.groupby(["file", "env"])["population"].nunique()
-    for i, (file, env) in enumerate(counts[counts > 2].index):
-        rows = table[(table["file"] == file) & (table["env"] == env)]
-        own = rows[rows["contender"] == "ours"].sort_values("population")
-        color = CYCLE[i % len(CYCLE)]
-        speed = 1e6 / own["total_us"]
-        axes.plot(own["population"], speed, "o-", color=color, label=env.replace("_", " "))
+    sizes = packs.groupby("env")["population"].nunique()
+    for env, color in zip(sizes[sizes > 2].index, itertools.cycle(CYCLE), strict=False):
+        rows = table[table["env"] == env].sort_values("population", kind="stable")
+        steps = 1e6 / rows["total_us"]
+        own = rows["contender"] == "ours"
+        name = env.replace("_", " ")
+        axes.plot(rows["population"][own], steps[own], "o-", color=color, label=name)
         for contender, line in (("physics", "--"), ("sb3", ":")):
-            row = rows[rows["contender"] == contender]
-            if len(row):
-                axes.axhline(1e6 / row["total_us"].iloc[0], color=color, linestyle=line)
+            for level in steps[rows["contender"] == contender].head(1):
+                axes.axhline(level, color=color, linestyle=line)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    sizes = sorted({int(p) for p in packs["population"]})
-    axes.set_xticks(sizes, [str(size) for size in sizes])
+    ticks = sorted({int(p) for p in packs["population"]})
+    axes.set_xticks(ticks, [str(size) for size in ticks])
     axes.set_xlabel("runs in the pack, P")
     axes.set_title("Environment steps a second, one core")
     axes.text(0.98, 0.1, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
               transform=axes.transAxes, fontsize=scaled(8), color=MUTED)  # fmt: skip
-    if (counts > 2).any():
-        axes.legend(loc="center right")
+    axes.legend(loc="center right")
 
 
 def text(table: pd.DataFrame) -> str:
@@ -167,8 +166,8 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
             f"{part['over_sb3'].min():.1f} to {part['over_sb3'].max():.1f} (pack of {size:g})"
             for size, part in rows.groupby("population")
         ]
-        shown = ", ".join(ranges)
-        lines.append(f"{algorithm} against Stable-Baselines3's, times as fast: {shown}.")
+        speedups = ", ".join(ranges)
+        lines.append(f"{algorithm} against Stable-Baselines3's, times as fast: {speedups}.")
     return lines
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.runs.load import finished_episodes
 from analysis.runs.run import Run
 from analysis.runs.selection import Absent, lookup, show
-from analysis.settings import DEFAULTS, Settings
+from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, bounds, means, stream
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
@@ -41,10 +41,7 @@ def label_of(by: str) -> Callable[[Run], str]:
 
 
 def learning_curves(
-    runs: Sequence[Run],
-    label: Callable[[Run], str],
-    settings: Settings = DEFAULTS,
-    points: int = POINTS,
+    runs: Sequence[Run], label: Callable[[Run], str], settings: Settings, points: int
 ) -> tuple[pd.DataFrame, list[str]]:
     """`COLUMNS`, one row a line and grid step, and a sentence for each run that is in no line.
 

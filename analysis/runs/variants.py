@@ -42,7 +42,7 @@ class Variant:
     changed: Switches  # of these, the ones that are not as in the base of the same recipe
 
 
-def variants(runs: Sequence[Run], base: Sequence[str] = ()) -> dict[str, Variant]:
+def variants(runs: Sequence[Run], base: Sequence[str]) -> dict[str, Variant]:
     """The variant of each run, by its id; the base is the first variant in the order.
 
     The base has the most frequent value of every switch, as one factor at a time makes it, or meets

@@ -22,22 +22,15 @@ from torch import Tensor
 
 from repro.algorithms.base import Array, Learners, Metrics, mean
 from repro.algorithms.interpolation import interpolation
+from repro.algorithms.schedules import LogStd, StepSizes
 from repro.config.algorithms import PPOSettings
 from repro.config.schema import Config
 from repro.engines import selection
 from repro.engines.batches import Batch, Minibatches, Samples
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
-from repro.errors import ConfigError
 from repro.learning import objectives
-from repro.learning.optimizers import (
-    STEP_SIZES,
-    Adam,
-    adapt_step_size,
-    by_rate,
-    clip_gradient,
-    gradient_norm,
-)
+from repro.learning.optimizers import Adam, by_rate, clip_gradient, gradient_norm
 from repro.learning.packed_objectives import PackedSurrogate, UpdateSurrogate
 from repro.networks.bound import BoundPolicy
 from repro.rollouts.rollout import Rollout
@@ -54,14 +47,9 @@ class PPO(Learners):
         """
         self.surrogate = PackedSurrogate([config.objective for config in configs], device)
         super().__init__(configs, envs, device)
-        if self.anneals_std and self.policy.discrete:
-            raise ConfigError(
-                f"recipe.log_std_schedule={self.recipe.log_std_schedule} is for continuous "
-                f"actions, not for those of {self.config.env.id}: say recipe.log_std_schedule=null."
-            )
         self.settings: PPOSettings = self.config.algorithm
         self.adam = Adam(self.parameters.flat, self.recipe.adam_epsilon)
-        self.step_size = np.array([c.algorithm.learning_rate for c in configs], np.float64)
+        self.step_sizes, self.log_std = StepSizes(configs), LogStd(self.config, self.policy)
         self.value_coef = self.column("value_coef")[:, None]
         self.entropy_coef = self.column("entropy_coef")[:, None]
         has_form = self.surrogate.has_form
@@ -75,34 +63,17 @@ class PPO(Learners):
 
     def own_state(self) -> dict[str, Any]:
         """For resuming."""
-        state: dict[str, Any] = {"adam": self.adam, "beta": self.surrogate}
-        return state | ({"step_size": self.step_size} if self.follows_kl else {})
-
-    @property
-    def follows_kl(self) -> bool:
-        """Whether the step size follows the KL."""
-        return self.recipe.learning_rate_schedule == "kl"
+        return {"adam": self.adam, "beta": self.surrogate, **self.step_sizes.state()}
 
     def begin(self) -> None:
         """Set the standard deviations where a schedule has them."""
-        if self.anneals_std:
-            first, last = self.recipe.initial_log_std, self.recipe.final_log_std
-            assert last is not None
-            for p, done in enumerate(self.progress):
-                self.views["log_std"][p] = first + (last - first) * done
-
-    @property
-    def anneals_std(self) -> bool:
-        """Whether a schedule has the standard deviations, so that they are not learned."""
-        return self.recipe.log_std_schedule is not None
+        self.log_std.set(self.views, self.progress)
 
     def update(self, rollout: Rollout) -> Metrics:
         """Advantages, K epochs of minibatches, and the next beta."""
         batch = self.estimate(rollout)
         surrogate = self.surrogate.prepare(self.annealed(self.recipe.epsilon_schedule))
-        rates = self.learning_rates(self.recipe.learning_rate_schedule)
-        if self.follows_kl:
-            rates = self.step_size.tolist()
+        rates = self.step_sizes.now(self.progress)
         steps, norm = self.optimize(batch, surrogate, rates)
         if self.config.probe == "interpolation" and self.iteration == 1:
             found = interpolation(self.policy, self.parameters, self.before[0], batch)
@@ -114,11 +85,7 @@ class PPO(Learners):
             "beta": self.surrogate.beta.numpy().copy(),
         }
         self.surrogate.adapt(metrics["kl"])
-        if self.follows_kl:
-            targets = [config.recipe.learning_rate_target_kl for config in self.configs]
-            self.step_size = adapt_step_size(
-                self.step_size, metrics["kl"], np.array(targets, np.float64), STEP_SIZES
-            )
+        self.step_sizes.adapt(metrics["kl"])
         return metrics
 
     def estimate(self, rollout: Rollout) -> Batch:
@@ -150,8 +117,7 @@ class PPO(Learners):
             if not running:
                 return
             gradient = self.parameters.gradient(loss)
-            if self.anneals_std:
-                self.parameters.of_gradient("log_std").zero_()
+            self.log_std.hold(self.parameters)
             if not first_norm:
                 first_norm.append(gradient_norm(gradient))
             if self.recipe.max_grad_norm is not None:

@@ -1,6 +1,8 @@
 """Each committed number, measured again: it must come out within its stated error.
 
-The short form repeats a part of a measurement, with fewer seeds; the long one, `slow`, all of it.
+What trains is `slow`: its numbers have errors of three seeds, and another processor's rounding
+makes other policies. The short form repeats a part of a measurement, with fewer seeds; the long
+one, all of it.
 """
 
 from __future__ import annotations
@@ -64,22 +66,26 @@ def test_exact_curves(table: Table) -> None:
     assert_agrees(table)
 
 
+@pytest.mark.slow
 def test_clip_shares() -> None:
     tables = clip.measure(seeds=2, tasks=["reacher"], objectives=["clip_0.2"])
     assert_agrees(some(of(tables, "clip_shares"), "epoch in (5, 10)"))
 
 
+@pytest.mark.slow
 def test_variance() -> None:
     table = of(variance.measure(seeds=1, rollouts=24, tasks=["Reacher-v4"]), "variance")
     assert_agrees(some(table, "measure == 'log_trace'"))
 
 
+@pytest.mark.slow
 def test_gae() -> None:
     """Half of the trajectories give the bias with too much noise but for a large lambda."""
     table = of(gae.measure(seeds=1, trajectories=30, shown=["own"]), "gae")
     assert_agrees(some(table, "measure == 'std' or (measure == 'bias' and `lambda` > 0.92)"))
 
 
+@pytest.mark.slow
 def test_trust_region_steps() -> None:
     assert_agrees(of(trust_region.measure(seeds=2), "trust_region_steps"))
 
@@ -88,6 +94,7 @@ def test_statistics() -> None:
     assert_agrees(statistics.errors(statistics.REPETITIONS))
 
 
+@pytest.mark.slow
 def test_intuition() -> None:
     assert_agrees(of(intuition.measure(seeds=2), "intuition"))
 
@@ -98,6 +105,7 @@ def test_derivation() -> None:
     assert summary.frame["value"].iloc[-1] == pytest.approx(1, abs=0.5)
 
 
+@pytest.mark.slow
 def test_paths() -> None:
     """The first updates of one climb."""
     lines = paths.climb("trpo", "flat", seeds=2, iterations=2)

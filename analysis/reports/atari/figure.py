@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import panels
-from analysis.drawing.curves import labelled, line_styles, panel
+from analysis.drawing.curves import drawn, line_styles
 from analysis.drawing.style import INK, PAPER, LineStyle
 from analysis.reports.atari.numbers import SB3, name_of
 
@@ -26,20 +26,16 @@ def figure(table: pd.DataFrame, ends: Ends, episodes: int) -> Figure:
     styles = {x: replace(style, name=name_of(x)) for x, style in line_styles(labels).items()}
     papers = papers_of({label: style.name for label, style in styles.items()})
     columns = min(7, max(math.ceil(math.sqrt(len(games))), min(3, len(games)), 1))
-    marker = "ends of the paper's three runs, 10M steps (Figure 6)"
-    lines = {"linewidth": 2.2}
-    handles = [panels.key(style.name, color=style.color, **lines) for style in styles.values()]
-    handles.append(panels.key(marker, **PAPER))
+    handles = [panels.key(x.name, color=x.color, linewidth=2.2) for x in styles.values()]
+    handles.append(panels.key("ends of the paper's three runs, 10M steps (Figure 6)", **PAPER))
     abreast = min(len(handles), 2 * columns - 1)
-    margin = (1.0, 1.2 + 0.2 * math.ceil(len(handles) / abreast))
-    drawing, grid, _ = panels.grid(len(games), columns, (2.9, 2.3), margin)
+    size, margin = (2.9, 2.3), (1.0, 1.2 + 0.2 * math.ceil(len(handles) / abreast))
+    said = f"score, mean of the last {episodes} games"
+    drawing, grid, _ = drawn(table, styles, said, columns, size, margin, width=1.6)
     for axes, game in zip(grid, games, strict=True):
-        panel(axes, table[table["task"] == game], styles, width=1.6)
         axes.tick_params(colors=INK)
         for label, paper in papers.items():
             _mark(axes, styles[label], ends.get(game, {}).get(paper, ()))
-    panels.only_below(grid, columns)
-    labelled(drawing, table, episodes, "score", "games")
     drawing.legend(handles=handles, loc="outside lower center", ncols=abreast)
     return drawing
 

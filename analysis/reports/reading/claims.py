@@ -122,7 +122,7 @@ def _above(difference: FloatArray) -> dict[str, Any]:
     return _named("difference", difference) | {"probability": probability}
 
 
-def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
+def unconstrained(found: Replicates) -> dict[str, Any]:
     """Whether the row without clipping or penalty is negative, and by which task's doing.
 
     Returns:
@@ -130,9 +130,9 @@ def unconstrained(found: Replicates, row: str = "none") -> dict[str, Any]:
         out, with the task's own score `of_task`, and `its_doing`, the probability that the score is
         negative with the task and not without; empty where the row has no interval.
     """
-    if row not in found.by_task:
+    tasks, without = found.by_task.get("none", {}), {}
+    if not tasks:
         return {}
-    tasks, without = found.by_task[row], {}
     whole = np.mean(list(tasks.values()), axis=0)
     for task in tasks if len(tasks) > 1 else ():
         rest = np.mean([values for other, values in tasks.items() if other != task], axis=0)
