@@ -68,7 +68,47 @@ def compose(given: Sequence[str], config_dir: str | None = None) -> Grid:
             return _compose(given)
 
 
+def compose_each(given: Sequence[str], jobs: Sequence[Sequence[str]]) -> Grid:
+    """One run a job: the overrides that all of them share, and those of each.
+
+    Args:
+        given: overrides of all jobs, without a sweep.
+        jobs: overrides of each; no two may make the same run.
+
+    Returns:
+        One batch, in the order of the jobs.
+
+    Raises:
+        ConfigError: the first mistake.
+    """
+    overrides.check_overrides([*given, *dict.fromkeys(each for job in jobs for each in job)])
+    given = grammar.spelled_out(given)
+    with _own_state(), translated(given):
+        register_schema()
+        with initialize_config_dir(str(CONF_DIR), job_name="repro", version_base="1.3"):
+            sweeper, launcher, arguments = _plugins(given)
+            shared = [job for batch in sweeper.batches(arguments) for job in batch]
+            if len(shared) != 1:
+                raise ConfigError(
+                    f"{' '.join(given)} is a sweep of {len(shared)} runs: give one setting."
+                )
+            composed = launcher.compose([[*shared[0], *job] for job in jobs])
+    return Grid([[job.config for job in composed]], launcher.settings, True)
+
+
 def _compose(given: Sequence[str]) -> Grid:
+    sweeper, launcher, arguments = _plugins(given)
+    batches = sweeper.batches(arguments)
+    jobs = iter(launcher.compose([job for batch in batches for job in batch]))
+    return Grid(
+        [[next(jobs).config for _ in batch] for batch in batches],
+        launcher.settings,
+        bool(sweeper.params) or any(each.is_sweep_override() for each in grammar.parse(given)),
+    )
+
+
+def _plugins(given: Sequence[str]) -> tuple[PopulationSweeper, PopulationLauncher, list[str]]:
+    """The sweeper and the launcher of a sweep, and its overrides."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     master = hydra.compose_config(
@@ -87,13 +127,7 @@ def _compose(given: Sequence[str]) -> Grid:
         )
     arguments = OmegaConf.to_container(master.hydra.overrides.task)
     assert isinstance(arguments, list)
-    batches = sweeper.batches(arguments)
-    jobs = iter(launcher.compose([job for batch in batches for job in batch]))
-    return Grid(
-        [[next(jobs).config for _ in batch] for batch in batches],
-        launcher.settings,
-        bool(sweeper.params) or any(each.is_sweep_override() for each in grammar.parse(given)),
-    )
+    return sweeper, launcher, arguments
 
 
 @contextlib.contextmanager

@@ -21,12 +21,12 @@ from typing import Self
 from repro.console import ProgressBar
 from repro.runs import locks, store
 from repro.sweeps.packs import Pack
-from repro.training.outcome import SKIPPED, Outcome, PackProgress
+from repro.training.outcome import PAUSED, SKIPPED, Outcome, PackProgress
 
 FOLDER = ".progress"
 BEAT_SECONDS = 1.0
 POLL_SECONDS = 0.5
-ENDED = (store.DONE, store.FAILED, SKIPPED)
+ENDED = (store.DONE, store.FAILED, SKIPPED, PAUSED)
 
 
 class Heartbeat:

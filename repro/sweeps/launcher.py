@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from repro.config import grammar
 from repro.config.hydra_errors import translated
 from repro.errors import ConfigError, RunsFailedError
-from repro.sweeps import sweep
+from repro.sweeps import summary, sweep
 from repro.sweeps.jobs import Composer, Job, novel_first, refuse_duplicates
 from repro.sweeps.settings import Settings
 
@@ -38,6 +38,7 @@ class PopulationLauncher(Launcher):
         """Take the settings of `conf/hydra/launcher/population.yaml`."""
         self.settings = Settings(backend, workers, max_pack, retries, dict(submitit or {}))
         self._jobs: dict[tuple[str, ...], Job] = {}
+        self._foreign = False  # whether a sweeper launches that is not ours
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -84,14 +85,23 @@ class PopulationLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Train the jobs; a run that fails is a failed job and leaves the others alone.
 
+        Returns:
+            One a job. A sweeper that is not ours, such as one that optimizes, gets as its value the
+            mean return of the last 100 episodes, NaN without one; ours an `Outcome`.
+
         Raises:
             ConfigError: before anything starts.
         """
         if any(key not in self._jobs for key in self._keys(job_overrides)):
-            self.prepare(job_overrides)  # a sweeper that is not ours
+            self._foreign = True
+            self.prepare(job_overrides)
         jobs = self.compose(job_overrides)
         ends = sweep.train([job.config for job in jobs], self.settings)
-        return [_job_return(job, end) for job, end in zip(jobs, ends, strict=True)]
+        returns = [_job_return(job, end) for job, end in zip(jobs, ends, strict=True)]
+        for done in returns if self._foreign else ():
+            if done.status == JobStatus.COMPLETED:
+                done.return_value, _ = summary.final_return(done.return_value.directory)
+        return returns
 
     def _keys(self, job_overrides: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
         return [tuple(grammar.decoded(given)) for given in job_overrides]

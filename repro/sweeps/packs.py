@@ -28,14 +28,22 @@ SB3_STEP_TIME = 1200  # Stable-Baselines3's, whatever the task
 
 @dataclass(frozen=True)
 class Pack:
-    """Runs that train in lockstep."""
+    """Runs that train in lockstep.
+
+    Attributes:
+        pause: the iteration after which they are left for now; None: they are trained to their end.
+    """
 
     configs: tuple[RunConfig, ...]
+    pause: int | None = None
 
     @property
     def steps(self) -> int:
         """Environment steps of all runs together."""
-        return sum(config.updates * config.batch_size for config in self.configs)
+        return sum(
+            min(config.updates, self.pause or config.updates) * config.batch_size
+            for config in self.configs
+        )
 
     @property
     def cost(self) -> float:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from repro.console import say
 from repro.runs import store
-from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
 EPISODES = 100  # the last so many count, as in the paper
 _WORDS = {
     SKIPPED: "done before",
+    PAUSED: "paused",
     store.FAILED: "FAILED",
     store.PREEMPTED: "interrupted",
     LOCKED: "trained by another process",
@@ -53,7 +54,7 @@ def of_sweep(outcomes: Sequence[Outcome], before: Sequence[Path]) -> None:
     places = dict.fromkeys(str(outcome.directory.parent) for outcome in outcomes)
     say(f"{text}: {', '.join(places)}")
     for outcome in outcomes:
-        if outcome.status not in (store.DONE, SKIPPED, store.PREEMPTED):
+        if outcome.status not in (store.DONE, SKIPPED, PAUSED, store.PREEMPTED):
             _name(outcome, outcome.directory in before)
     if any(outcome.status == store.FAILED and outcome.directory in before for outcome in outcomes):
         say("  Runs that failed before are tried again with retry_failed=true.")

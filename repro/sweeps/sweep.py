@@ -6,6 +6,7 @@ torch is loaded only when there is something to train.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +27,7 @@ from repro.runs import locks, store
 from repro.sweeps import summary
 from repro.sweeps.settings import Settings
 from repro.training import preflight
-from repro.training.outcome import CORRUPT, LOCKED, REFUSED, SKIPPED, UNWRITTEN, Outcome
+from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
 if TYPE_CHECKING:
     from repro.sweeps.packs import Pack
@@ -35,6 +36,7 @@ GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory w
 EXIT_CODES = {
     store.DONE: 0,
     SKIPPED: 0,
+    PAUSED: 0,
     store.PREEMPTED: EXIT_PREEMPTED,
     LOCKED: EXIT_PREEMPTED,
     REFUSED: EXIT_BAD_INPUT,
@@ -71,7 +73,7 @@ def expect(configs: Sequence[RunConfig]) -> None:
             store.write_sweep(Path(runs_dir), expected)
 
 
-def train(configs: Sequence[RunConfig], settings: Settings) -> list[End]:
+def train(configs: Sequence[RunConfig], settings: Settings, pause: int | None = None) -> list[End]:
     """Train the runs that are not done yet, show how far they are, and sum up.
 
     Runs that have failed stay so unless their `retry_failed` says otherwise.
@@ -79,6 +81,7 @@ def train(configs: Sequence[RunConfig], settings: Settings) -> list[End]:
     Args:
         configs: no two of one run; `expect` has checked them.
         settings: how the packs are spread.
+        pause: the iteration after which runs are left for now; None: they are trained to their end.
 
     Returns:
         An end a run, in the order of `configs`.
@@ -87,7 +90,7 @@ def train(configs: Sequence[RunConfig], settings: Settings) -> list[End]:
         KeyboardInterrupt: after the summary.
     """
     before = [ended_before(config) for config in configs]
-    return _train(configs, before, settings, alone=False)
+    return _train(configs, before, settings, alone=False, pause=pause)
 
 
 def planned(configs: Sequence[RunConfig], settings: Settings) -> tuple[list[Pack], int]:
@@ -153,6 +156,7 @@ def _train(
     settings: Settings,
     *,
     alone: bool,
+    pause: int | None = None,
 ) -> list[End]:
     outcomes = dict(zip([config.directory for config in configs], before, strict=True))
     waiting = [config for config in configs if outcomes[config.directory] is None]
@@ -161,6 +165,7 @@ def _train(
         from repro.sweeps import dispatch
 
         plan, processes = planned(waiting, settings)
+        plan = [dataclasses.replace(pack, pause=pause) for pack in plan]
         loaded()
         if not alone:
             summary.heading(before, len(plan), processes)

@@ -44,7 +44,9 @@ def train(task: Task) -> list[Outcome]:
     from repro.training import pack  # only now: it loads torch
 
     try:
-        return pack.run_pack(task.pack.configs, Heartbeat(task.heartbeat), task.patience)
+        return pack.run_pack(
+            task.pack.configs, Heartbeat(task.heartbeat), task.patience, task.pack.pause
+        )
     except ConfigError as error:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:

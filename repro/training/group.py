@@ -19,7 +19,7 @@ from repro.runs import checkpoint, provenance
 from repro.runs.schema import DONE, FAILED, PREEMPTED
 from repro.training import failures, resume
 from repro.training.loop import Training
-from repro.training.outcome import Outcome, PackProgress, Report
+from repro.training.outcome import PAUSED, Outcome, PackProgress, Report
 from repro.training.profile import Profile
 from repro.training.results import Results
 from repro.training.saving import Saver
@@ -67,8 +67,12 @@ class Group:
         self._outcomes: dict[int, Outcome] = {}
         self._endless: set[int] = set()  # runs whose lack of episodes has been reported
 
-    def train(self, report: Report | None) -> dict[int, Outcome]:
+    def train(self, report: Report | None, pause: int | None = None) -> dict[int, Outcome]:
         """Train until every run has ended or the task of one has raised.
+
+        Args:
+            report: called after each iteration.
+            pause: the iteration after which runs are saved and left, as by a signal.
 
         Returns:
             Outcomes by learner. After a task has raised, the runs that must start again have none.
@@ -81,6 +85,9 @@ class Group:
                 if report is not None:
                     report(self._progress(record))
                 self._signals.check()
+                if pause is not None and record.number >= pause:
+                    self._pause()
+                    break
         except TaskError as error:
             self._task_failed(error)
             return self._outcomes
@@ -171,6 +178,12 @@ class Group:
         for p in list(self.results.writers):
             self._end(p, PREEMPTED, f"it starts again without {failed}")
             del self._outcomes[p]
+
+    def _pause(self) -> None:
+        self.saver.save(self.results.writers)
+        for p in list(self.results.writers):
+            self._end(p, PREEMPTED, f"paused after iteration {self._iteration}")
+            self._outcomes[p] = self._outcomes[p]._replace(status=PAUSED)
 
     def _stop(self, error: BaseException) -> None:
         """Save all runs, and mark them PREEMPTED after a signal or a full disk, else FAILED."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 # Statuses that no run.json has, beside those of `repro.runs.store`.
 SKIPPED = "SKIPPED"  # it was done before
+PAUSED = "PAUSED"  # it is where it was to stop for now; its run.json says PREEMPTED
 CORRUPT = "CORRUPT"  # its files are damaged, or none of its checkpoints is whole
 LOCKED = "LOCKED"  # another process has it
 REFUSED = "REFUSED"  # bad input that shows only when the run starts

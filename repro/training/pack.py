@@ -22,7 +22,10 @@ from repro.training.stalls import Watchdog
 
 
 def run_pack(
-    configs: Sequence[RunConfig], report: Report | None = None, patience: float = locks.PATIENCE
+    configs: Sequence[RunConfig],
+    report: Report | None = None,
+    patience: float = locks.PATIENCE,
+    pause: int | None = None,
 ) -> list[Outcome]:
     """Train the runs of one pack in this process, each into `runs_dir / run_id`.
 
@@ -35,6 +38,8 @@ def run_pack(
         configs: [P], of one pack (`sweeps.packs.group`).
         report: called after each iteration.
         patience: seconds.
+        pause: the iteration after which runs are saved and PAUSED; None: they are trained to their
+            end. Started again they continue, to the last bit.
 
     Returns:
         [P] outcomes.
@@ -47,14 +52,17 @@ def run_pack(
     directories = [config.directory for config in configs]
     with locks.owning(directories, patience) as refused:
         owned = [i for i in range(len(configs)) if i not in refused]
-        outcomes = dict(zip(owned, _run_owned([configs[i] for i in owned], report), strict=True))
+        ended = _run_owned([configs[i] for i in owned], report, pause)
+        outcomes = dict(zip(owned, ended, strict=True))
     return [
         outcomes.get(i) or Outcome(config.run_id, directories[i], LOCKED, refused[i])
         for i, config in enumerate(configs)
     ]
 
 
-def _run_owned(configs: Sequence[RunConfig], report: Report | None) -> list[Outcome]:
+def _run_owned(
+    configs: Sequence[RunConfig], report: Report | None, pause: int | None
+) -> list[Outcome]:
     """Train until every run has ended.
 
     Where a task raises, the other runs of its group are saved and start again without it.
@@ -72,7 +80,7 @@ def _run_owned(configs: Sequence[RunConfig], report: Report | None) -> list[Outc
             for start in starts:
                 members = [waiting[position] for position in start.members]
                 report_all = _including_ended(report, outcomes, configs)
-                ended = _train([configs[i] for i in members], start, signals, report_all)
+                ended = _train([configs[i] for i in members], start, signals, report_all, pause)
                 for position, i in enumerate(members):
                     if position in ended:
                         outcomes[i] = ended[position]
@@ -104,7 +112,11 @@ def _keeping_checkpoints(config: RunConfig) -> RunConfig:
 
 
 def _train(
-    configs: Sequence[RunConfig], start: resume.Start, signals: Deferral, report: Report | None
+    configs: Sequence[RunConfig],
+    start: resume.Start,
+    signals: Deferral,
+    report: Report | None,
+    pause: int | None,
 ) -> dict[int, Outcome]:
     """Train runs that start at one iteration.
 
@@ -122,7 +134,7 @@ def _train(
             failures.write_log(failed, text, start.iteration, error)
             return {error.index: Outcome(failed.run_id, failed.directory, FAILED, text)}
         watchdog.training = group.training
-        return group.train(report)
+        return group.train(report, pause)
 
 
 def _including_ended(
