@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from repro import __version__
 from repro.cli import CONTINUES, finish, start
+from repro.console import is_terminal, say
 from repro.training import signals
 
 HELP = """\
@@ -86,6 +87,8 @@ def _run(arguments: Sequence[str]) -> None:
     if "--version" in arguments:
         print(f"ppo-repro {__version__}")
         return
+    if is_terminal(sys.stdout) and not any(given.startswith("--") for given in arguments):
+        say("composing the configuration")  # a word at once: Hydra and torch take seconds to load
     from repro.config import command_line  # only now: --help is there at once
 
     if "--dry-run" in arguments:

@@ -15,8 +15,9 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from repro.console import ProgressBar
 from repro.runs import locks, store
@@ -30,7 +31,7 @@ ENDED = (store.DONE, store.FAILED, SKIPPED)
 
 
 class Heartbeat:
-    """Writes a pack's progress to a file, once a second at most."""
+    """Writes a pack's progress to a file, once a second at most, and at its end."""
 
     def __init__(self, path: Path) -> None:
         """Write nothing yet."""
@@ -39,7 +40,8 @@ class Heartbeat:
 
     def __call__(self, progress: PackProgress) -> None:
         """Take the progress so far. A full disk is ignored: the runs report it."""
-        if time.monotonic() - self._last < BEAT_SECONDS:
+        early = time.monotonic() - self._last < BEAT_SECONDS
+        if early and progress.steps < progress.total_steps:
             return
         self._last = time.monotonic()
         with contextlib.suppress(OSError):
@@ -56,6 +58,8 @@ class Monitor:
         self._parents = list(dict.fromkeys(_parent(pack) for pack in packs))
         self._folders = [parent / token for parent in self._parents]
         self.paths = [_parent(pack) / token / f"{n}.json" for n, pack in enumerate(packs)]
+        tasks = [_task(pack) for pack in packs]
+        self._tasks = tasks if len(set(tasks)) > 1 else [""] * len(tasks)
         self._ended: dict[int, Sequence[Outcome]] = {}
         self._owned = contextlib.ExitStack()
         self._stop = threading.Event()
@@ -94,23 +98,38 @@ class Monitor:
             self._update()
 
     def _update(self) -> None:
-        steps = runs = failed = 0
+        steps = runs = failed = taken = 0
+        returns: dict[str, list[float]] = {}
         for index, pack in enumerate(self._packs):
             outcomes = self._ended.get(index, ())
+            beat = _read(self.paths[index])
+            taken += beat.get("taken", 0)
             if outcomes and all(outcome.status in ENDED for outcome in outcomes):
+                if beat and all(outcome.status == store.DONE for outcome in outcomes):
+                    taken += max(0, pack.steps - beat["steps"])  # since its last beat
                 steps += pack.steps
                 runs += len(outcomes)
                 failed += sum(outcome.status == store.FAILED for outcome in outcomes)
-                continue
-            beat = _read(self.paths[index])
-            steps += beat.get("steps", 0)
-            runs += beat.get("failed", 0)
-            failed += beat.get("failed", 0)
-        self._bar.update(steps, runs, failed)
+            else:
+                steps += beat.get("steps", 0)
+                runs += beat.get("failed", 0)
+                failed += beat.get("failed", 0)
+            # Once a pack has ended, its return is the last word only if nothing else trains.
+            if beat.get("returns") is not None and (not outcomes or len(self._packs) == 1):
+                returns.setdefault(self._tasks[index], []).append(beat["returns"])
+        means = {task: fmean(several) for task, several in returns.items()}
+        self._bar.update(steps, runs, failed, taken, means)
 
 
 def _parent(pack: Pack) -> Path:
     return Path(pack.configs[0].runs_dir) / FOLDER
+
+
+def _task(pack: Pack) -> str:
+    """The name that its choice in `conf/env` has."""
+    identity = pack.configs[0].identity()
+    name = identity["env_name"]
+    return str(identity["env_id"] if name == "gymnasium" else name)
 
 
 def remove_orphans(parent: Path) -> None:
@@ -120,7 +139,7 @@ def remove_orphans(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(path: Path) -> dict[str, int]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         return store.read_json(path)
     except (OSError, ValueError):

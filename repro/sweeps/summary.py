@@ -22,6 +22,12 @@ _WORDS = {
 }
 
 
+def beginning(runs: int, place: str, progress: bool) -> None:
+    """Say something at once: checks and torch take seconds."""
+    if progress:
+        say(f"checking {_count(runs, 'run')}: {place}")
+
+
 def heading(before: Sequence[Outcome | None], packs: int, processes: int) -> None:
     """Say how many runs there are, and how they are spread.
 
