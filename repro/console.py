@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 LINE_SECONDS = 60.0  # off a terminal: a line at least this often,
 LINES = 10  # and at every tenth of the steps
@@ -158,7 +160,7 @@ class ProgressBar:
             "return": f"return {', '.join(scores)}" if scores else "",
             "speed": f"{speed:,.0f} steps/s" if speed else "",
         }
-        if speed:
+        if speed and task.completed < self.steps:
             left = math.ceil(max(0, self.steps - task.completed) / speed)
             parts["left"] = f"{timedelta(seconds=left)} left"
         for key, short in (("steps", percent), ("speed", ""), ("return", ""), ("runs", "")):
@@ -197,6 +199,36 @@ class ProgressBar:
             yield
         except (OSError, ValueError):
             self._enabled = False
+
+
+class Frames:
+    """Texts on the terminal's second screen, each in the place of the one before."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._live = Live(console=_Console(), screen=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        """Switch to the second screen."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Switch back."""
+        self._live.stop()
+
+    def show(self, text: str) -> None:
+        """Show a text. What does not fit is cut, and a last line says how much."""
+        lines, height = text.splitlines(), self._live.console.height
+        if len(lines) > height:
+            lines = [*lines[: height - 1], f"({len(lines) - height + 1} more lines)"]
+        shown = Text("\n".join(lines), no_wrap=True, overflow="crop")
+        self._live.update(shown, refresh=True)
 
 
 class _Console(Console):

@@ -201,6 +201,6 @@ class Group:
         ended = sum(totals[p] for p in range(runs) if p not in running)
         steps = ended + sum(min(record.step, totals[p]) for p in running)
         failed = sum(outcome.status == FAILED for outcome in self._outcomes.values())
-        means = [fmean(self._recent[p]) for p in running if self._recent[p]]
+        means = [fmean(recent) for recent in self._recent if recent]
         returns = fmean(means) if means else None
         return PackProgress(steps, sum(totals), runs, failed, self._taken, returns)

@@ -39,7 +39,7 @@ class PackProgress(NamedTuple):
         runs: how many it has.
         failed: how many of them failed.
         taken: steps that this process took: a run that continues had others before.
-        returns: mean over the runs that train of the mean return of their last 100 episodes; None
+        returns: mean over its runs of the mean return of their last 100 episodes; None
             where no episode has ended.
     """
 
