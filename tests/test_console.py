@@ -131,15 +131,15 @@ def test_a_pack_that_starts_again_does_not_go_backwards(passing: Clock) -> None:
 
 
 def test_the_return_is_shown_and_the_line_fits(passing: Clock) -> None:
-    bar = ProgressBar(18, 18_000_000, enabled=False)
+    bar = ProgressBar(18, 18_000, enabled=False)
     for _ in range(3):
         passing.now += 1
-        bar.update(2_000_000, 2, 1, int(passing.now), {"hopper": 1234.56, "reacher": -5.0})
+        bar.update(2000, 2, 1, int(passing.now), {"hopper": 1234.56, "reacher": -5.0})
     assert "  return hopper 1,234.6, reacher -5.0  1 steps/s  " in bar.text()
     for width in range(30, 120):
         line = bar.text(width)
         assert len(line) <= width and line.endswith(" left")
-    assert bar.text(75).startswith("runs 2/18 (1 failed)  11%  return hopper")
+    assert bar.text(80).startswith("runs 2/18 (1 failed)  11%  return hopper")
     bar.update(3, returns={"": -5.0})
     assert "  return -5.0  " in bar.text()
 

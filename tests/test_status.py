@@ -155,7 +155,7 @@ def test_watching(
     rising, flat = np.arange(40.0), np.full(40, 7.0)
     for config, returns in zip(runs, (rising, rising), strict=False):
         columns = {name: np.zeros(40) for name in store.EPISODES}
-        columns |= {"step": np.arange(1, 41) * 512, "return": returns}
+        columns |= {"step": np.arange(1.0, 41) * 512, "return": returns}
         writer = RunWriter(config.directory, config.as_dict(), config.identity())
         writer.add({"episodes": columns})
         writer.finish(store.DONE, {}) if config is runs[0] else writer.flush()

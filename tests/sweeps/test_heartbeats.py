@@ -79,12 +79,14 @@ def test_a_worker_keeps_off_the_terminal_of_the_bar(
     terminal = Terminal()
     pack = packs.Pack((config("env=reacher", f"runs_dir={tmp_path}"),))
     monkeypatch.setattr(sys, "stderr", terminal)
-    with heartbeats.Monitor([pack], ProgressBar(1, 10, enabled=False)) as monitor:
-        with heartbeats.relayed(monitor.paths[0]):
-            say("a message", sys.stderr)
-            print("half", end="", file=sys.stderr)
-            wait_for(lambda: terminal.getvalue() == "a message\n", seconds=10)
-            print(" and half", file=sys.stderr)
+    with (
+        heartbeats.Monitor([pack], ProgressBar(1, 10, enabled=False)) as monitor,
+        heartbeats.relayed(monitor.paths[0]),
+    ):
+        say("a message", sys.stderr)
+        print("half", end="", file=sys.stderr)
+        wait_for(lambda: terminal.getvalue() == "a message\n", seconds=10)
+        print(" and half", file=sys.stderr)
     assert terminal.getvalue() == "a message\nhalf and half\n"
     with heartbeats.relayed(tmp_path / "gone" / "0.json"):
         say("the disk is full", sys.stderr)
