@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 
 from repro import __version__
-from repro.cli import CONTINUES, finish, start
+from repro.cli import CONTINUES, finish, listed, start
+from repro.console import is_terminal, say
 from repro.training import signals
 
 HELP = """\
@@ -86,6 +86,8 @@ def _run(arguments: Sequence[str]) -> None:
     if "--version" in arguments:
         print(f"ppo-repro {__version__}")
         return
+    if is_terminal(sys.stdout) and not any(given.startswith("--") for given in arguments):
+        say("composing the configuration")  # a word at once: Hydra and torch take seconds to load
     from repro.config import command_line  # only now: --help is there at once
 
     if "--dry-run" in arguments:
@@ -102,17 +104,7 @@ def _run(arguments: Sequence[str]) -> None:
 def _help() -> str:
     from repro.config import keys
 
-    groups = [
-        textwrap.fill(
-            ", ".join(keys.groups()[group]),
-            width=79,
-            initial_indent=f"  {group:<11}",
-            subsequent_indent=" " * 13,
-            break_on_hyphens=False,
-        )
-        for group in keys.groups()
-    ]
-    return HELP.format(groups="\n".join([*groups, ""]))
+    return HELP.format(groups=listed(keys.groups()))
 
 
 if __name__ == "__main__":

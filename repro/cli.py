@@ -6,8 +6,9 @@ import argparse
 import gc
 import os
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from repro.console import say
@@ -41,6 +42,21 @@ def at_least(least: int, limit: int = 1 << 63) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def listed(groups: Mapping[str, Sequence[str]]) -> str:
+    """Groups and their choices for a help text, in lines of a terminal."""
+    lines = [
+        textwrap.fill(
+            ", ".join(choices),
+            width=79,
+            initial_indent=f"  {group:<11}",
+            subsequent_indent=" " * 13,
+            break_on_hyphens=False,
+        )
+        for group, choices in groups.items()
+    ]
+    return "\n".join([*lines, ""])
 
 
 def start(run: Callable[[Sequence[str]], int]) -> int:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
 
 LINE_SECONDS = 60.0  # off a terminal: a line at least this often,
 LINES = 10  # and at every tenth of the steps
 FRAME_SECONDS = 0.2
+BAR = 12  # characters
 SPEED_SECONDS = 120.0  # the window of the speed that is shown; two iterations must fit into it
 
 
@@ -32,8 +37,36 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text.encode("ascii", "replace").decode(), file=stream, flush=True)
 
 
+class Speed:
+    """Steps per second of late. What was there at the first look was not taken just now."""
+
+    def __init__(self) -> None:
+        """Nothing was taken yet."""
+        self._samples: deque[tuple[float, int]] = deque()
+        self._last = self._sum = 0
+
+    def add(self, taken: int) -> None:
+        """Take the steps so far; where they are fewer than before, a pack has started again."""
+        now, new = time.monotonic(), taken - self._last
+        self._last = taken
+        if new <= 0:
+            return
+        self._sum += new
+        self._samples.append((now, self._sum))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - SPEED_SECONDS:
+            self._samples.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """0 where it is not known yet."""
+        if len(self._samples) < 2:
+            return 0.0
+        (begin, before), (end, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (end - begin) if end > begin else 0.0
+
+
 class ProgressBar:
-    """Runs, environment steps, steps per second and the time left, of one pack or several."""
+    """Runs, steps, returns, steps per second and the time left, of one pack or several."""
 
     def __init__(
         self, runs: int, steps: int, *, enabled: bool = True, stream: TextIO | None = None
@@ -51,15 +84,15 @@ class ProgressBar:
         self._enabled = enabled and self._stream is not None
         # No refreshing thread: it would compete with the training for the interpreter.
         self._progress = Progress(
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=BAR),
             TextColumn("{task.fields[line]}"),
             console=_Console(file=self._stream),
             auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            speed_estimate_period=SPEED_SECONDS,
-            get_time=time.monotonic,
+            # Warnings and messages are written above the bar, not over it.
+            redirect_stderr=is_terminal(sys.stderr),
         )
+        self._speed = Speed()
+        self._returns: Mapping[str, float] = {}
         self._task = self._progress.add_task("", total=self.steps, line="")
         self._live = False
         self._cell: Any = None  # of a notebook: what is displayed there can be replaced
@@ -73,7 +106,7 @@ class ProgressBar:
             self._cell = sys.modules["IPython"].display.display(
                 {"text/plain": ""}, raw=True, display_id=True
             )
-        elif self._enabled and _is_terminal(self._stream):
+        elif self._enabled and is_terminal(self._stream):
             with self._harmless():
                 self._progress.start()
                 self._live = True
@@ -92,29 +125,49 @@ class ProgressBar:
             with self._harmless():
                 self._progress.stop()
 
-    def update(self, steps: int, runs: int = 0, failed: int = 0) -> None:
+    def update(
+        self,
+        steps: int,
+        runs: int = 0,
+        failed: int = 0,
+        taken: int | None = None,
+        returns: Mapping[str, float] | None = None,
+    ) -> None:
         """Take the totals so far.
 
         Args:
-            steps: environment steps taken.
+            steps: environment steps that need not be taken any more.
             runs: runs that have ended.
             failed: how many of them failed.
+            taken: how many of the steps were taken by this command, and not before; by default all.
+            returns: task -> mean return of late, of the runs that train; "" for the only task.
         """
         self._ended = (runs, failed)
+        self._speed.add(steps if taken is None else taken)
+        self._returns = returns or {}
         self._progress.update(self._task, completed=steps)
         self._show()
 
-    def text(self) -> str:
-        """The line that is shown."""
+    def text(self, width: int | None = None) -> str:
+        """The line that is shown: of what does not fit into `width`, the rest."""
         task, (runs, failed) = self._progress.tasks[0], self._ended
-        parts = [
-            f"runs {runs}/{self.runs}" + (f" ({failed} failed)" if failed else ""),
-            f"steps {task.completed:,}/{self.steps:,} ({task.percentage:.0f}%)",
-        ]
-        if task.speed and task.time_remaining is not None:
-            left = timedelta(seconds=task.time_remaining)
-            parts += [f"{task.speed:,.0f} steps/s", f"{left} left"]
-        return "  ".join(parts)
+        speed = self._speed.per_second
+        scores = [f"{name} {score:,.1f}".lstrip() for name, score in self._returns.items()]
+        percent = f"{task.percentage:.0f}%"
+        parts = {
+            "runs": f"runs {runs}/{self.runs}" + (f" ({failed} failed)" if failed else ""),
+            "steps": f"steps {task.completed:,}/{self.steps:,} ({percent})",
+            "return": f"return {', '.join(scores)}" if scores else "",
+            "speed": f"{speed:,.0f} steps/s" if speed else "",
+        }
+        if speed and task.completed < self.steps:
+            left = math.ceil(max(0, self.steps - task.completed) / speed)
+            parts["left"] = f"{timedelta(seconds=left)} left"
+        for key, short in (("steps", percent), ("speed", ""), ("return", ""), ("runs", "")):
+            if width is None or len(_joined(parts)) <= width:
+                break
+            parts[key] = short
+        return _joined(parts)
 
     def _show(self, force: bool = False) -> None:
         if not self._enabled:
@@ -135,7 +188,8 @@ class ProgressBar:
         if self._cell is not None:
             self._cell.update({"text/plain": self.text()}, raw=True)
         elif self._live:
-            self._progress.update(self._task, line=self.text(), refresh=True)
+            line = self.text(self._progress.console.width - BAR - 2)
+            self._progress.update(self._task, line=line, refresh=True)
         else:
             print(self.text(), file=self._stream, flush=True)
 
@@ -147,11 +201,45 @@ class ProgressBar:
             self._enabled = False
 
 
+class Frames:
+    """Texts on the terminal's second screen, each in the place of the one before."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._live = Live(console=_Console(), screen=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        """Switch to the second screen."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Switch back."""
+        self._live.stop()
+
+    def show(self, text: str) -> None:
+        """Show a text. What does not fit is cut, and a last line says how much."""
+        lines, height = text.splitlines(), self._live.console.height
+        if len(lines) > height:
+            lines = [*lines[: height - 1], f"({len(lines) - height + 1} more lines)"]
+        shown = Text("\n".join(lines), no_wrap=True, overflow="crop")
+        self._live.update(shown, refresh=True)
+
+
 class _Console(Console):
     """Rich's own ends the process when the reader of its output has gone."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    return "  ".join(part for part in parts.values() if part)
 
 
 def _in_notebook() -> bool:
@@ -161,8 +249,9 @@ def _in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether what was written to a stream can be replaced."""
     try:
-        return stream.isatty() and os.environ.get("TERM") != "dumb"
+        return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     except (OSError, ValueError):
         return False

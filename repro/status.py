@@ -1,4 +1,4 @@
-"""`python -m repro.status DIR`: which of a sweep's expected runs are there, and how far.
+"""`python -m repro.status DIR`: which of the expected runs are there, and how far.
 
 It loads no torch, and can be used while the sweep runs.
 """
@@ -6,8 +6,11 @@ It loads no torch, and can be used while the sweep runs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +19,10 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.cli import Parser, finish, start
-from repro.console import say
+from repro.console import Frames, is_terminal, say
 from repro.errors import EXIT_CORRUPT
 from repro.runs import locks
+from repro.sweeps import screen
 from repro.sweeps.survey import (
     DAMAGED,
     DONE,
@@ -32,9 +36,11 @@ from repro.sweeps.survey import (
 )
 
 EXIT_INCOMPLETE = 1
+WATCH_SECONDS = 2.0  # between two frames
 LETTERS = {RUNNING: "r", PREEMPTED: "p", FAILED: "f", DAMAGED: "d", MISSING: "m"}
 HELP = """\
-Compare the expected runs of a sweep (DIR/sweep.json) with those that are there.
+Compare the expected runs of a sweep (DIR/sweep.json) with those that are
+there, or list the single runs in DIR.
 
 The table has a row an objective and a column a task. 2/3 f means: of three
 expected runs, one a seed, two are done and one has failed. Below it stand the
@@ -44,9 +50,10 @@ examples:
   python -m repro.status runs
   python -m repro.status runs/table1/quick
   python -m repro.status runs/table1/quick --json
+  python -m repro.status runs/table1/quick --watch
 """
 EPILOG = """\
-exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no sweep,
+exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no runs,
   3 files are damaged, or not what a run wrote
 """
 
@@ -68,18 +75,58 @@ def _run(arguments: Sequence[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a sweep's runs_dir")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("directory", metavar="DIR", type=Path, help="a runs_dir")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    how.add_argument(
+        "--watch",
+        action="store_true",
+        help="what trains, the curves and the time left, kept up to date until Ctrl-C or the end",
+    )
     options = parser.parse_args(arguments)
-    runs = survey(options.directory)
-    say(json.dumps(as_json(runs), indent=2) if options.json else text(runs))
+    if options.watch:
+        runs = _watch(options.directory)
+    else:
+        runs = survey(options.directory)
+        say(json.dumps(as_json(runs), indent=2) if options.json else text(runs, _width()))
     if any(run.state == DAMAGED for run in runs):
         return EXIT_CORRUPT
     return 0 if all(run.state == DONE for run in runs) else EXIT_INCOMPLETE
 
 
-def text(runs: Sequence[Expected]) -> str:
-    """A table of tasks and settings, then what is not done and why."""
+def _watch(directory: Path) -> list[Expected]:
+    """Show frames until no run is left to be done; only one where they cannot be replaced."""
+    curves = screen.Curves()
+    ascii = not str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
+
+    def frame(runs: Sequence[Expected]) -> str:
+        beats = screen.packs(runs)
+        below = screen.lines(runs, beats, curves, ascii=ascii)
+        return "\n".join([text(runs, _width()), *below])
+
+    runs = survey(directory)
+    if is_terminal(sys.stdout):
+        with contextlib.suppress(KeyboardInterrupt), Frames() as frames:
+            while any(run.state != DONE for run in runs):
+                frames.show(frame(runs))
+                time.sleep(WATCH_SECONDS)
+                runs = survey(directory)
+    say(frame(runs))
+    return runs
+
+
+def _width() -> int | None:
+    """Of the terminal; None for any."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+
+
+def text(runs: Sequence[Expected], width: int | None = None) -> str:
+    """A table of tasks and settings, then what is not done and why.
+
+    Args:
+        runs: from `survey`.
+        width: of the terminal; long names of tasks are broken where the table does not fit.
+    """
     counts = Counter(run.state for run in runs)
     rest = [f"{counts[state]} {state}" for state in STATES if state != DONE and counts[state]]
     tasks = list(dict.fromkeys(run.task for run in runs))
@@ -92,7 +139,11 @@ def text(runs: Sequence[Expected]) -> str:
     ]
     marks = [f"{letter} {state}" for state, letter in LETTERS.items() if counts[state]]
     lines = [", ".join([f"{counts[DONE]} of {len(runs)} done", *rest]), ""]
-    lines += [tabulate(rows, ["", *tasks], disable_numparse=True)]
+    table = tabulate(rows, ["", *tasks], disable_numparse=True)
+    if width is not None and len(table.splitlines()[0]) > width:
+        broken = [task.replace("_", "_\n").replace("-", "-\n") for task in tasks]
+        table = tabulate(rows, ["", *broken], disable_numparse=True)
+    lines += [table]
     lines += [f"({', '.join(marks)})"] if marks else []
     notes = [*_owners(runs), *(f"{run.state} {run.run_id}: {run.note}" for run in runs if run.note)]
     return "\n".join([*lines, *([""] if notes else []), *notes])

@@ -111,6 +111,66 @@ def test_steps_of_an_earlier_attempt_are_no_speed(passing: Clock) -> None:
     assert "  10 steps/s" in bar.text()
 
 
+def test_packs_that_continue_one_after_the_other_are_no_speed(passing: Clock) -> None:
+    """Steps that were there before jump into the total, and not into the speed."""
+    with ProgressBar(2, 100_000, stream=io.StringIO()) as bar:
+        for second in range(21):
+            passing.now += 1
+            before = 5000 if second < 10 else 45_000
+            bar.update(before + 10 * second, taken=10 * (second + 1))
+    assert "  10 steps/s" in bar.text()
+    assert bar.text().endswith(f"{datetime.timedelta(seconds=(55_000 - 200) // 10)} left")
+
+
+def test_a_pack_that_starts_again_does_not_go_backwards(passing: Clock) -> None:
+    speed = console.Speed()
+    for taken in (10, 20, 30, 0, 10, 20):
+        passing.now += 1
+        speed.add(taken)
+    assert speed.per_second == 40 / 5
+
+
+def test_the_return_is_shown_and_the_line_fits(passing: Clock) -> None:
+    bar = ProgressBar(18, 18_000, enabled=False)
+    for _ in range(3):
+        passing.now += 1
+        bar.update(2000, 2, 1, int(passing.now), {"hopper": 1234.56, "reacher": -5.0})
+    assert "  return hopper 1,234.6, reacher -5.0  1 steps/s  " in bar.text()
+    for width in range(30, 120):
+        line = bar.text(width)
+        assert len(line) <= width and line.endswith(" left")
+    assert bar.text(80).startswith("runs 2/18 (1 failed)  11%  return hopper")
+    bar.update(3, returns={"": -5.0})
+    assert "  return -5.0  " in bar.text()
+
+
+def test_messages_are_written_above_the_bar(
+    passing: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of `say`, of warnings and of tasks: each erases the bar, which is drawn again below."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with ProgressBar(1, 10) as bar:
+        bar.update(5)
+        say("a message", sys.stderr)
+        print("a print")
+    assert sys.stdout is terminal and sys.stderr is terminal
+    for message in ("a message", "a print"):
+        before, after = terminal.getvalue().split(f"{message}\n")
+        assert before.endswith("\x1b[2K"), "the bar is erased"
+        assert "runs 0/1" in after, "and comes again"
+
+
+def test_stderr_in_a_file_stays_there(passing: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, file = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", file)
+    with ProgressBar(1, 10):
+        say("a message", sys.stderr)
+    assert file.getvalue() == "a message\n" and "a message" not in terminal.getvalue()
+
+
 def test_failures_are_counted() -> None:
     bar = ProgressBar(3, 10, enabled=False)
     with bar:

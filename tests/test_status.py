@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from repro import status
 from repro.config.schema import Config
 from repro.errors import ConfigError, CorruptError
 from repro.runs import locks, store
 from repro.runs.writer import RunWriter
+from repro.sweeps import heartbeats, screen
 from repro.sweeps.survey import survey
 from tests.helpers.cli import ROOT, Cli
 from tests.helpers.configs import compose
@@ -115,20 +119,68 @@ def test_tasks_of_one_name_are_told_apart(tmp_path: Path) -> None:
     ("where", "sentence"),
     [
         ("nowhere", "nowhere is not a directory: give the runs_dir of a sweep."),
-        ("alone", "alone holds no sweep (no sweep.json, only 1 runs started one by one): one is"),
+        ("empty", "empty holds neither a sweep nor a run: one is begun with python -m repro."),
         ("above", "above holds no sweep.json; below it are those of "),
         ("broken", "broken: its sweep.json cannot be read: 'runs'"),
     ],
 )
 def test_where_there_is_no_sweep(tmp_path: Path, where: str, sentence: str) -> None:
     sweep(tmp_path / "above" / "table1", "env=reacher")
-    (tmp_path / "alone" / "run").mkdir(parents=True)
-    (tmp_path / "alone" / "run" / "run.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sweep.json").write_text("{}")
     with pytest.raises((ConfigError, CorruptError)) as raised:
         survey(tmp_path / where)
     assert sentence in str(raised.value)
+
+
+def test_single_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [compose(f"env={env}", f"runs_dir={tmp_path}") for env in ("reacher", "hopper")]
+    for config in runs:
+        finish(config)
+    (tmp_path / "torn").mkdir()
+    assert status.run([str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("2 of 2 done\n")
+    assert status.run([str(runs[0].directory)]) == 0, "one of them"
+    (tmp_path / "torn" / "run.json").write_text("{")
+    assert status.run([str(tmp_path)]) == 3
+    assert capsys.readouterr().out.count("damaged") >= 2
+
+
+def test_watching(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One frame in a pipe: what trains, the time left, and curves that rise and fall."""
+    runs = sweep(tmp_path, "env=reacher total_timesteps=20480", seeds=4)
+    rising, flat = np.arange(40.0), np.full(40, 7.0)
+    for config, returns in zip(runs, (rising, rising), strict=False):
+        columns = {name: np.zeros(40) for name in store.EPISODES}
+        columns |= {"step": np.arange(1.0, 41) * 512, "return": returns}
+        writer = RunWriter(config.directory, config.as_dict(), config.identity())
+        writer.add({"episodes": columns})
+        writer.finish(store.DONE, {}) if config is runs[0] else writer.flush()
+    with locks.owning([runs[1].directory]):
+        beat = {"steps": 10_240, "total_steps": 20_480, "speed": 1024.0, "returns": 3.5}
+        path = tmp_path / heartbeats.FOLDER / "x" / "0.json"
+        path.parent.mkdir(parents=True)
+        store.write_json(path, beat | {"run_ids": [runs[1].run_id]})
+        assert status.run([str(tmp_path), "--watch"]) == status.EXIT_INCOMPLETE
+    shown = capsys.readouterr().out
+    assert shown.startswith("1 of 4 done, 1 running, 2 missing\n")
+    # Half a run is left of the one that trains, and two wait: 2.5 x 20,480 / 1,024 seconds.
+    assert "about 0:00:50 left in all" in shown
+    (training,) = [line for line in shown.splitlines() if "steps/s" in line]
+    for part in ("reacher", "1 run ", " 50%", "return 3.5", "1,024 steps/s", "0:00:10 left"):
+        assert part in training
+    (curve,) = [line for line in shown.splitlines() if "clip_0.2" in line and ".." in line]
+    drawn = [screen.BLOCKS.index(character) for character in curve.split()[2]]
+    assert len(drawn) == screen.BINS and drawn == sorted(drawn) and {0, 7} <= set(drawn)
+    assert "2 runs" in curve
+    assert screen.sparkline(np.append(flat[:3], np.nan)) == "▁▁▁ "
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    status.run([str(tmp_path), "--watch"])
+    sys.stdout.seek(0)
+    assert "?" not in sys.stdout.read()
 
 
 def test_bad_input_leaves_2_and_one_sentence() -> None:

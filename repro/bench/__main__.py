@@ -12,9 +12,12 @@ from repro.config.names import check_choice
 HELP = """\
 usage: python -m repro.bench [NAME] [options] [overrides]
 
-  speed    training against physics alone and Stable-Baselines3 on MuJoCo tasks (the default)
-  scaling  whole commands: start-up time, and a sweep with one worker and with several
-  atari    training against Stable-Baselines3 on an Atari game, and the floors of both parts
+  speed    training against physics alone and Stable-Baselines3 on MuJoCo tasks
+           (the default)
+  scaling  whole commands: start-up time, and a sweep with one worker and with
+           several
+  atari    training against Stable-Baselines3 on an Atari game, and the floors
+           of both parts
 
 The options of each: python -m repro.bench NAME --help
 """

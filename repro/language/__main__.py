@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from repro.cli import CONTINUES, finish
+from repro.cli import CONTINUES, finish, listed
 from repro.console import say
 from repro.language import compose
 from repro.sweeps import sweep
@@ -22,12 +22,12 @@ usage:
   python -m repro.language -m [GROUP=CHOICE,CHOICE ...] [KEY=VALUE,VALUE ...]
 
 examples:
-  python -m repro.language stage=pretrain          the base model
-  python -m repro.language stage=reward            its reward model
-  python -m repro.language                         PPO; trains both first where they are missing
+  python -m repro.language stage=pretrain     the base model
+  python -m repro.language stage=reward       its reward model
+  python -m repro.language                    PPO; trains both where missing
   python -m repro.language kl=adaptive recipe=lm_human_preferences
-  python -m repro.language stage=best_of_n         a baseline; another one is sft
-  python -m repro.language -m +experiment=rlhf     a sweep over beta and seeds
+  python -m repro.language stage=best_of_n    a baseline; another one is sft
+  python -m repro.language -m +experiment=rlhf   a sweep over beta and seeds
 
 groups and their choices:
 {groups}
@@ -55,8 +55,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
-        lines = [f"  {group:<11}{', '.join(names)}" for group, names in compose.groups().items()]
-        print(HELP.format(groups="\n".join(lines)))
+        print(HELP.format(groups=listed(compose.groups())))
         return
     several = bool({"-m", "--multirun"} & set(arguments))
     show = arguments[:2] == ["--cfg", "job"]

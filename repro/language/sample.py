@@ -25,10 +25,11 @@ if TYPE_CHECKING:  # they load torch
     from repro.language.ppo import PPO
 
 HELP = """\
-Print responses of a finished policy as a heat strip: a token better than average is green, one
-that is worse red (--show advantage); or what each token adds to the KL, in red (--show kl).
+Print responses of a finished policy as a heat strip: a token better than
+average is green, one that is worse red (--show advantage); or what each token
+adds to the KL, in red (--show kl).
 
-  python -m repro.language.sample runs/language/RUN --prompt "the film was" --count 4
+  python -m repro.language.sample runs/language/RUN --prompt "the film was"
 """
 GREEN, RED, DARKEST = (0, 150, 80), (190, 40, 40), (30, 30, 30)
 Values = np.ndarray[tuple[int, ...], np.dtype[np.float64]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.console import say
+from repro.console import is_terminal, say
 from repro.runs import store
 from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
@@ -21,6 +22,12 @@ _WORDS = {
     CORRUPT: "damaged",
     UNWRITTEN: "not written",
 }
+
+
+def beginning(runs: int, place: str, progress: bool) -> None:
+    """Tell who sits at a terminal something at once: checks and torch take seconds."""
+    if progress and is_terminal(sys.stdout):
+        say(f"checking {_count(runs, 'run')}: {place}")
 
 
 def heading(before: Sequence[Outcome | None], packs: int, processes: int) -> None:

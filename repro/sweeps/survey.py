@@ -24,6 +24,8 @@ class Expected(NamedTuple):
         state: one of `STATES`.
         owner: the process that trains it.
         note: why it is not done.
+        directory: where it is, or is to be.
+        steps: environment steps that it is to take.
     """
 
     run_id: str
@@ -32,33 +34,37 @@ class Expected(NamedTuple):
     state: str
     owner: locks.Owner | None
     note: str | None
+    directory: str
+    steps: int
 
 
 def survey(runs_dir: Path) -> list[Expected]:
-    """Every expected run of a sweep, and where it stands.
+    """Every expected run of a sweep, or each single run in a directory, and where it stands.
 
     Raises:
-        ConfigError: where no sweep was started.
-        CorruptError: its `sweep.json` cannot be read.
+        ConfigError: where nothing was started, or several sweeps.
+        CorruptError: the `sweep.json` cannot be read.
     """
-    if not (runs_dir / "sweep.json").is_file():
-        raise ConfigError(_no_sweep(runs_dir))
+    sweep = (runs_dir / "sweep.json").is_file()
     try:
-        expected = store.read_sweep(runs_dir)
+        expected = store.read_sweep(runs_dir) if sweep else _alone(runs_dir)
         tasks = _tasks(expected)
         return [
             Expected(
                 entry["run_id"],
                 tasks[entry["env_id"]],
                 entry["objective_label"],
-                *state(runs_dir / entry["run_id"]),
+                *state(directory := Path(entry.get("directory", runs_dir / entry["run_id"]))),
+                str(directory),
+                entry["steps"],
             )
             for entry in expected
         ]
-    except CorruptError:
+    except (ConfigError, CorruptError):
         raise
     except (KeyError, ValueError, TypeError) as error:
-        raise CorruptError(f"{runs_dir}: its sweep.json cannot be read: {error}") from error
+        file = "its sweep.json" if sweep else "the run.json of a run"
+        raise CorruptError(f"{runs_dir}: {file} cannot be read: {error}") from error
 
 
 def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
@@ -93,12 +99,28 @@ def _tasks(expected: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _no_sweep(runs_dir: Path) -> str:
+def _alone(runs_dir: Path) -> list[dict[str, Any]]:
+    """The runs below a directory without a sweep, as a sweep of them would expect them."""
     if not runs_dir.is_dir():
-        return f"{runs_dir} is not a directory: give the runs_dir of a sweep."
+        raise ConfigError(f"{runs_dir} is not a directory: give the runs_dir of a sweep.")
     below = sorted(str(path.parent) for path in runs_dir.rglob("sweep.json"))
     if below:
-        return f"{runs_dir} holds no sweep.json; below it are those of {', '.join(below)}."
-    runs = len(store.run_directories(runs_dir))
-    had = f", only {runs} runs started one by one" if runs else ""
-    return f"{runs_dir} holds no sweep (no sweep.json{had}): one is begun with python -m repro -m."
+        raise ConfigError(
+            f"{runs_dir} holds no sweep.json; below it are those of {', '.join(below)}."
+        )
+    found = [_described(directory) for directory in store.run_directories(runs_dir)]
+    if not found:
+        raise ConfigError(
+            f"{runs_dir} holds neither a sweep nor a run: one is begun with python -m repro."
+        )
+    return found
+
+
+def _described(directory: Path) -> dict[str, Any]:
+    """What a run says of itself, as far as it can be read."""
+    unknown = {"env_id": "?", "env_name": "?", "objective_label": "?", "steps": 0}
+    try:
+        info = store.read_run(directory)
+    except ValueError:  # `state` says what is damaged
+        info = {}
+    return unknown | info | {"run_id": directory.name, "directory": directory}

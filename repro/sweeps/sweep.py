@@ -61,8 +61,10 @@ def expect(configs: Sequence[RunConfig]) -> None:
     Raises:
         ConfigError: runs that are impossible on this machine. Nothing has been written then.
     """
+    places = dict.fromkeys(config.runs_dir for config in configs)
+    summary.beginning(len(configs), ", ".join(places), configs[0].progress)
     _check(configs)
-    for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
+    for runs_dir in places:
         # With the whole configuration, so that a run that never starts can be found by any key.
         expected = [
             config.identity() | {"config": config.as_dict()}
@@ -114,6 +116,7 @@ def train_one(config: RunConfig) -> Outcome:
     """
     before = ended_before(config)
     if before is None or before.status != SKIPPED:
+        summary.beginning(1, str(config.directory), config.progress)
         _check([config])
     if before is not None and before.status == store.FAILED:
         before = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from repro.config.run import RunConfig
 from repro.errors import ConfigError, CorruptError, StorageError
 from repro.runs import locks, store
-from repro.sweeps.heartbeats import Heartbeat
+from repro.sweeps.heartbeats import Heartbeat, relayed
 from repro.sweeps.packs import Pack
 from repro.training import failures
 from repro.training.outcome import CORRUPT, LOCKED, REFUSED, UNWRITTEN, Outcome
@@ -44,9 +44,8 @@ def train(task: Task) -> list[Outcome]:
     from repro.training import pack  # only now: it loads torch
 
     try:
-        return pack.run_pack(
-            task.pack.configs, Heartbeat(task.heartbeat), task.patience, task.pack.pause
-        )
+        beat = Heartbeat(task.heartbeat, [config.run_id for config in task.pack.configs])
+        return pack.run_pack(task.pack.configs, beat, task.patience, task.pack.pause)
     except ConfigError as error:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:
@@ -66,7 +65,8 @@ def train_as_worker(task: Task) -> list[Outcome]:
     os.chdir(task.folder)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return train(task)
+        with relayed(task.heartbeat):
+            return train(task)
     except (KeyboardInterrupt, SystemExit):
         return settle(task.pack, store.PREEMPTED, "interrupted")
     finally:

@@ -6,7 +6,9 @@ import contextlib
 import importlib
 import sys
 import traceback
+from collections import deque
 from collections.abc import Sequence
+from statistics import fmean
 
 import torch
 
@@ -25,6 +27,7 @@ from repro.training.results import Results
 from repro.training.saving import Saver
 from repro.training.signals import Deferral
 
+EPISODES = 100  # the last so many give the return that is shown
 ENDLESS = 50_000  # steps of each environment, after which an episode should have ended
 
 
@@ -63,6 +66,11 @@ class Group:
         self.results = Results(configs, infos, [saved.tables for saved in start.checkpoints])
         self._iteration = start.iteration
         self._first_step = self._step = start.iteration * configs[0].batch_size
+        self._taken = 0
+        self._recent = [  # returns of late; a run that continues has some
+            deque(saved.tables.get("episodes", {}).get("return", ()), EPISODES)
+            for saved in start.checkpoints
+        ] or [deque[float](maxlen=EPISODES) for _ in configs]
         self._profile = Profile()
         self._outcomes: dict[int, Outcome] = {}
         self._endless: set[int] = set()  # runs whose lack of episodes has been reported
@@ -123,6 +131,9 @@ class Group:
         self._profile.add(record.seconds)
         self._iteration, self._step = record.number, record.step
         self.results.add(record)
+        self._taken += self.configs[0].batch_size * len(record.active)
+        for p in record.active:
+            self._recent[p].extend(record.rows(p).get("episodes", {}).get("return", ()))
         self._report_endless(record)
         for p, remark in record.remarks.items():
             say(f"{self.configs[p].run_id}: {remark}.", sys.stderr)
@@ -203,4 +214,6 @@ class Group:
         ended = sum(totals[p] for p in range(runs) if p not in running)
         steps = ended + sum(min(record.step, totals[p]) for p in running)
         failed = sum(outcome.status == FAILED for outcome in self._outcomes.values())
-        return PackProgress(steps, sum(totals), runs, failed)
+        means = [fmean(recent) for recent in self._recent if recent]
+        returns = fmean(means) if means else None
+        return PackProgress(steps, sum(totals), runs, failed, self._taken, returns)

@@ -32,12 +32,24 @@ class Outcome(NamedTuple):
 
 
 class PackProgress(NamedTuple):
-    """How far a pack is; environment steps are summed over its runs."""
+    """How far a pack is; environment steps are summed over its runs.
+
+    Attributes:
+        steps: taken, or not to be taken any more since their run has failed.
+        total_steps: of all its runs.
+        runs: how many it has.
+        failed: how many of them failed.
+        taken: steps that this process took: a run that continues had others before.
+        returns: mean over its runs of the mean return of their last 100 episodes; None
+            where no episode has ended.
+    """
 
     steps: int
     total_steps: int
     runs: int
     failed: int
+    taken: int = 0
+    returns: float | None = None
 
 
 Report = Callable[[PackProgress], None]

@@ -16,7 +16,7 @@ from repro.runs.schema import DONE, FAILED
 from repro.training import failures, resume
 from repro.training.group import Group
 from repro.training.loop import resolve_device
-from repro.training.outcome import CORRUPT, LOCKED, SKIPPED, Outcome, PackProgress, Report
+from repro.training.outcome import CORRUPT, LOCKED, SKIPPED, Outcome, Report
 from repro.training.signals import Deferral
 from repro.training.stalls import Watchdog
 
@@ -147,10 +147,10 @@ def _including_ended(
     ended = [config for config, s in zip(configs, statuses, strict=True) if s in (DONE, FAILED)]
     steps = sum(config.updates * config.batch_size for config in ended)
     return lambda progress: report(
-        PackProgress(
-            progress.steps + steps,
-            progress.total_steps + steps,
-            progress.runs + len(ended),
-            progress.failed + statuses.count(FAILED),
+        progress._replace(
+            steps=progress.steps + steps,
+            total_steps=progress.total_steps + steps,
+            runs=progress.runs + len(ended),
+            failed=progress.failed + statuses.count(FAILED),
         )
     )

@@ -18,7 +18,8 @@ from repro.runs.schema import SCHEMAS, TABLES
 from repro.runs.writer import RunWriter
 from repro.training.loggers import Logger, open_logger
 
-FLUSH_SECONDS = 60.0
+FLUSH_SECONDS = 10.0  # between two writes of the tables at least,
+FLUSH_SHARE = 0.005  # and at most this share of the time in them
 
 
 class Results:
@@ -46,7 +47,7 @@ class Results:
         """
         self._configs = configs
         self._loggers: list[Logger] = []
-        self._flushed = time.monotonic()
+        self._flushed, self._pause = time.monotonic(), FLUSH_SECONDS
         rows = dict(enumerate(tables))
         try:
             self.writers = {
@@ -119,7 +120,8 @@ class Results:
 
     def flush_when_due(self) -> None:
         """Write the tables once in a while, for readers; resuming needs checkpoints only."""
-        if time.monotonic() - self._flushed <= FLUSH_SECONDS:
+        begin = time.monotonic()
+        if begin - self._flushed <= self._pause:
             return
         try:
             for writer in self.writers.values():
@@ -127,3 +129,4 @@ class Results:
         except OSError as error:
             say(f"The tables cannot be written for now ({error}).", sys.stderr)
         self._flushed = time.monotonic()
+        self._pause = max(FLUSH_SECONDS, (self._flushed - begin) / FLUSH_SHARE)

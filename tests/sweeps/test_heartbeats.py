@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from repro.config.schema import Config
-from repro.console import ProgressBar
+from repro.console import ProgressBar, say
 from repro.runs import store
 from repro.sweeps import dispatch, heartbeats, packs, worker
 from repro.sweeps.backends import Ended
@@ -18,6 +20,11 @@ from repro.sweeps.worker import Task
 from repro.training.outcome import Outcome, PackProgress
 from tests.helpers.configs import Compose
 from tests.helpers.waiting import wait_for
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_every_backend_is_a_module() -> None:
@@ -35,10 +42,11 @@ def test_heartbeats_reach_the_bar(config: Compose, tmp_path: Path) -> None:
     def elsewhere(tasks: Sequence[Task], processes: int, settings: Settings) -> Ended:
         for index, task in enumerate(tasks):
             beat = heartbeats.Heartbeat(task.heartbeat)
-            beat(PackProgress(2048, task.pack.steps, 1, 0))
+            beat(PackProgress(2048, task.pack.steps, 1, 0, 2048, -5.0 - index))
             expected = 2048 + index * task.pack.steps
             wait_for(lambda expected=expected: f"steps {expected:,}/" in bar.text())
             seen.append(bar.text())
+            assert f"  return {-5.0 - index}" in bar.text()
             outcome = Outcome(task.pack.configs[0].run_id, tmp_path, store.DONE, None)
             yield index, [outcome]
 
@@ -62,6 +70,27 @@ def test_a_heartbeat_is_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         now = step * 0.1
         beat(PackProgress(step, 100, 1, 0))
     assert written == list(range(0, 100, 10))
+
+
+def test_a_worker_keeps_off_the_terminal_of_the_bar(
+    config: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says there the driver says, in whole lines; a full disk loses nothing."""
+    terminal = Terminal()
+    pack = packs.Pack((config("env=reacher", f"runs_dir={tmp_path}"),))
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with (
+        heartbeats.Monitor([pack], ProgressBar(1, 10, enabled=False)) as monitor,
+        heartbeats.relayed(monitor.paths[0]),
+    ):
+        say("a message", sys.stderr)
+        print("half", end="", file=sys.stderr)
+        wait_for(lambda: terminal.getvalue() == "a message\n", seconds=10)
+        print(" and half", file=sys.stderr)
+    assert terminal.getvalue() == "a message\nhalf and half\n"
+    with heartbeats.relayed(tmp_path / "gone" / "0.json"):
+        say("the disk is full", sys.stderr)
+    assert terminal.getvalue().endswith("the disk is full\n")
 
 
 def test_settling_keeps_what_ended_before(config: Compose, tmp_path: Path) -> None:
