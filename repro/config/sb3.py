@@ -66,9 +66,11 @@ RECIPE: dict[str, Supported] = {
     ),
     "initialization": Supported(("orthogonal",), "draws orthogonal weights (policies.py)"),
     "log_std_schedule": Supported((None,), "learns the standard deviations (distributions.py)"),
+    "final_log_std": Supported((None,), "learns the standard deviations (distributions.py)"),
     "learning_rate_schedule": Supported(
         ("constant", "linear"), "has no step size that follows the KL"
     ),
+    "learning_rate_target_kl": Supported((None,), "has no step size that follows the KL"),
     "hidden_gain": Supported((math.sqrt(2),), "has fixed gains (policies.py)"),
     "policy_gain": Supported((0.01,), "has fixed gains (policies.py)"),
     "value_gain": Supported((1.0,), "has fixed gains (policies.py)"),

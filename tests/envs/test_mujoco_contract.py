@@ -135,7 +135,7 @@ def test_an_unknown_id_is_refused_with_the_nearest(env_id: str, message: str) ->
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(env_id: str) -> None:
+    def fail(env_id: str, **_: object) -> None:
         raise ModuleNotFoundError("No module named 'imageio'", name="imageio")
 
     monkeypatch.setattr(gymnasium, "make", fail)

@@ -251,8 +251,8 @@ def test_f26_saving_the_largest_pack_of_table_1_takes_under_2_percent(tmp_path: 
     begin_anew = resume.Start(0, list(range(33)), [], [{}] * 33)
     pack = Group(configs, begin_anew, Deferral())
     for writer in pack.results.writers.values():
-        writer._episodes.extend({name: [1.0] * 10_000 for name in store.EPISODES})
-        writer._progress.extend({name: [1.0] * 488 for name in store.PROGRESS})
+        writer.add({"episodes": {name: [1.0] * 10_000 for name in store.EPISODES}})
+        writer.add({"progress": {name: [1.0] * 488 for name in store.PROGRESS}})
     seconds = []
     for iteration in range(1, 6):
         begin = time.process_time()

@@ -144,7 +144,7 @@ def test_an_exception_marks_the_runs_and_keeps_their_rows(
 def test_a_logger_that_does_not_open_leaves_no_run_as_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(config: Config, directory: Path, step: int) -> None:
+    def refuse(*_: object) -> None:
         raise OSError("no room")
 
     monkeypatch.setattr(results, "open_logger", refuse)

@@ -44,7 +44,15 @@ def make_prototype(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any,
     with warnings.catch_warnings():
         # Gymnasium warns that v4 is old. It is the default here as the closest to the paper's v1.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return make_one(env_id, kwargs)
+        try:
+            return make_one(env_id, kwargs)
+        except ConfigError as error:
+            if not isinstance(error.__cause__, ImportError):
+                raise
+            raise ConfigError(
+                f"{env_id} needs a package that is missing ({error.__cause__}): "
+                'pip install "gymnasium[mujoco]"'
+            ) from error
 
 
 def constructor_settings(prototype: gymnasium.Env[Any, Any]) -> dict[str, Any]:
