@@ -73,7 +73,7 @@ class PPO(Learners):
         """Advantages, K epochs of minibatches, and the next beta."""
         batch = self.estimate(rollout)
         surrogate = self.surrogate.prepare(self.annealed(self.recipe.epsilon_schedule))
-        rates = self.step_sizes.now(self.progress)
+        rates = self.step_sizes.now(self.annealed(self.recipe.learning_rate_schedule))
         steps, norm = self.optimize(batch, surrogate, rates)
         if self.config.probe == "interpolation" and self.iteration == 1:
             found = interpolation(self.policy, self.parameters, self.before[0], batch)

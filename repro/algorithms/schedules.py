@@ -27,17 +27,14 @@ class StepSizes:
     def __init__(self, configs: Sequence[Config]) -> None:
         """Begin with each run's `algorithm.learning_rate`."""
         recipe = configs[0].recipe
-        self._linear = recipe.learning_rate_schedule == "linear"
         self._follows_kl = recipe.learning_rate_schedule == "kl"
         self._now = np.array([c.algorithm.learning_rate for c in configs], np.float64)
         targets = [c.recipe.learning_rate_target_kl for c in configs]
         self._targets = np.array(targets if self._follows_kl else [], np.float64)
 
-    def now(self, progress: Sequence[float]) -> list[float]:
-        """Of this iteration, [P], where the runs' schedules are at `progress`, [P]."""
-        if self._linear:
-            return [own * (1 - p) for own, p in zip(self._now.tolist(), progress, strict=True)]
-        return [float(own) for own in self._now]
+    def now(self, factors: Sequence[float]) -> list[float]:
+        """Of this iteration, [P], by the factors of the runs' schedules, [P]."""
+        return [float(own) * factor for own, factor in zip(self._now, factors, strict=True)]
 
     def adapt(self, kl: Array) -> None:
         """After an update whose mean KL was `kl`, [P]; footnote 3 of the paper."""

@@ -55,7 +55,7 @@ def update(ppo: PPO, rollout: Rollout, epochs: int = EPOCHS) -> Iterator[Epoch]:
     """One update of K epochs, in K calls of one: the same draws, steps and moments of Adam."""
     batch = ppo.estimate(rollout)
     surrogate = ppo.surrogate.prepare(ppo.annealed(ppo.recipe.epsilon_schedule))
-    rates = ppo.learning_rates(ppo.recipe.learning_rate_schedule)
+    rates = ppo.step_sizes.now(ppo.annealed(ppo.recipe.learning_rate_schedule))
     for number in range(epochs + 1):
         if number:
             ppo.optimize(batch, surrogate, rates)

@@ -11,6 +11,8 @@ RUNNING, DONE, FAILED, PREEMPTED = "RUNNING", "DONE", "FAILED", "PREEMPTED"
 PARAMETERS_FILE = "parameters.npz"
 EVALUATIONS_FILE = "evaluations.parquet"
 
+LAST_EPISODES = 100  # a run's result is the mean return of its last so many, section 6.1
+
 # name -> (type, meaning). Columns of wall-clock time begin with `time_`: two runs of one
 # configuration are equal in all other columns, to the last bit on one CPU. `surrogate` to
 # `clip_fraction` are means over the whole rollout after the last epoch, not over minibatches.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from repro.console import is_terminal, say
 from repro.runs import store
+from repro.runs.schema import LAST_EPISODES
 from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
-EPISODES = 100  # the last so many count, as in the paper
 _WORDS = {
     SKIPPED: "done before",
     PAUSED: "paused",
@@ -91,7 +91,7 @@ def final_return(directory: Path) -> tuple[float, int]:
     Raises:
         CorruptError: the table is damaged, or not what the run wrote.
     """
-    returns = store.read_run_numbers(directory, "episodes", "return")[-EPISODES:]
+    returns = store.read_run_numbers(directory, "episodes", "return")[-LAST_EPISODES:]
     return float(returns.mean()) if len(returns) else math.nan, len(returns)
 
 

@@ -18,7 +18,7 @@ from repro.config.schema import Config
 from repro.console import say
 from repro.errors import StorageError, TaskError
 from repro.runs import checkpoint, provenance
-from repro.runs.schema import DONE, FAILED, PREEMPTED
+from repro.runs.schema import DONE, FAILED, LAST_EPISODES, PREEMPTED
 from repro.training import failures, resume
 from repro.training.loop import Training
 from repro.training.outcome import PAUSED, Outcome, PackProgress, Report
@@ -27,7 +27,6 @@ from repro.training.results import Results
 from repro.training.saving import Saver
 from repro.training.signals import Deferral
 
-EPISODES = 100  # the last so many give the return that is shown
 ENDLESS = 50_000  # steps of each environment, after which an episode should have ended
 
 
@@ -68,9 +67,9 @@ class Group:
         self._first_step = self._step = start.iteration * configs[0].batch_size
         self._taken = 0
         self._recent = [  # returns of late; a run that continues has some
-            deque(saved.tables.get("episodes", {}).get("return", ()), EPISODES)
+            deque(saved.tables.get("episodes", {}).get("return", ()), LAST_EPISODES)
             for saved in start.checkpoints
-        ] or [deque[float](maxlen=EPISODES) for _ in configs]
+        ] or [deque[float](maxlen=LAST_EPISODES) for _ in configs]
         self._profile = Profile()
         self._outcomes: dict[int, Outcome] = {}
         self._endless: set[int] = set()  # runs whose lack of episodes has been reported

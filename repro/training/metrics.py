@@ -16,9 +16,8 @@ import numpy as np
 from repro.config.run import RunConfig
 from repro.config.schema import digest
 from repro.runs import provenance
-from repro.runs.schema import SCHEMAS
+from repro.runs.schema import LAST_EPISODES, SCHEMAS
 
-EPISODES = 100  # over which returns and lengths are averaged, as in the paper's tables
 STEP = "global_step"
 NAMES = {
     "iteration": "charts/iteration",
@@ -62,8 +61,8 @@ class Metrics:
     def __init__(self, kind: str) -> None:
         """Start without episodes, for runs of a `RunConfig.kind`."""
         self._names = names(kind)
-        self._returns: deque[float] = deque(maxlen=EPISODES)
-        self._lengths: deque[float] = deque(maxlen=EPISODES)
+        self._returns: deque[float] = deque(maxlen=LAST_EPISODES)
+        self._lengths: deque[float] = deque(maxlen=LAST_EPISODES)
         self._seconds = 0.0
 
     def add(self, row: Mapping[str, Any], episodes: Mapping[str, Any]) -> dict[str, float]:

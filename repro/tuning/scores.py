@@ -8,10 +8,10 @@ from pathlib import Path
 
 from repro.config.schema import Config
 from repro.runs import store
-from repro.sweeps.summary import EPISODES
+from repro.runs.schema import LAST_EPISODES
 
 METRICS: dict[str, Callable[[store.Array], float]] = {
-    "final_return": lambda returns: float(returns[-EPISODES:].mean()),
+    "final_return": lambda returns: float(returns[-LAST_EPISODES:].mean()),
     "mean_return": lambda returns: float(returns.mean()),
 }
 """What is made of the returns of a run's training episodes, in the order in which they ended:

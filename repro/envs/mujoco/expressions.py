@@ -153,16 +153,6 @@ def finite(x: Expression) -> Expression:
     return x._apply("finite", size=1)
 
 
-def weighted_sum(x: Expression, weights: Array) -> Expression:
-    """Sum of w_i x_i, one after the other, as `np.einsum` of a sum over the first axis."""
-    total: Expression | None = None
-    for i, weight in enumerate(weights.tolist()):
-        term = x[i] * weight
-        total = term if total is None else total + term
-    assert total is not None
-    return total
-
-
 def before(name: str, x: Expression) -> Expression:
     """What x, kept by the task under a name, was before the step."""
     return load(BEFORE + name, x.size)
