@@ -113,8 +113,8 @@ def validate(config: LanguageConfig) -> None:
         )
     if (config.kl.place, config.kl.estimator) == ("loss", "k1"):
         raise ConfigError(
-            "kl.place=loss needs kl.estimator=k3: the gradient of k1 has mean 0 over the policy's own "
-            "samples, so it penalizes nothing."
+            "kl.place=loss needs kl.estimator=k3: the gradient of k1 has mean 0 over the policy's "
+            "own samples, so it penalizes nothing."
         )
     if config.updates < 1:
         raise ConfigError(
