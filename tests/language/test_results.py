@@ -71,8 +71,16 @@ def test_one_pass_over_the_data_finds_more_gold_and_turns(found: Numbers) -> Non
         line = cell(found, name)
         assert line["best_gold_low"] > clip["best_gold_high"] and line["turned"] >= 3
         assert line["difference_low"] < 0 < line["difference_high"]
-    line = cell(found, "grpo clip, beta 0.05 in the loss")
-    assert line["best_gold_low"] > clip["best_gold_high"] and line["difference_high"] < 0
+    grpo = cell(found, "grpo clip, beta 0.05 in the loss")
+    assert grpo["best_gold_low"] > clip["best_gold_high"]
+    assert grpo["best_gold"] == found.cells["best_gold"].max()
+
+
+def test_the_same_beta_is_a_weaker_penalty_in_the_loss(found: Numbers) -> None:
+    for algorithm in ("ppo", "grpo"):
+        line = cell(found, f"{algorithm} clip, beta 0.05 in the loss")
+        assert line["kl_low"] > cell(found, BASE)["kl_high"]
+        assert line["difference_high"] < 0 and line["turned"] == line["n_runs"]
 
 
 def test_sft_is_near_best_of_16(found: Numbers) -> None:
@@ -82,3 +90,8 @@ def test_sft_is_near_best_of_16(found: Numbers) -> None:
     assert line["turned"] == 0
     assert f"{line['gold']:.2f} at a KL of {line['kl']:.2f}" in README
     assert f"({best['gold']:.2f} at {best['kl']:.2f})" in README
+
+
+def test_turns_of_the_penalty_are_those_of_the_text(found: Numbers) -> None:
+    turned = {"0": 5, "0.02": 2, "0.05": 0, "0.1": 1, "0.2": 0}
+    assert {beta: cell(found, f"ppo clip, beta {beta}")["turned"] for beta in turned} == turned
