@@ -95,3 +95,20 @@ def test_sft_is_near_best_of_16(found: Numbers) -> None:
 def test_turns_of_the_penalty_are_those_of_the_text(found: Numbers) -> None:
     turned = {"0": 5, "0.02": 2, "0.05": 0, "0.1": 1, "0.2": 0}
     assert {beta: cell(found, f"ppo clip, beta {beta}")["turned"] for beta in turned} == turned
+
+
+def test_sizes_of_the_reward_models_data_are_those_of_the_report(found: Numbers) -> None:
+    models = found.reward_models.groupby("pairs")[["held_out_accuracy", "gold_correlation"]].mean()
+    table = rows(README, "| pairs | held-out accuracy |")
+    assert [int(row[0]) for row in table] == models.index.tolist()
+    for pairs, *values in table:
+        usual = int(pairs) == found.pairs
+        line = cell(found, BASE if usual else f"{BASE}, {pairs} pairs")
+        expected = [f"{x:.2f}" for x in models.loc[int(pairs)]]
+        expected += [f"{line[key]:.2f}" for key in ("gold", "proxy", "kl")]
+        between = [line[key] for key in ("difference", "difference_low", "difference_high")]
+        expected.append(f"{line['turned']} of {line['n_runs']}")
+        expected.append("" if usual else "{:.2f} [{:.2f}, {:.2f}]".format(*between))
+        assert values == expected, pairs
+    few = cell(found, f"{BASE}, 200 pairs")
+    assert few["difference_high"] < 0 and few["kl_high"] < cell(found, BASE)["kl_low"]
