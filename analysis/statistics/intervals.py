@@ -35,7 +35,14 @@ def interval(method: str, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         scale, freedom = _law(method, values)
         half = student.ppf(1 - TAIL, freedom) * scale
         return mean - half, mean + half
-    low, high = np.nanquantile(_errors(method, values), [TAIL, 1 - TAIL], -1, method="inverted_cdf")
+    errors = np.sort(_errors(method, values), axis=-1)  # NaN last
+    known = (~np.isnan(errors)).sum(axis=-1, keepdims=True)
+    low, high = (
+        np.take_along_axis(errors, np.maximum(np.ceil(share * known).astype(int) - 1, 0), -1)[
+            ..., 0
+        ]
+        for share in (TAIL, 1 - TAIL)
+    )
     return mean - high, mean - low
 
 
@@ -108,7 +115,8 @@ def _shrunk(variance: FloatArray, freedom: int) -> tuple[FloatArray, FloatArray]
     """Empirical Bayes of Smyth (2004), "limma": cells' variances scatter as s0^2 F(d, d0).
 
     d0 and s0 come from the mean and variance of the logarithms; each variance becomes
-    (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom, at most those of pooling.
+    (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of freedom, at most those of pooling. Cells
+    that scatter no more than chance has it are pooled.
     """
     floor = 1e-5 * np.median(variance, axis=-1, keepdims=True)
     raised = np.maximum(variance, np.maximum(floor, np.finfo(float).tiny))
@@ -117,6 +125,7 @@ def _shrunk(variance: FloatArray, freedom: int) -> tuple[FloatArray, FloatArray]
     scatter = logs.var(axis=-1, ddof=1, keepdims=True) - polygamma(1, half)
     prior = 2 * _trigamma_inverse(np.maximum(scatter, 1e-6))
     common = np.exp(logs.mean(axis=-1, keepdims=True) + digamma(prior / 2) - np.log(prior / 2))
+    common = np.where(scatter > 0, common, raised.mean(axis=-1, keepdims=True))
     total = np.minimum(prior + freedom, freedom * variance.shape[-1])
     shrunk = (prior * common + freedom * raised) / (prior + freedom)
     return shrunk, np.broadcast_to(total, variance.shape)

@@ -63,9 +63,14 @@ def build(runs: pd.DataFrame, settings: Settings, planned: int) -> Seeds:
     one = {str(task): float(value) for task, value in scale["best"].items()}
     covered = _coverage(cells, order, settings.seed)
     method, passed = intervals.choose(covered)
-    drawn = {task: intervals.sample(method, v, DRAWS, stream(settings.seed, "law", task))
-             for task, v in cells.items()}  # fmt: skip
-    law = np.mean([(drawn[t] - zero[t]) / (one[t] - zero[t]) for t in cells], axis=0)
+    law = np.mean(
+        [
+            (intervals.sample(method, v, DRAWS, stream(settings.seed, "law", t)) - zero[t])
+            / (one[t] - zero[t])
+            for t, v in cells.items()
+        ],
+        axis=0,
+    )
     paper = table.rows["paper_score"].to_numpy(float)
     draws = {r: protocol(cells, zero, r, stream(settings.seed, "draw")) for r in (False, True)}
     first = table1.score(runs[runs["seed"].isin(seeds[:RUNS])], settings).rows["score"]
@@ -79,8 +84,9 @@ def build(runs: pd.DataFrame, settings: Settings, planned: int) -> Seeds:
     }
     claims = _claims(law, rows, order, kinds)
     expected = _expectations(rows.set_index("row"), said, claims, covered)
-    return Seeds(tuple(seeds), planned, runs, covered, method, passed,
-                 rows[["row", *COLUMNS]], said, claims, expected)  # fmt: skip
+    rows = rows[["row", *COLUMNS]]
+    known = (tuple(seeds), planned, runs, covered)
+    return Seeds(*known, method, passed, rows, said, claims, expected)
 
 
 def _cells(runs: pd.DataFrame, order: list[str]) -> tuple[list[int], dict[str, FloatArray]]:
@@ -143,21 +149,25 @@ def _spread(draws: Mapping[bool, FloatArray], paper: FloatArray) -> dict[str, Fl
 
 def _said(draws: FloatArray, order: list[str], kinds: Any, paper: FloatArray) -> dict[str, Any]:
     """What the draws `[D, S]` say: the first row, the order of families, Spearman's correlation."""
-    first = np.bincount(draws.argmax(axis=1), minlength=len(order)) / len(draws)
-    best, mean = ([how(draws[:, kinds == kind], axis=1) for kind in FAMILIES]
-                  for how in (np.max, np.mean))  # fmt: skip
+    best, mean = (
+        [how(draws[:, kinds == kind], axis=1) for kind in FAMILIES] for how in (np.max, np.mean)
+    )
     known = ~np.isnan(paper)
     rho = correlations(draws[:, known].T, paper[known])
+    quantiles = np.quantile(rho, [TAIL, 0.5, 1 - TAIL]).tolist()
     return {
-        "first": dict(zip(order, first.tolist(), strict=True)),
+        "first": _first(draws, order),
         "families_by_mean": _descending(mean),
         "families_by_best": _descending(best),
         "clipping_first": float((best[0] > np.maximum(*best[1:])).mean()),
-        "spearman": dict(
-            zip(("low", "median", "high"), np.quantile(rho, [TAIL, 0.5, 1 - TAIL]).tolist(),
-                strict=True)  # fmt: skip
-        ),
+        "spearman": dict(zip(("low", "median", "high"), quantiles, strict=True)),
     }
+
+
+def _first(draws: FloatArray, order: list[str]) -> dict[str, float]:
+    """How often each row is the best one of `[D, S]`."""
+    counts = np.bincount(draws.argmax(axis=1), minlength=len(order))
+    return dict(zip(order, (counts / len(draws)).tolist(), strict=True))
 
 
 def _descending(values: list[FloatArray]) -> float:
@@ -177,10 +187,7 @@ def _claims(law: FloatArray, rows: pd.DataFrame, order: list[str], kinds: Any) -
         "mean_clip_over_mean_kl": _above(mean, score[clip].mean() - score[kl].mean()),
         "clip_0.1_over_0.2": _above(two, score[order.index(SECOND)] - score[order.index(FIRST)]),
         "none_negative": float((law[:, order.index(NONE)] < 0).mean()),
-        "first": dict(
-            zip(order, (np.bincount(law.argmax(1), minlength=len(order)) / len(law)).tolist(),
-                strict=True)  # fmt: skip
-        ),
+        "first": _first(law, order),
     }
 
 
@@ -196,39 +203,46 @@ def _expectations(
     """The plan's five expectations, in its words and bounds."""
     clip, pair = claims["best_clip_over_best_kl"]["probability"], claims["clip_0.1_over_0.2"]
     surer = max(pair["probability"], 1 - pair["probability"])
-    first = said["first"][FIRST]
-    none, least = float(rows.loc[NONE, "score"]), float(rows.loc[NONE, "draw_least"])
-    paper = float(rows.loc[NONE, "paper_score"])
-    by_method = covered.groupby("method")["coverage"].mean()
-    percentile = float(by_method["percentile"])
-    lines = [
-        ("The best clipping row stays ahead of the best KL row (probability above 95 %)",
-         f"{clip:.3f}", clip > 0.95),
-        ("Clipping at 0.1 and 0.2 differ by less than 0.06, no order above 90 %",
-         f"{pair['difference']:+.3f}; {surer:.3f}", abs(pair["difference"]) < 0.06 and surer <= 0.9),
-        ("A draw of three seeds ranks 0.2 first in 20 to 45 % of the draws",
-         f"{first:.3f}", 0.2 <= first <= 0.45),
-        ("Without clipping or penalty 0.05 to 0.25; -0.39 is outside of every draw",
-         f"{none:.3f}; least draw {least:.3f}", 0.05 <= none <= 0.25 and paper < least),
-        ("Percentile intervals of three runs cover 75 % or less",
-         f"{percentile:.3f}", percentile <= 0.75),
-    ]  # fmt: skip
-    columns = ["expectation", "found", "verdict"]
-    frame = pd.DataFrame([(*line[:2], "holds" if line[2] else "fails") for line in lines],
-                         columns=columns)  # fmt: skip
-    frame.insert(0, "number", range(1, len(frame) + 1))
-    return frame
+    first, row = said["first"][FIRST], rows.loc[NONE].to_dict()
+    none, least = row["score"], row["draw_least"]
+    means: dict[Any, float] = covered.groupby("method")["coverage"].mean().to_dict()
+    percentile, difference = means["percentile"], pair["difference"]
+    close = abs(difference) < 0.06 and surer <= 0.9
+    inside = 0.05 <= none <= 0.25 and row["paper_score"] < least
+    lines = (
+        (
+            "The best clipping row stays ahead of the best KL row (probability above 95 %)",
+            *(f"{clip:.3f}", clip > 0.95),
+        ),
+        (
+            "Clipping at 0.1 and 0.2 differ by less than 0.06, no order above 90 %",
+            *(f"{difference:+.3f}; {surer:.3f}", close),
+        ),
+        (
+            "A draw of three seeds ranks 0.2 first in 20 to 45 % of the draws",
+            *(f"{first:.4f}", 0.2 <= first <= 0.45),
+        ),
+        (
+            "Without clipping or penalty 0.05 to 0.25; -0.39 is outside of every draw",
+            *(f"{none:.3f}; least draw {least:.3f}", inside),
+        ),
+        (
+            "Percentile intervals of three runs cover 75 % or less",
+            *(f"{percentile:.4f}", percentile <= 0.75),
+        ),
+    )
+    return pd.DataFrame(
+        [
+            (number, text, value, "holds" if met else "fails")
+            for number, (text, value, met) in enumerate(lines, 1)
+        ],
+        columns=["number", "expectation", "found", "verdict"],
+    )
 
 
 def as_values(found: Seeds) -> dict[str, Any]:
     """All of it for `seeds.json`."""
-    means = found.coverage.groupby("method", sort=False)[["coverage", "width"]].mean()
-    tasks = found.coverage.groupby(["method", "task"], sort=False)["coverage"].mean().unstack()
-    methods = {
-        method: {"coverage": float(means.loc[method, "coverage"]), "tasks": line.to_dict(),
-                 **_ends(found, method)}
-        for method, line in tasks.iterrows()
-    }  # fmt: skip
+    methods = {method: _covered(found, method) for method in intervals.METHODS}
     return {
         "seeds": list(found.seeds),
         "planned": found.planned,
@@ -245,12 +259,15 @@ def as_values(found: Seeds) -> dict[str, Any]:
     }
 
 
-def _ends(found: Seeds, method: str) -> dict[str, Any]:
-    """The cells that a method covers least and most."""
+def _covered(found: Seeds, method: str) -> dict[str, Any]:
+    """What a method covers: on average, by task, and in the cells where it does worst and best."""
     mine = found.coverage[found.coverage["method"] == method].sort_values("coverage", kind="stable")
-    least, most = mine.iloc[0], mine.iloc[-1]
+    worst = mine.iloc[0].to_dict()
+    tasks = mine.groupby("task")["coverage"].mean()
     return {
-        "least": {"task": least["task"], "row": least["row"], "coverage": float(least["coverage"])},
-        "most": float(most["coverage"]),
+        "coverage": float(mine["coverage"].mean()),
+        "tasks": {str(task): float(share) for task, share in tasks.items()},
+        "least": {key: worst[key] for key in ("task", "row", "coverage")},
+        "most": float(mine["coverage"].max()),
         "cells_below_88": int((mine["coverage"] < intervals.LEAST).sum()),
     }
