@@ -13,6 +13,7 @@ from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
 from analysis.reports import (
     agreement,
+    claims,
     collect,
     curves,
     figure1,
@@ -46,6 +47,7 @@ REPORTS: tuple[Command, ...] = (
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
     *(agreement.command, speed.command, atari, rlhf, explain),
+    claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
