@@ -81,6 +81,14 @@ def test_three_of_three_are_the_scores_themselves() -> None:
     np.testing.assert_allclose(draws, np.broadcast_to(expected, draws.shape))
 
 
+def test_a_draw_is_scaled_with_its_own_best_result() -> None:
+    """One of five seeds is 100 times the others: 2 of 5 draws do not have it and score 1."""
+    values = {"a": np.array([[1.0, 1.0, 1.0, 1.0, 100.0]])}
+    draws = numbers.protocol(values, {"a": 0.0}, False, np.random.default_rng(2))[:, 0]
+    assert (draws == 1).mean() == pytest.approx(0.4, abs=0.02)
+    np.testing.assert_allclose(draws[draws != 1], 102 / 300)
+
+
 def test_the_command_says_how_many_seeds_there_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
