@@ -112,3 +112,6 @@ def test_sizes_of_the_reward_models_data_are_those_of_the_report(found: Numbers)
         assert values == expected, pairs
     few = cell(found, f"{BASE}, 200 pairs")
     assert few["difference_high"] < 0 and few["kl_high"] < cell(found, BASE)["kl_low"]
+    many = cell(found, f"{BASE}, 10000 pairs")
+    assert many["difference_low"] > 0 and many["gold"] == found.cells["gold"].max()
+    assert many["gold_low"] > found.best_of_n["gold"].max()

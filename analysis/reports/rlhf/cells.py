@@ -81,10 +81,10 @@ def by_cell(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return cells
 
 
-def _order(run: Run) -> tuple[int, bool, bool, float]:
+def _order(run: Run) -> tuple[int, bool, bool, float, int]:
     info = run.info
     fixed, ppo = info["controller"] == "fixed", info["algorithm"] == "ppo"
-    return GROUPS.index(run.group), not ppo, not fixed, info["beta"] or 0.0
+    return GROUPS.index(run.group), not ppo, not fixed, info["beta"] or 0.0, info["pairs"]
 
 
 def tolerance_of(cells: Iterable[Sequence[Run]]) -> float:
