@@ -36,7 +36,7 @@ function begin(seed, own) {
     if (data.shown) draw.pole(data.shown);
     if (data.report) {
       learner.curve.push(...data.report.curve);
-      Object.assign(learner, data, { epoch: data.report.epoch });
+      Object.assign(learner, data);
       stale = true;
     }
   };
@@ -68,13 +68,13 @@ function recall(text) {
   train();
 }
 
-// A column of the curves where all seeds are: [steps, mean, lowest, highest].
+// A column of the curves where all seeds are: [thousand steps, mean, lowest, highest].
 function band(column) {
   const length = Math.min(...learners.map((each) => each.curve.length));
   return Array.from({ length }, (_, i) => {
     const found = learners.map((each) => each.curve[i][column]);
     const mean = found.reduce((sum, x) => sum + x, 0) / found.length;
-    return [learners[0].curve[i][0], mean, Math.min(...found), Math.max(...found)];
+    return [learners[0].curve[i][0] / 1000, mean, Math.min(...found), Math.max(...found)];
   });
 }
 
@@ -89,11 +89,11 @@ function lines(rows, color) {
 const draw = {
   curves() {
     const returns = band(1), last = returns.at(-1);
-    const x = [0, TOTAL], xLabel = "steps of the environments";
+    const x = [0, TOTAL / 1000], xLabel = "thousand steps of the environments";
     chart("returns", { x, y: [0, 510], xLabel, yLabel: "return", label: `Return by steps${last ? `, now ${show(last[1])}` : ""}`,
       lines: [{ x, y: [SOLVED, SOLVED], color: "gray", dashed: true }, ...lines(returns, "blue")] });
-    const kl = band(2).map(([at, ...rest]) => [at, ...rest.map((y) => Math.min(Math.max(y, 1e-5), 10))]);
-    chart("kl", { x, y: [1e-5, 10], logY: true, xLabel, yLabel: "nats", label: "KL of the old policy to the new one", lines: lines(kl, "blue") });
+    const kl = band(2).map(([at, ...rest]) => [at, ...rest.map((y) => Math.min(Math.max(y, 1e-4), 10))]);
+    chart("kl", { x, y: [1e-4, 10], logY: true, xLabel, yLabel: "nats", label: "KL of the old policy to the new one", lines: lines(kl, "blue") });
     chart("shares", { x, y: [0, 1], xLabel, yLabel: "share of samples", label: "Shares of samples outside of the clip range, and without gradient",
       lines: [...lines(band(3), "blue"), ...lines(band(4), "orange")] });
   },
@@ -108,11 +108,11 @@ const draw = {
       x.push(edge(i), edge(i + 1));
       y.push(count / ratios.length, count / ratios.length);
     });
-    chart("ratios", { x: [low, high], y: [0, top * 1.05], xLabel: `ratio after epoch ${learners[0].epoch}; the last bar has all above`, yLabel: "share of samples",
+    chart("ratios", { x: [low, high], y: [0, top * 1.05], xLabel: `ratio after epoch ${learners[0].report.epoch}; the last bar has all above`, yLabel: "share of samples",
       label: "Histogram of the ratio with the clip range", marks: [1 - epsilon, 1 + epsilon],
       lines: [{ x: [...x, high], y: [...y, 0], color: "blue band" }] });
   },
-  map(state) {
+  map() {
     const { policy } = learners[0];
     if (!policy) return;
     const side = Math.sqrt(policy.length), x = [-12, 12], y = [-2, 2];
@@ -121,7 +121,7 @@ const draw = {
     policy.forEach((p, i) => svg.append(element("rect", { x: (LEFT + (i % side) * wide).toFixed(1), y: (TOP + Math.floor(i / side) * tall).toFixed(1),
       width: (wide + 0.3).toFixed(1), height: (tall + 0.3).toFixed(1), class: `cell ${p > 0.5 ? "right" : "left"}`, opacity: Math.abs(2 * p - 1).toFixed(2) })));
   },
-  pole([x, theta, velocity, steps, right]) {
+  pole([x, theta, steps, right]) {
     const canvas = document.getElementById("pole"), at = canvas.getContext("2d"), color = getComputedStyle(document.body);
     const pick = (name) => color.getPropertyValue(name), unit = canvas.width / 5.2, ground = canvas.height * 0.78;
     at.clearRect(0, 0, canvas.width, canvas.height);
@@ -149,6 +149,7 @@ const draw = {
     const parts = [`${warning}${report.done ? "Trained" : "Training"}: ${report.steps.toLocaleString("en")} steps, return ${report.mean_return.toFixed(0)}, KL ${show(report.kl)} nats, ${(100 * report.outside).toFixed(0)} % outside, ${(100 * report.flat).toFixed(0)} % flat.`];
     if (learners.length > 1) parts.push(`${many} of ${learners.length} seeds have reached ${SOLVED}.`);
     else if (solved) parts.push(`${SOLVED} after ${solved.steps.toLocaleString("en")} steps and ${(solved.elapsed / 1000).toFixed(1)} s of computing.`);
+    document.getElementById("readout").setAttribute("aria-live", report.done ? "polite" : "off");
     say(parts.join(" "));
   },
   table() {

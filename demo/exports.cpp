@@ -11,7 +11,7 @@ namespace {
 std::optional<Learner> learner;
 CartPole shown;
 struct {
-  double x, theta, theta_dot, steps, right;
+  double x, theta, steps, right;
 } view;
 constexpr int kGrid = 21;  // states on a side of the map
 float states[kGrid * kGrid * kFeatures], map[kGrid * kGrid];
@@ -69,7 +69,7 @@ EXPORT(show) void* show(int steps) {
       return 0.2 + 0.2 * n++;
     });
   }
-  view = {shown.x, shown.theta, shown.theta_dot, double(shown.steps), right};
+  view = {shown.x, shown.theta, double(shown.steps), right};
   return &view;
 }
 

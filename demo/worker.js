@@ -48,9 +48,9 @@ class Kernels {
     return this.floats(this.exports.chart_policy(), side * side).slice();
   }
 
-  // The CartPole to look at, after some steps: x, theta, theta_dot, steps of its episode, P(right).
+  // The CartPole to look at, after some steps: x, theta, steps of its episode, P(right).
   show(steps) {
-    return Array.from(this.doubles(this.exports.show(steps), 5));
+    return Array.from(this.doubles(this.exports.show(steps), 4));
   }
 
   // One iteration; calls `after` with each epoch's number.
