@@ -1,7 +1,7 @@
 "use strict";
 // The page: settings, one worker a seed, and what they report.
 
-const TOTAL = 100000, SOLVED = 475, TICK = 0.02; // steps, return, seconds a step of CartPole
+const TOTAL = 150000, SOLVED = 475, TICK = 0.02; // steps, return, seconds a step of CartPole
 const CONTROLS = ["epsilon", "gamma", "lambda", "epochs", "rate", "seed", "seeds", "clipping", "bootstrap", "motion"];
 const DEFAULTS = Object.fromEntries(CONTROLS.map((id) => [id, document.getElementById(id).value]));
 const LESSONS = {

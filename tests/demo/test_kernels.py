@@ -23,13 +23,13 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed: apt
 
 N, T, B = 8, 64, 512
 SETTINGS = {
-    **{"epsilon": 0.2, "gamma": 0.98, "lambda": 0.9, "learning_rate": 10**-2.5},
-    **{"clipping": 1, "bootstrap": 1, "total_steps": 100_000, "epochs": 8},
+    **{"epsilon": 0.2, "gamma": 0.98, "lambda": 0.95, "learning_rate": 10**-2.5},
+    **{"clipping": 1, "bootstrap": 1, "total_steps": 150_000, "epochs": 8},
 }
 SIZES = (
     *("recipe=sb3", "policy.hidden_sizes=[32,32]", f"env.num_envs={N}", f"algorithm.horizon={T}"),
     *("algorithm.minibatch_size=256", "algorithm.epochs=8", "algorithm.learning_rate=3e-3"),
-    *("algorithm.gae_lambda=0.9", "algorithm.gamma=0.98"),
+    *("algorithm.gae_lambda=0.95", "algorithm.gamma=0.98"),
 )
 
 
@@ -101,7 +101,7 @@ def test_advantages(node: Any, bootstrap: int) -> None:
     discounts = np.where((ends == 1) | ((ends == 2) & (bootstrap == 0)), 0, 0.98)
     columns = [np.ones((T, N)), values, following, discounts, ends > 0]
     tensors = [torch.from_numpy(x)[None] for x in columns]
-    expected = advantages.gae(*tensors, gae_lambda=torch.tensor([0.9], dtype=torch.float64))
+    expected = advantages.gae(*tensors, gae_lambda=torch.tensor([0.95], dtype=torch.float64))
     np.testing.assert_allclose(found, expected.flatten(), rtol=1e-5, atol=1e-5)
 
 
@@ -111,12 +111,12 @@ def test_cartpole_is_gymnasium_s(node: Any) -> None:
     plain: Any = env.unwrapped
     state, states, ended = list(plain.state), [], False
     actions = np.random.default_rng(1).integers(2, size=200).tolist()
-    for count, action in enumerate(actions):
-        ended = env.step(action)[1:][1]
+    for action in actions:
+        ended = env.step(action)[2]
         states.append([*plain.state, float(ended)])
         if ended:
             break
-    found = node("steps", state=state, actions=actions[: count + 1])
+    found = node("steps", state=state, actions=actions[: len(states)])
     assert ended and len(found) > 10
     np.testing.assert_allclose(found, states, rtol=0, atol=1e-12)
 
@@ -130,7 +130,7 @@ def test_the_page_is_made_of_these_sources() -> None:
 def test_it_learns_at_its_defaults(node: Any) -> None:
     cases = [{"seed": 0, "settings": SETTINGS}]
     (run,) = node("train", cases=cases, stop=True)
-    assert run["solved"] and run["solved"]["steps"] < 100_000
+    assert run["solved"] and run["solved"]["steps"] < 150_000
 
 
 @pytest.mark.slow
