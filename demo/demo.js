@@ -6,8 +6,8 @@ const CONTROLS = ["epsilon", "gamma", "lambda", "epochs", "rate", "seed", "seeds
 const DEFAULTS = Object.fromEntries(CONTROLS.map((id) => [id, document.getElementById(id).value]));
 const LESSONS = {
   "": "",
-  "clipping=0&epochs=30": "Nothing holds the ratios: 30 epochs on the same samples move the policy by whole nats, the return falls apart and comes back only as the step size goes to 0. Switch clipping on, and the same 30 epochs learn.",
-  "lambda=0": "Only the critic judges the actions, and it is wrong at first: ratios run far out, and what was learned is often lost again.",
+  "clipping=0&epochs=30": "Nothing holds the ratios: 30 epochs on the same samples move the policy by many nats at once, the return falls apart, and it comes back, if at all, only as the step size goes to 0. Switch clipping on, and the same 30 epochs learn.",
+  "lambda=0": "Only the critic judges the actions, and it is wrong at first: learning takes much longer, and what was learned is lost now and then.",
   "gamma=0.5": "Two steps ahead is all that counts. The pole is kept up for a while, but the cart drifts away and nobody minds.",
 };
 const bytes = Uint8Array.from(atob(document.getElementById("kernels").textContent), (c) => c.charCodeAt(0));

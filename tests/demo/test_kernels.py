@@ -139,10 +139,13 @@ def test_every_seed_learns_and_the_presets_do_what_the_page_says(node: Any) -> N
         settings = SETTINGS | changed
         return node("train", cases=[{"seed": s, "settings": settings} for s in range(5)])
 
-    assert all(run["solved"] for run in runs())
-    assert all(run["solved"] for run in runs(epochs=30))
+    def soon(run: Any) -> bool:
+        return run["solved"] is not None and run["solved"]["steps"] < 75_000
+
+    assert all(soon(run) for run in runs())
+    assert all(soon(run) for run in runs(epochs=30))
     unclipped = runs(clipping=0, epochs=30)
-    assert not any(run["solved"] for run in unclipped)
+    assert not any(soon(run) for run in unclipped)
     assert all(max(x["kl"] for x in run["curve"]) > 1 for run in unclipped)
+    assert not any(soon(run) for run in runs(**{"lambda": 0}))
     assert not any(run["solved"] for run in runs(gamma=0.5))
-    assert sum(run["solved"] is not None for run in runs(**{"lambda": 0})) < 5
