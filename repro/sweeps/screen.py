@@ -14,7 +14,7 @@ import numpy as np
 
 from repro.runs import store
 from repro.sweeps import heartbeats
-from repro.sweeps.survey import DAMAGED, DONE, FAILED, MISSING, RUNNING, Expected
+from repro.sweeps.survey import DAMAGED, FAILED, FINISHED, MISSING, RUNNING, Expected
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-:=+*#"
@@ -129,7 +129,9 @@ def time_left(
     each: list[float] = [(beat["total_steps"] - beat["steps"]) / beat["speed"] for beat in beats]
     training = {name for beat in beats for name in beat["run_ids"]}
     waiting = [
-        run for run in runs if run.state not in (DONE, FAILED) and run.run_id not in training
+        run
+        for run in runs
+        if run.state not in (*FINISHED, FAILED) and run.run_id not in training
     ]
     rest: float = sum(run.steps - curves.step(run) for run in waiting)
     rest += sum(beat["total_steps"] - beat["steps"] for beat in beats)
