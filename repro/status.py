@@ -19,7 +19,7 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.cli import Parser, finish, start
-from repro.console import Frames, is_terminal, say
+from repro.console import Frames, is_ascii, is_terminal, say
 from repro.errors import EXIT_CORRUPT
 from repro.runs import locks
 from repro.sweeps import screen
@@ -106,11 +106,10 @@ def _run(arguments: Sequence[str]) -> int:
 def _watch(directory: Path) -> list[Expected]:
     """Show frames until no run is left to be done; only one where they cannot be replaced."""
     curves = screen.Curves()
-    ascii = not str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
 
     def frame(runs: Sequence[Expected]) -> str:
         beats = screen.packs(runs)
-        below = screen.lines(runs, beats, curves, ascii=ascii)
+        below = screen.lines(runs, beats, curves, ascii=is_ascii(sys.stdout))
         return "\n".join([text(runs, _width()), *below])
 
     runs = survey(directory)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repro.console import bar
 from repro.runs import store
 from repro.sweeps import heartbeats
 from repro.sweeps.survey import DAMAGED, FAILED, FINISHED, MISSING, RUNNING, Expected
@@ -19,7 +20,6 @@ from repro.sweeps.survey import DAMAGED, FAILED, FINISHED, MISSING, RUNNING, Exp
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-:=+*#"
 BINS = 24  # of a curve, one character each
-BAR = 12
 Array = np.ndarray[Any, Any]
 Points = tuple[Array, Array]
 
@@ -168,14 +168,12 @@ def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
 def _pack(beat: Mapping[str, Any], by_id: Mapping[str, Expected], ascii: bool) -> list[str]:
     members = [by_id[name] for name in beat["run_ids"] if name in by_id]
     share = beat["steps"] / beat["total_steps"]
-    done = int(share * BAR)
-    full, empty = ("#", ".") if ascii else ("━", "╌")
     speed, returns = beat["speed"], beat.get("returns")
     left = (beat["total_steps"] - beat["steps"]) / speed if speed else None
     return [
         members[0].task,
         f"{len(members)} run{'s' * (len(members) > 1)}",
-        full * done + empty * (BAR - done),
+        bar(share, ascii=ascii),
         f"{share:4.0%}",
         "" if returns is None else f"return {returns:,.1f}",
         f"{speed:,.0f} steps/s" if speed else "",
