@@ -106,10 +106,11 @@ def _run(arguments: Sequence[str]) -> int:
 def _watch(directory: Path) -> list[Expected]:
     """Show frames until no run is left to be done; only one where they cannot be replaced."""
     curves = screen.Curves()
+    ascii = is_ascii(sys.stdout)  # first: Rich puts a stream without an encoding there
 
     def frame(runs: Sequence[Expected]) -> str:
         beats = screen.packs(runs)
-        below = screen.lines(runs, beats, curves, ascii=is_ascii(sys.stdout))
+        below = screen.lines(runs, beats, curves, ascii=ascii)
         return "\n".join([text(runs, _width()), *below])
 
     runs = survey(directory)
