@@ -47,10 +47,8 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     colors = {label: known[label] for label in labels if label in known}
     others = [label for label in labels if label not in {*known, *ENTRIES}]
     colors |= label_colors(others, taken=[*colors.values()])
-    return {
-        label: entry(label) if label in ENTRIES else LineStyle(NAMES.get(label, label), colors[label])
-        for label in labels
-    }
+    styles = {label: LineStyle(NAMES.get(label, label), color) for label, color in colors.items()}
+    return {label: styles[label] if label in styles else entry(label) for label in labels}
 
 
 def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:

@@ -129,9 +129,7 @@ def time_left(
     each: list[float] = [(beat["total_steps"] - beat["steps"]) / beat["speed"] for beat in beats]
     training = {name for beat in beats for name in beat["run_ids"]}
     waiting = [
-        run
-        for run in runs
-        if run.state not in (*FINISHED, FAILED) and run.run_id not in training
+        run for run in runs if run.state not in (*FINISHED, FAILED) and run.run_id not in training
     ]
     rest: float = sum(run.steps - curves.step(run) for run in waiting)
     rest += sum(beat["total_steps"] - beat["steps"] for beat in beats)

@@ -55,7 +55,7 @@ def survey(runs_dir: Path) -> list[Expected]:
                 entry["run_id"],
                 tasks[entry["env_id"]],
                 entry["objective_label"],
-                *_state(entry, directory := Path(entry.get("directory", runs_dir / entry["run_id"]))),
+                *_state(entry, directory := _directory(entry, runs_dir)),
                 str(directory),
                 entry["steps"],
             )
@@ -66,6 +66,10 @@ def survey(runs_dir: Path) -> list[Expected]:
     except (KeyError, ValueError, TypeError) as error:
         file = "its sweep.json" if sweep else "the run.json of a run"
         raise CorruptError(f"{runs_dir}: {file} cannot be read: {error}") from error
+
+
+def _directory(entry: Mapping[str, Any], runs_dir: Path) -> Path:
+    return Path(entry.get("directory", runs_dir / entry["run_id"]))
 
 
 def _state(entry: Mapping[str, Any], directory: Path) -> tuple[str, locks.Owner | None, str | None]:
