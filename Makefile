@@ -52,6 +52,7 @@ parity-trl: install ## token-level PPO beside trl 1.12.0, in an environment of i
 
 figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
+	$(BIN)/python -m analysis claims --out .
 
 explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
 	$(BIN)/python -m repro.explain all
