@@ -111,6 +111,11 @@ def validate(config: LanguageConfig) -> None:
             f"algorithm.advantage={algorithm.advantage} compares responses to one prompt: say "
             "algorithm.group_size=4 or the like."
         )
+    if (config.kl.place, config.kl.estimator) == ("loss", "k1"):
+        raise ConfigError(
+            "kl.place=loss needs kl.estimator=k3: the gradient of k1 has mean 0 over the policy's "
+            "own samples, so it penalizes nothing."
+        )
     if config.updates < 1:
         raise ConfigError(
             f"stage={config.stage} has less than one iteration of {config.batch_size}: raise its "

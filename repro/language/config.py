@@ -90,6 +90,7 @@ class AlgorithmConfig:
         advantage: `gae` with a value function; `rloo` and `grpo` without, from groups of responses
             to one prompt.
         group_size: responses to each prompt.
+        mean_over: all `tokens` of a minibatch, or its `responses`, each by the mean of its tokens.
     """
 
     name: str = MISSING
@@ -104,6 +105,8 @@ class AlgorithmConfig:
     entropy_coef: float = number("0 or more")
     advantage: str = choice("gae", "rloo", "grpo")
     group_size: int = number("above 0")
+    whiten_advantages: bool = MISSING
+    mean_over: str = choice("tokens", "responses")
 
 
 @dataclass
@@ -115,7 +118,8 @@ class KLConfig:
         target: KL per response that the adaptive controller holds, nats.
         horizon: its time constant, episodes.
         place: in the `reward` of each token, or in the `loss`.
-        estimator: k1 = log(pi / ref), or k3 = ref / pi - 1 - log(ref / pi) (Schulman 2020).
+        estimator: k1 = log(pi / ref), or k3 = ref / pi - 1 - log(ref / pi) (Schulman 2020); only k3
+            in the loss.
     """
 
     name: str = MISSING
@@ -141,7 +145,6 @@ class RecipeConfig:
     tokens_after_end: str = choice("masked", "trained")
     normalize_score: bool = MISSING
     whiten_rewards: bool = MISSING
-    whiten_advantages: bool = MISSING
     whitening_variance: str = choice("biased", "unbiased")
     value_network: str = choice("shared", "separate")
     value_init: str = choice("zero", "reward_model")
@@ -252,13 +255,17 @@ class LanguageConfig:
         """For run ids and legends, such as `ppo_clip_kl0.05`."""
         if self.stage == "reward":
             return f"reward_{self.reward.pairs}"
+        if self.stage == "sft":
+            return f"sft_{self.sft.n}"
         if self.stage != "ppo":
             return self.stage
         kl = f"{self.kl.beta:g}"
         if self.kl.controller == "adaptive":
             kl = f"target{self.kl.target:g}"
         kind = self.objective.get("kind", "")
-        return f"{self.algorithm.name}_{kind}_kl{kl}"
+        place = {"reward": "", "loss": "_loss"}[self.kl.place]
+        estimator = {"k1": "", "k3": "_k3"}[self.kl.estimator]
+        return f"{self.algorithm.name}_{kind}_kl{kl}{place}{estimator}"
 
     @property
     def run_id(self) -> str:
@@ -309,8 +316,11 @@ class LanguageConfig:
             "recipe": self.recipe.name,
             "beta": self.kl.beta if self.stage == "ppo" else None,
             "controller": self.kl.controller if self.stage == "ppo" else None,
+            "kl_place": self.kl.place if self.stage == "ppo" else None,
+            "kl_estimator": self.kl.estimator if self.stage == "ppo" else None,
             "objective": self.objective.get("kind") if self.stage == "ppo" else None,
             "objective_label": self.label,
+            "best_of": self.sft.n if self.stage == "sft" else None,
             "pairs": self.reward.pairs,
             "seed": self.run_seed,
             "updates": self.updates,

@@ -142,7 +142,7 @@ class PPO(PolicyStage):
             )
             estimate = torch.where(rollout.states, whole[..., None], 0)
         advantages = estimate
-        if recipe.whiten_advantages:
+        if self.settings.whiten_advantages:
             advantages = returns.whiten(estimate, rollout.mask, shift=True, unbiased=unbiased)
         return Batch(
             prompts=made.prompts,
@@ -201,12 +201,12 @@ class PPO(PolicyStage):
         if self.in_loss.any():
             k3 = returns.kl_estimate(log_prob, minibatch.reference, torch.ones_like(terms).bool())
             terms = terms - torch.where(self.in_loss, self.beta, 0.0)[:, None, None] * k3
-        objective = _masked_mean(terms, minibatch.mask)
+        by_response = self.settings.mean_over == "responses"
+        objective = returns.masked_mean(terms, minibatch.mask, by_response)
         if self.settings.advantage == "gae":
             value_loss = self.value_loss(values, minibatch)
-            objective = objective - self.settings.value_coef * _masked_mean(
-                value_loss, minibatch.states
-            )
+            loss = returns.masked_mean(value_loss, minibatch.states)
+            objective = objective - self.settings.value_coef * loss
         return -objective.sum()
 
     def terms(
@@ -263,8 +263,3 @@ class PPO(PolicyStage):
         if self.recipe.adam_form == "tensorflow":
             correction = 1 - ADAM_BETAS[1] ** (float(self.adam.steps[self.active[0]]) + 1)
             self.adam.epsilon = self.recipe.adam_epsilon / math.sqrt(correction)
-
-
-def _masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Over the real tokens of each learner, [P, M, T] -> [P]."""
-    return torch.where(mask, x, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)

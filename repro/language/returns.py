@@ -83,8 +83,20 @@ def whiten(x: Tensor, mask: Tensor, shift: bool, unbiased: bool) -> Tensor:
 def group_advantages(totals: Tensor, size: int, kind: str) -> Tensor:
     """Advantages of whole responses from groups of `size` responses to one prompt, [P, B].
 
-    `rloo`: less the mean of the others (Ahmadian et al. 2024, equation 6); `grpo`: less the group's
-    mean, over its standard deviation (Shao et al. 2024, section 4.1.2).
+    `rloo`, the total less the mean of the others (Kool et al. 2019; Ahmadian et al. 2024):
+
+        A_i = R_i - 1 / (G - 1) sum_{j != i} R_j = G / (G - 1) (R_i - mean(R))
+
+    `grpo`, standardized in the group (Shao et al. 2024, section 4.1.2):
+
+        A_i = (R_i - mean(R)) / (std(R) + 1e-4)
+
+    Every token of response i has A_i.
+
+    Args:
+        totals: the rewards of each response, summed; responses to one prompt side by side.
+        size: G.
+        kind: `rloo` or `grpo`.
     """
     groups = totals.view(len(totals), -1, size)
     centered = groups - groups.mean(-1, keepdim=True)
@@ -92,3 +104,15 @@ def group_advantages(totals: Tensor, size: int, kind: str) -> Tensor:
         return (centered * (size / (size - 1))).flatten(1)
     deviation = (centered.square().sum(-1, keepdim=True) / (size - 1)).sqrt()
     return (centered / (deviation + 1e-4)).flatten(1)  # TRL's GRPOTrainer: 1e-4, unbiased
+
+
+def masked_mean(x: Tensor, mask: Tensor, by_response: bool = False) -> Tensor:
+    """The mean over real tokens, [P, M, T] -> [P].
+
+    `by_response`: first over the tokens of each response, then over responses, as in equation 3 of
+    Shao et al. (2024). A token of a long response counts less there.
+    """
+    kept = torch.where(mask, x, 0)
+    if by_response:
+        return (kept.sum(-1) / mask.sum(-1)).mean(-1)
+    return kept.flatten(1).sum(1) / mask.flatten(1).sum(1)

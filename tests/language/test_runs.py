@@ -141,6 +141,7 @@ def test_one_command_trains_what_is_missing_and_sweeps(tmp_path: Path) -> None:
         ("stage=pretrian", "stage=pretrian is not"),
         ("algorithm.minibatches=3", "does not divide algorithm.batch_size=128"),
         ("algorithm.advantage=rloo", "say algorithm.group_size=4"),
+        ("kl.place=loss", "kl.place=loss needs kl.estimator=k3"),
         ("model=table", "text=oracle and model=table go together"),
         ("kl.beta=0,1", "add -m"),
         ("experiment=rlhf", "must be written as +experiment=rlhf"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.reports.rlhf import numbers
+from analysis.reports.rlhf import cells, numbers
 from analysis.reports.rlhf.numbers import Numbers
 from analysis.reports.rlhf.source import Stored
 from analysis.runs.collected import SUMS
@@ -32,7 +32,7 @@ RUNS: Schema = _RUN | {
     **{name: ("string", "as in run.json; null where it has none") for name in _TEXT},
     "run_json": ("string", "run.json whole; of a run never started, its entry in sweep.json"),
 }
-_MEASURES = {name: language.POLICY[name] for name in ("iteration", *numbers.MEASURES)}
+_MEASURES = {name: language.POLICY[name] for name in ("iteration", *cells.MEASURES)}
 _REWARD = {name: language.REWARD[name] for name in numbers.REWARD_MEASURES}
 _SAMPLES = ("iteration", "episode", "position", "token", "kl", "gold", "proxy")
 TABLES: dict[str, Schema] = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from analysis import cli
-from analysis.reports.rlhf import collect, figure, numbers, text
+from analysis.reports.rlhf import cells, collect, figure, numbers, text
 
+PICTURES = dict(zip(cells.GROUPS, ("rlhf.png", "rlhf_methods.png", "rlhf_pairs.png"), strict=True))
 _COLLECT = "also write the tables that take the place of the run directories"
 
 
@@ -20,8 +21,13 @@ def command(given: cli.Given) -> cli.Output:
     """Language models: gold and proxy reward against KL."""
     found = numbers.build(given.runs, given.settings)
     report = text.markdown(found)
+    shown = {group: cells.compared(found.runs, group) for group in PICTURES}
     files: dict[str, cli.Content] = {
-        "rlhf.png": partial(figure.figure, found),
+        PICTURES[group]: partial(figure.figure, found, each)
+        for group, each in shown.items()
+        if each
+    }
+    files |= {
         "rlhf.md": report,
         "rlhf.csv": found.cells,
         "rlhf_curves.csv": found.curves,

@@ -11,10 +11,9 @@ from analysis.drawing.style import CYCLE, INK
 from analysis.reports.rlhf.numbers import Numbers
 
 
-def figure(found: Numbers) -> Figure:
-    """Two panels, and a color a cell; thin lines are seeds, dots are ends."""
+def figure(found: Numbers, cells: list[str]) -> Figure:
+    """Two panels, and a color for each of `cells`; thin lines are seeds, dots are ends."""
     drawing, (gold, proxy, legend), _ = panels.grid(3, 3, (4.0, 3.6), (0.4, 0.4))
-    cells = found.cells["cell"].tolist()
     colors = {cell: CYCLE[i % len(CYCLE)] for i, cell in enumerate(cells)}
     for axes, name, title in ((gold, "gold", "Gold reward"), (proxy, "proxy", "Proxy reward")):
         _panel(axes, found, name, colors)
@@ -28,10 +27,11 @@ def figure(found: Numbers) -> Figure:
 
 
 def _panel(axes: Axes, found: Numbers, name: str, colors: dict[str, str]) -> None:
-    for run in found.runs:
+    for run in (run for run in found.runs if run.cell in colors):
         d = np.sqrt(run.curve["kl"].clip(lower=0))
         axes.plot(d, run.curve[name], color=colors[run.cell], linewidth=0.5, alpha=0.4)
-    for cell, curve in found.curves.groupby("cell"):
+    shown = found.curves[found.curves["cell"].isin(list(colors))]
+    for cell, curve in shown.groupby("cell"):
         d, color = np.sqrt(curve["kl"].clip(lower=0)), colors[str(cell)]
         axes.plot(d, curve[name], color=color)
         axes.plot(d.iloc[-1], curve[name].iloc[-1], marker="o", markersize=5, color=color)

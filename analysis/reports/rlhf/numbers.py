@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.reports.rlhf import source
+from analysis.reports.rlhf.cells import (
+    MEASURES,
+    Run,
+    by_cell,
+    cell_of,
+    group_of,
+    table,
+    tolerance_of,
+    usual_pairs,
+)
 from analysis.reports.rlhf.source import Stored
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream, summary
+from analysis.statistics.bootstrap import FloatArray
 
-MEASURES = ("gold", "proxy", "kl")
 REWARD_MEASURES = ("held_out_accuracy", "ceiling", "gold_correlation")
 WINDOWS = 20  # of a run, over which its iterations are averaged
 BON = "best of n"
 POLICIES = ("ppo", "sft")  # stages
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run of one policy.
-
-    Attributes:
-        cell: its name without the seed.
-        info: its `run.json`.
-        table: name -> its table.
-        curve: means of gold, proxy and KL over `WINDOWS` parts of the run.
-    """
-
-    cell: str
-    info: dict[str, Any]
-    table: Callable[[str], pd.DataFrame]
-    curve: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,8 @@ class Numbers:
         stored: all runs, of any stage.
         runs: finished runs of policies.
         cells: one line a cell: its end, its best, and the turn.
+        pairs: on which reward models are trained where a cell's name says nothing else.
+        tolerance: a fall of gold that is no turn, `tolerance_of`.
         curves: mean over seeds by cell and window.
         best_of_n: one line an n.
         fits: one line a cell: alpha, beta and R^2 of the gold reward's growth.
@@ -59,6 +52,8 @@ class Numbers:
     stored: list[Stored]
     runs: list[Run]
     cells: pd.DataFrame
+    pairs: int
+    tolerance: float
     curves: pd.DataFrame
     best_of_n: pd.DataFrame
     fits: pd.DataFrame
@@ -75,18 +70,25 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
     try:
         stored = source.read(directories)
         done = [each for each in stored if each.done]
-        runs = [_run(each) for each in done if each.info.get("stage") in POLICIES]
+        policies = [each for each in done if each.info.get("stage") in POLICIES]
+        pairs = usual_pairs([each.info for each in policies])
+        runs = [_run(each, pairs) for each in policies]
         if not runs:
             listed = ", ".join(map(str, directories))
             raise AnalysisError(
                 f"{listed} holds no finished policy of a language model: train some with python -m "
                 "repro.language -m +experiment=rlhf."
             )
-        best = _best_of_n([each for each in done if each.info.get("stage") == "best_of_n"])
+        kind = ("best_of_n", pairs)
+        chosen = [each for each in done if (each.info.get("stage"), each.info["pairs"]) == kind]
+        best = _best_of_n(chosen)
+        tolerance = tolerance_of(by_cell(runs).values())
         return Numbers(
             stored=stored,
             runs=runs,
-            cells=_cells(runs, _expected(stored), settings),
+            cells=table(runs, _expected(stored, pairs), tolerance, settings),
+            pairs=pairs,
+            tolerance=tolerance,
             curves=_curves(runs),
             best_of_n=best,
             fits=_fits(runs, best),
@@ -99,89 +101,29 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
         raise AnalysisError(str(error)) from error
 
 
-def cell_of(info: dict[str, Any]) -> str:
-    """A run's name without its seed: algorithm, objective and penalty."""
-    if info["stage"] == "sft":
-        return "SFT on the best of n"
-    penalty = f"beta {info['beta']:g}"
-    if info["controller"] == "adaptive":
-        penalty = f"adaptive, {info['label'].rpartition('kl')[2].replace('target', 'target ')}"
-    recipe = "" if info["recipe"] == "plain" else f", {info['recipe']}"
-    return f"{info['algorithm']} {info['objective']}, {penalty}{recipe}"
-
-
 def measured(progress: pd.DataFrame) -> pd.DataFrame:
     """The iterations whose responses were measured, and what the report reads of them."""
     return progress.dropna(subset=["gold"])[["iteration", *MEASURES]]
 
 
-def _run(stored: Stored) -> Run:
+def _run(stored: Stored, pairs: int) -> Run:
     progress = measured(stored.table("progress"))
     count = len(progress)
     part = np.arange(count) * min(WINDOWS, count) // count
     curve = progress.groupby(part).mean().reset_index(drop=True)
-    return Run(cell_of(stored.info), stored.info, stored.table, curve)
+    cell, group = cell_of(stored.info, pairs), group_of(stored.info, pairs)
+    return Run(cell, stored.info, stored.table, curve, group)
 
 
-def _expected(stored: Sequence[Stored]) -> dict[str, int]:
+def _expected(stored: Sequence[Stored], pairs: int) -> dict[str, int]:
     listed = [each.info for each in stored if each.listed]
-    cells = [cell_of(info) for info in listed if info.get("stage") in POLICIES]
+    cells = [cell_of(info, pairs) for info in listed if info.get("stage") in POLICIES]
     return {cell: cells.count(cell) for cell in cells}
-
-
-def _cells(runs: Sequence[Run], expected: dict[str, int], settings: Settings) -> pd.DataFrame:
-    lines = []
-    for cell, members in _by_cell(runs).items():
-        line: dict[str, Any] = {"cell": cell, "n_runs": len(members)}
-        line["n_expected"] = max(expected.get(cell, 0), len(members))
-        for name in MEASURES:
-            line |= _interval(cell, name, [_end(run, name) for run in members], settings)
-        peaks = [int(run.curve["gold"].argmax()) for run in members]
-        best = [float(run.curve["gold"].max()) for run in members]
-        line |= _interval(cell, "best_gold", best, settings)
-        at = [float(run.curve["kl"][peak]) for run, peak in zip(members, peaks, strict=True)]
-        line["best_kl"] = float(np.mean(at))
-        line["turned"] = sum(turned(run) for run in members)
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def turned(run: Run) -> bool:
-    """Whether gold ends below its own maximum while the proxy has risen since."""
-    curve, peak = run.curve, int(run.curve["gold"].argmax())
-    last = len(curve) - 1
-    falls = curve["gold"][last] < curve["gold"][peak]
-    return bool(peak < last and falls and curve["proxy"][last] > curve["proxy"][peak])
-
-
-def _end(run: Run, name: str) -> float:
-    """Mean of a run's last two windows."""
-    return float(run.curve[name].tail(2).mean())
-
-
-def _interval(
-    cell: str, name: str, values: Sequence[float], settings: Settings
-) -> dict[str, float]:
-    rng = stream(settings.seed, "rlhf", cell, name)
-    found = summary(means(np.array(values), settings.replicates, rng))
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _by_cell(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    cells: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (_order(run), run.cell, run.info["seed"])):
-        cells.setdefault(run.cell, []).append(run)
-    return cells
-
-
-def _order(run: Run) -> tuple[bool, bool, float]:
-    plain = run.info["algorithm"] == "ppo" and run.info["objective"] == "clip"
-    return not plain, run.info["controller"] != "fixed", run.info["beta"] or 0.0
 
 
 def _curves(runs: Sequence[Run]) -> pd.DataFrame:
     frames = []
-    for cell, members in _by_cell(runs).items():
+    for cell, members in by_cell(runs).items():
         joined = pd.concat([run.curve for run in members]).groupby(level=0).mean()
         frames.append(joined.assign(cell=cell))
     return pd.concat(frames, ignore_index=True)
@@ -199,7 +141,7 @@ def _fits(runs: Sequence[Run], best: pd.DataFrame) -> pd.DataFrame:
     """Gao et al. (2022), equations 1: d (alpha - beta log d) of RL, d (alpha - beta d) of BoN."""
     lines = []
     base = best.loc[best["n"] == 1, "gold"]
-    for cell, members in _by_cell(runs).items():
+    for cell, members in by_cell(runs).items():
         points = pd.concat([run.curve for run in members])
         first = [measured(run.table("progress"))["gold"].iloc[0] for run in members]
         start = float(np.mean(base if len(base) else first))

@@ -36,8 +36,16 @@ class Stored:
 
 
 def read(directories: Sequence[Path]) -> list[Stored]:
-    """Every run that is there or was expected; ValueError for a damaged file."""
-    return [run for place in directories for run in _read(place)]
+    """Every run that is there or was expected; ValueError for a damaged file.
+
+    Of a run that is in several directories, such as a base model, the first that is done.
+    """
+    found: dict[str, Stored] = {}
+    for run in (run for place in directories for run in _read(place)):
+        known = found.setdefault(run.info["run_id"], run)
+        if run.done and not known.done:
+            found[run.info["run_id"]] = run
+    return list(found.values())
 
 
 def _read(place: Path) -> Iterator[Stored]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from analysis.drawing import tables
 from analysis.drawing.text import Line, estimate, number, of, runs_of, score
-from analysis.reports.rlhf.numbers import BON, Numbers, Run, samples
+from analysis.reports.rlhf.cells import GROUPS, Run, compared
+from analysis.reports.rlhf.numbers import BON, Numbers, samples
 
 SHOWN = 3  # responses at each moment
+TITLES = dict(
+    zip(GROUPS, ("The penalty", "Other ways to train", "Other reward models"), strict=True)
+)
 
 
 def markdown(found: Numbers) -> str:
     """All tables, and what they say."""
-    parts = [_cells(found), _sentences(found)]
+    parts = [_sentences(found)]
+    for group, title in TITLES.items():
+        if cells := compared(found.runs, group):
+            parts.append(f"## {title}\n\n{_cells(found, cells)}")
     if len(found.best_of_n):
         parts.append("## Best of n, by the proxy\n\n" + _best_of_n(found))
     parts += ["## Fits\n\n" + _fits(found), "## Reward models\n\n" + _rewards(found)]
@@ -22,7 +30,11 @@ def markdown(found: Numbers) -> str:
     notes = (
         "Gold and KL (nats per response) are means of a run's last tenth; intervals are 95 % "
         "bootstrap intervals over seeds.",
-        "Turned: runs whose gold ends below its own maximum while the proxy has risen since.",
+        f"A reward model is trained on {found.pairs} pairs where nothing else is said.",
+        f"Turned: runs whose gold ends more than {found.tolerance:.2f} below its own maximum while "
+        "the proxy has risen since. A smaller fall is less than what another seed changes: that is "
+        "the standard deviation over seeds of the gold at the end, its median over cells.",
+        "More gold: at the end, than the first line of the table on the same seed.",
         "KL is estimated on the policy's own samples; that of best of n is log n - (n - 1) / n.",
     )
     return tables.report("Gold and proxy reward against KL", "\n\n".join(parts), notes)
@@ -32,7 +44,8 @@ def _between(name: str) -> Callable[[Line], str]:
     return lambda line: estimate(line, name, score, (f"{name}_low", f"{name}_high"))
 
 
-def _cells(found: Numbers) -> str:
+def _cells(found: Numbers, cells: list[str]) -> str:
+    lines = found.cells[found.cells["cell"].isin(cells)]
     columns: tables.Columns = {
         "policy": "cell",
         "runs": runs_of,
@@ -43,7 +56,13 @@ def _cells(found: Numbers) -> str:
         "KL there": number("best_kl"),
         "turned": lambda line: of(int(line["turned"]), int(line["n_runs"])),
     }
-    return tables.of(found.cells, "lr", columns)
+    if lines["difference"].notna().any():
+        columns = {**columns, "more gold": _difference}
+    return tables.of(lines, "lr", columns)
+
+
+def _difference(line: Line) -> str:
+    return "" if math.isnan(line["difference"]) else _between("difference")(line)
 
 
 def _sentences(found: Numbers) -> str:
