@@ -285,6 +285,17 @@ class Collector:
         if inputs is not None:
             rollout.inputs = inputs
 
+    def newest(self) -> Array:
+        """What environments returned in the last rollout and after it, [P, T + 1, N, ...].
+
+        Of a stack of frames it is the newest one.
+        """
+        return self._seen.newest(self._observations)
+
+    def encode(self, observations: Array) -> Tensor:
+        """Observations as the networks read them: [P, M, D] normalized, or stacks of frames."""
+        return self._seen.encode(observations)
+
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's normalizer statistics by name, for `parameters.npz`."""
         rewards = self._reward_scaler.moments

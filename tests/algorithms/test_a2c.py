@@ -8,7 +8,8 @@ import scipy.optimize
 import torch
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
-from repro.algorithms.a2c_tr import A2CTrustRegion, flatten, project
+from repro.algorithms.a2c_tr import A2CTrustRegion, flatten
+from repro.learning.off_policy import project
 from repro.learning.optimizers import RMSProp
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
