@@ -86,11 +86,10 @@ class Replay:
         """
         learners, horizon, num_envs = self._shape = shape
         self.capacity, self._kind, self._generators = capacity, observation, generators
-        # Segments before the oldest one that its stacks reach into. Two more follow the newest:
-        # the one that holds x_T, and, so that the state before the last `add` can still be saved,
-        # another one.
+        # Segments before the oldest one that its stacks reach into. One more follows the newest: it
+        # begins with x_T. What `checkpoint` refers to stays whole until the second `add` after it.
         self._before = -(-(observation.stack - 1) // horizon)
-        slots = capacity + self._before + 2
+        slots = capacity + self._before + 1
         self._rows = slots * horizon
         self._arrays: dict[str, Array] = {
             name: np.zeros((learners, self._rows, num_envs, *size), dtype)
@@ -185,14 +184,16 @@ class Replay:
         return (segment * horizon + np.arange(horizon)) % self._rows
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
-        """What a learner's next draws depend on. Segments are read when they are saved."""
-        row = self._of(self.count)[0]
+        """What a learner's next draws, after another `add`, depend on.
+
+        Segments are read when they are saved: at most one `add` later.
+        """
         return {
             "generator": [self._generators[learner].bit_generator.state],
             "count": self.count,
-            "next": {name: self._arrays[name][learner, row].copy() for name in _OF_NEXT},
+            "next_age": self._arrays["ages"][learner, self._of(self.count)[0]].copy(),
             "segments": Appended(
-                max(0, self.count - self.capacity - self._before),
+                max(0, self.count + 1 - self.capacity - self._before),
                 self.count,
                 lambda i: {name: x[learner, self._of(i)] for name, x in self._arrays.items()},
                 self._saved[learner],
@@ -209,9 +210,5 @@ class Replay:
         for i in range(segments.first, segments.end):
             for name, values in segments.read(i).items():
                 self._arrays[name][learner, self._of(i)] = values
-        for name in _OF_NEXT:
-            self._arrays[name][learner, self._of(self.count)[0]] = state["next"][name]
+        self._arrays["ages"][learner, self._of(self.count)[0]] = state["next_age"]
         self._saved[learner] = segments.saved
-
-
-_OF_NEXT = ("observations", "ages")  # what is known of x_T

@@ -114,13 +114,14 @@ def as_paper_reads(pack: Any, segment: Any, p: int) -> dict[str, Any]:
         "algorithm.truncation=1.05 algorithm.delta=0.5 recipe.time_limit=terminal",
     ],
 )
-def test_a_step_is_the_papers_in_float64(
-    config: Compose, learners: Learners, further: str
-) -> None:
+def test_a_step_is_the_papers_in_float64(config: Compose, learners: Learners, further: str) -> None:
     """Away from mu and from the average policy, with terminations and a time limit inside."""
     free = "algorithm.max_grad_norm=null algorithm.learning_rate_schedule=constant"
     pack = learners(
-        [config(*f"{SMALL} {further} {free} algorithm.replay_ratio=0 seed={s}".split()) for s in (0, 1)]
+        [
+            config(*f"{SMALL} {further} {free} algorithm.replay_ratio=0 seed={s}".split())
+            for s in (0, 1)
+        ]
     )
     generator = torch.Generator().manual_seed(3)
     for _ in range(12):  # until episodes end
@@ -173,7 +174,9 @@ def test_without_truncation_replay_and_region_it_is_a2c(
     words = f"{CARTPOLE} env.num_envs=3 policy.hidden_sizes=[8] policy.shared=true {common}"
     off = "algorithm.truncation=1e9 algorithm.trust_region=false algorithm.replay_ratio=0"
     acer = learners([config(*f"{words} algorithm=acer algorithm.value_coef=0.5 {off}".split())])
-    a2c = learners([config(*f"{words} algorithm=a2c algorithm.value_coef=0.25 engine=torch".split())])
+    a2c = learners(
+        [config(*f"{words} algorithm=a2c algorithm.value_coef=0.25 engine=torch".split())]
+    )
     for name, view in acer.views.items():
         own = a2c.views[name]
         view[..., : own.shape[-1]] = own

@@ -41,6 +41,7 @@ def small(runs_dir: Path, *overrides: str) -> Config:
         [*SMALL_PPO, "env.atari.sticky_actions=0.25", "env.atari.stack_padding=zero"],
         ["algorithm=a2c"],
         ["algorithm=a2c_tr"],
+        ["algorithm=acer", "algorithm.replay_size=64", "algorithm.replay_start=16"],
     ],
 )
 def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> None:
