@@ -11,7 +11,7 @@ from torch import Tensor
 
 from repro.learning.advantages import discounted_sum
 
-EPSILON = 1e-6  # keeps denominators above 0; Baselines' acer (acer_simple.py at ea68f3b), eps
+EPSILON = 1e-6  # keeps denominators above 0; eps of Baselines' acer.py at ea68f3b
 
 
 def retrace(
