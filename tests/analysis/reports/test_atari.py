@@ -127,9 +127,7 @@ def test_the_command_writes_table_6_and_2(
         assert (again / name).read_bytes() == (out / name).read_bytes(), name
 
 
-def test_the_third_column(
-    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_third_column(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """ACER wins Breakout, loses Freeway to PPO, and has not played Qbert."""
     more = tmp_path / "more"
     infos = [
