@@ -286,10 +286,7 @@ class Collector:
             rollout.inputs = inputs
 
     def newest(self) -> Array:
-        """What environments returned in the last rollout and after it, [P, T + 1, N, ...].
-
-        Of a stack of frames it is the newest one.
-        """
+        """x_0 to x_T of the last rollout, unnormalized, [P, T + 1, N, ...]; of stacks one frame."""
         return self._seen.newest(self._observations)
 
     def encode(self, observations: Array) -> Tensor:
