@@ -1,4 +1,4 @@
-"""Parts of a state that grow: saved piece by piece, verified, and deleted when nobody needs them."""
+"""Parts of a state that grow: saved piece by piece, verified, deleted when nobody needs them."""
 
 from __future__ import annotations
 
