@@ -2,6 +2,7 @@
 
 from repro.algorithms.a2c import A2C
 from repro.algorithms.a2c_tr import A2CTrustRegion
+from repro.algorithms.acer import ACER
 from repro.algorithms.base import Learners
 from repro.algorithms.cem import CEM
 from repro.algorithms.ppo import PPO
@@ -14,5 +15,6 @@ ALGORITHMS: dict[str, type[Learners]] = {
     "trpo": TRPO,
     "a2c": A2C,
     "a2c_tr": A2CTrustRegion,
+    "acer": ACER,
     "cem": CEM,
 }

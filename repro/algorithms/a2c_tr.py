@@ -26,6 +26,7 @@ from repro.engines.batches import Batch
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
+from repro.learning.off_policy import project
 from repro.networks.distributions import Categorical, DiagonalGaussian, Distribution
 from repro.rollouts.rollout import Rollout
 
@@ -78,15 +79,6 @@ class A2CTrustRegion(A2C):
             return self.networks.distribution_with(self.average, batch.inputs)
         named = zip(self.parameters.views, self.parameters.split(self.average), strict=True)
         return self.policy.distribution(dict(named), batch.inputs)
-
-
-def project(g: Tensor, k: Tensor, delta: Tensor) -> Tensor:
-    """The closest z to g with k'z <= delta, equation 12: [P, B, S], [P, B, S], [P, 1]."""
-    excess = ((k * g).sum(-1) - delta).clamp(min=0)
-    square = k.square().sum(-1)
-    # k = 0 constrains nothing (and then nothing exceeds delta, which is above 0).
-    factor = torch.where(square > 0, excess / square, 0)
-    return g - factor[..., None] * k
 
 
 def flatten(distribution: Distribution) -> Tensor:

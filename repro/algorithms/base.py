@@ -57,10 +57,12 @@ class Learners(ABC):
 
     Attributes:
         engine: what computes rollouts and updates, for run.json and for exact resume.
+        notice: what the user should know at the start, such as the memory of a replay.
         tables: further tables of this iteration by learner and name, such as a probe's.
     """
 
     engine = TORCH
+    notice = ""
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
         """Make every learner from its own seed.

@@ -142,6 +142,35 @@ class A2CTrustRegionSettings(A2CSettings):
 
 
 @dataclass
+class ACERSettings(AlgorithmSettings):
+    """Actor-critic with experience replay (Wang et al. 2016), for discrete actions."""
+
+    recipe_unused: ClassVar[tuple[str, ...]] = (
+        *PPO_UPDATE,
+        *ADVANTAGES,
+        "adam_epsilon",
+        "old_policy",
+        "partial_minibatch",
+    )
+
+    learning_rate: float = number("0 or more")
+    learning_rate_schedule: str = choice("constant", "linear")
+    value_coef: float = number("0 or more")  # of half the squared error of Q
+    entropy_coef: float = number("0 or more")
+    retrace_lambda: float = number("in [0, 1]")
+    truncation: float = number("above 0")  # c
+    trust_region: bool = MISSING
+    delta: float = number("above 0")
+    average_decay: float = number("in [0, 1]")  # alpha
+    replay_size: int = number("0 or more")  # steps of each actor
+    replay_start: int = number("0 or more")  # steps of each actor before the first replay
+    replay_ratio: float = number("0 or more")  # mean number of replays after a rollout
+    max_grad_norm: float | None = number("above 0")
+    rms_decay: float = number("in [0, 1)")
+    rms_epsilon: float = number("above 0")
+
+
+@dataclass
 class CEMSettings(AlgorithmSettings):
     """Noisy cross-entropy method (Szita & Lorincz 2006)."""
 
@@ -202,6 +231,7 @@ SETTINGS: dict[str, type[AlgorithmSettings]] = {
     "trpo": TRPOSettings,
     "a2c": A2CSettings,
     "a2c_tr": A2CTrustRegionSettings,
+    "acer": ACERSettings,
     "cem": CEMSettings,
     "sb3_ppo": SB3PPOSettings,
     "sb3_a2c": SB3A2CSettings,

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from repro.config import algorithms, atari, humanoid, objectives, sb3
+from repro.config.algorithms import ACERSettings
 from repro.config.fields import allows, flattened
 from repro.config.hydra_errors import translated
 from repro.config.names import check_choice
@@ -123,13 +124,32 @@ def _check_parts(config: Config) -> None:
             f"env.kwargs.{next(iter(config.env.kwargs))} is for tasks of Gymnasium: the switches "
             f"of env={config.env.name} are env.{config.env.backend}.*."
         )
-    if config.engine == "native" and (name == "cem" or config.algorithm.is_sb3):
+    if config.engine == "native" and (name in ("acer", "cem") or config.algorithm.is_sb3):
         raise ConfigError(
             f"engine=native, but no kernel computes algorithm={name}: say engine=auto or torch."
         )
+    if isinstance(config.algorithm, ACERSettings):
+        _check_replay(config.algorithm)
     if config.probe != "none" and name != "ppo":
         raise ConfigError(
             f"probe={config.probe} looks into PPO's update, not {name}'s: leave it out."
+        )
+
+
+def _check_replay(acer: ACERSettings) -> None:
+    """Whether replays, where there are any, can begin."""
+    if not acer.replay_ratio:
+        return
+    size, least = f"algorithm.replay_size={acer.replay_size}", "algorithm.replay_ratio=0"
+    if acer.replay_size < acer.horizon:
+        raise ConfigError(
+            f"{size} holds no segment of algorithm.horizon={acer.horizon} steps: raise it, or say "
+            f"{least}."
+        )
+    if acer.replay_start // acer.horizon > acer.replay_size // acer.horizon:
+        raise ConfigError(
+            f"algorithm.replay_start={acer.replay_start} is never reached with {size}: lower it, "
+            f"or say {least}."
         )
 
 

@@ -38,7 +38,7 @@ def gae(
     discounts = discounts.double()
     delta = rewards.double() + discounts * next_values.double() - values.double()
     decay = discounts * ~ends * gae_lambda.double()[:, None, None]
-    return _discounted_sum(delta, decay).to(rewards.dtype)
+    return discounted_sum(delta, decay).to(rewards.dtype)
 
 
 def reward_to_go(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def reward_to_go(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
         Like `rewards` in shape and type; summed in float64.
     """
     decay = discounts.double() * ~ends
-    return _discounted_sum(rewards.double(), decay).to(rewards.dtype)
+    return discounted_sum(rewards.double(), decay).to(rewards.dtype)
 
 
 def episode_return(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def episode_return(rewards: Tensor, discounts: Tensor, ends: Tensor) -> Tensor:
     return reward_to_go(rewards, discounts, ends).gather(1, first)
 
 
-def _discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
+def discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
     """y_t = x_t + decay_t y_{t+1} along dim 1, in log2 T passes instead of T steps.
 
     After the pass with stride s, y_t holds the first 2s terms of its sum and decay_t the product

@@ -13,10 +13,11 @@ class Streams:
 
     def __init__(self, seed: int) -> None:
         """Spawn one generator a use."""
-        init, action, shuffle, env = np.random.SeedSequence(seed).spawn(4)
+        init, action, shuffle, env, replay = np.random.SeedSequence(seed).spawn(5)
         self.init = np.random.default_rng(init)
         self.action = np.random.default_rng(action)
         self.shuffle = np.random.default_rng(shuffle)
+        self.replay = np.random.default_rng(replay)  # its user saves it
         self._env = env
 
     def draw_noise(self, out: np.ndarray[Any, Any], uniform: bool) -> None:

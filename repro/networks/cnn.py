@@ -17,7 +17,6 @@ from torch import Tensor
 
 from repro.config.schema import PolicyConfig, RecipeConfig
 from repro.errors import ConfigError
-from repro.networks.distributions import Distribution
 from repro.networks.frames import FrameStacks, Inputs
 from repro.networks.initialization import Array, orthogonal
 from repro.networks.mlp import MLPActorCritic
@@ -74,11 +73,11 @@ class CNNActorCritic(MLPActorCritic):
     def _pad(self, name: str, array: Array) -> Array:
         return array if name.startswith("conv.") else super()._pad(name, array)
 
-    def evaluate(
+    def heads(
         self, parameters: Mapping[str, Tensor], observations: Inputs
-    ) -> tuple[Distribution, Tensor]:
-        """pi(.|s) and V(s), [P, M], of frames [P, M, S, H, W] or of stacks of them."""
-        return super().evaluate(parameters, self._features(parameters, observations))
+    ) -> tuple[Tensor, Tensor]:
+        """Of frames [P, M, S, H, W] or of stacks of them."""
+        return super().heads(parameters, self._features(parameters, observations))
 
     def _network(self, parameters: Mapping[str, Tensor], x: Inputs, head: str) -> Tensor:
         return super()._network(parameters, self._features(parameters, x), head)

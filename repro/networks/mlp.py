@@ -44,6 +44,11 @@ class MLPActorCritic:
 
     stochastic = True
 
+    @property
+    def value_size(self) -> int:
+        """Outputs of the value head."""
+        return 1
+
     def __init__(
         self,
         observation_space: gymnasium.Space[object],
@@ -73,7 +78,7 @@ class MLPActorCritic:
             for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
                 shapes[f"{tower}.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"{tower}.{layer}.bias"] = (1, fan_out)
-        for head, size in zip(HEADS, (self.action_size, 1), strict=True):
+        for head, size in zip(HEADS, (self.action_size, self.value_size), strict=True):
             shapes[f"{head}.weight"] = (sizes[-1], size)
             shapes[f"{head}.bias"] = (1, size)
         if not self.discrete:
@@ -142,13 +147,20 @@ class MLPActorCritic:
         self, parameters: Mapping[str, Tensor], observations: Inputs
     ) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s), [P, M] each; a shared trunk is computed once."""
+        policy, value = self.heads(parameters, observations)
+        return self.as_distribution(parameters, policy), value[..., 0]
+
+    def heads(
+        self, parameters: Mapping[str, Tensor], observations: Inputs
+    ) -> tuple[Tensor, Tensor]:
+        """The outputs of the policy's and of the value's head with their padding, [P, M, ...]."""
         assert isinstance(observations, Tensor)
         if self.shared:
             features = trunk(observations, self._hidden(parameters, "shared"), self.activation)
             heads = [mlp(features, [], self._head(parameters, h), self.activation) for h in HEADS]
         else:
             heads = [self._network(parameters, observations, h) for h in HEADS]
-        return self.as_distribution(parameters, heads[0]), heads[1][..., 0]
+        return heads[0], heads[1]
 
     def _network(self, parameters: Mapping[str, Tensor], x: Inputs, head: str) -> Tensor:
         assert isinstance(x, Tensor)

@@ -285,6 +285,14 @@ class Collector:
         if inputs is not None:
             rollout.inputs = inputs
 
+    def newest(self) -> Array:
+        """x_0 to x_T of the last rollout, unnormalized, [P, T + 1, N, ...]; of stacks one frame."""
+        return self._seen.newest(self._observations)
+
+    def encode(self, observations: Array) -> Tensor:
+        """Observations as the networks read them: [P, M, D] normalized, or stacks of frames."""
+        return self._seen.encode(observations)
+
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's normalizer statistics by name, for `parameters.npz`."""
         rewards = self._reward_scaler.moments

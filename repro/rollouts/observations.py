@@ -82,8 +82,12 @@ class FlatObservations:
             self._raw_finals[:, t] = finals
             self.normalizer.apply(finals, out=self._finals[:, t].numpy())
 
+    def newest(self, current: Array) -> Array:
+        """The rollout's observations and those after it, float64 [P, T + 1, N, D]."""
+        return np.concatenate([self.raw, current[:, None]], axis=1)
+
     def encode(self, observations: Array) -> Tensor:
-        """Normalize observations [P, N, D] without storing them."""
+        """Normalize observations [P, M, D] without storing them."""
         encoded = torch.empty(observations.shape, dtype=torch.float32)
         self.normalizer.apply(observations, out=encoded.numpy())
         return encoded.to(self._device)
@@ -219,8 +223,14 @@ class FrameObservations:
         stack = self._rows.shape[-1]
         self._first[ends] = stack - 1 + t + 1
 
+    def newest(self, current: Array) -> Array:
+        """The newest frames of the rollout's stacks and of those after it, [P, T + 1, N, H, W]."""
+        stack = self._rows.shape[-1]
+        frames = self._frames[:, stack - 1 : -1].cpu().numpy()
+        return np.concatenate([frames, current[:, None, :, -1]], axis=1)
+
     def encode(self, observations: Array) -> Tensor:
-        """Move stacks [P, N, S, H, W] to the device without storing them."""
+        """Move stacks [P, M, S, H, W] to the device without storing them."""
         return torch.from_numpy(observations).to(self._device)
 
     def all_inputs(self) -> Inputs:

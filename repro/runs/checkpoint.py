@@ -2,6 +2,7 @@
 
     DIR/<run_id>/checkpoints/iteration_00000040/arrays.npz
                                                 manifest.json
+                             appended/          what parts that only grow have saved so far
 
 A checkpoint holds the state at the end of an iteration and the rows of the run's tables up to then,
 so that it alone is enough to resume. It is written to a temporary directory next to its place (not
@@ -25,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import CorruptError, NumericalError
-from repro.runs import archive
+from repro.runs import appended, archive
+from repro.runs.appended import Appended
 from repro.runs.files import read_bytes
 
 FORMAT = 1
@@ -63,11 +65,13 @@ def save(run: Path, checkpoint: Checkpoint, keep: int = 2) -> None:
         NumericalError: the state is not finite. Nothing is written.
         OSError: it cannot be written. Earlier checkpoints are unchanged.
     """
-    parts = _encode(checkpoint)
+    content, values, growing = _encode(checkpoint)
     folder = run / FOLDER
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         _sync_directory(run)
+    grown = {path: _append(folder, part) for path, part in growing.items()}
+    parts = {ARRAYS: content, MANIFEST: _manifest(checkpoint, content, values, grown)}
     place = folder / f"iteration_{checkpoint.iteration:08}"
     temporary = _temporary(place)
     try:
@@ -101,7 +105,11 @@ def load(run: Path, iteration: int) -> Checkpoint:
         arrays = archive.unpack(content)
         state = {path: array for path, array in arrays.items() if path.startswith("state/")}
         archive.check_finite(state)
-        leaves = archive.unflatten(arrays | manifest["values"])
+        grown = {
+            path: appended.load(run / FOLDER / appended.FOLDER, described)
+            for path, described in manifest.get("appended", {}).items()
+        }
+        leaves = archive.unflatten(arrays | manifest["values"] | grown)
         if manifest["format"] != FORMAT or manifest["iteration"] != iteration:
             raise CorruptError("it has another format or iteration")
         return Checkpoint(
@@ -164,19 +172,49 @@ def clear(run: Path) -> None:
 def digest(state: Mapping[str, Any]) -> str:
     """SHA-256 of a state: equal for two learners whose states are equal in every bit."""
     arrays, values = archive.flatten(state)
+    growing = _take_growing(values)
     text = _canonical({"values": values, "types": {k: str(a.dtype) for k, a in arrays.items()}})
     hashed = hashlib.sha256(text)
     for path in sorted(arrays):
         hashed.update(f"{path}{arrays[path].shape}".encode() + arrays[path].tobytes())
+    for path, part in sorted(growing.items()):
+        hashed.update(f"{path}{part.first}:{part.end}".encode())
+        for i in range(part.first, part.end):
+            for name, array in sorted(part.read(i).items()):
+                hashed.update(f"{name}{array.dtype}{array.shape}".encode() + array.tobytes())
     return hashed.hexdigest()
 
 
-def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """Contents by file name, in the order in which the files are written."""
+def _take_growing(values: dict[str, Any]) -> dict[str, Appended]:
+    """Remove the parts that are saved piece by piece from a state's leaves, and return them."""
+    paths = [path for path, leaf in values.items() if isinstance(leaf, Appended)]
+    return {path: values.pop(path) for path in paths}
+
+
+def _append(folder: Path, part: Appended) -> dict[str, Any]:
+    """Save what is new of a part that grows; what the manifest says of it."""
+    place = folder / appended.FOLDER
+    place.mkdir(exist_ok=True)
+    described = appended.describe(part, appended.save(place, part, _write))
+    _sync_directory(place)
+    return described
+
+
+def _encode(checkpoint: Checkpoint) -> tuple[bytes, dict[str, Any], dict[str, Appended]]:
+    """The archive of arrays; the JSON values; the parts that are saved piece by piece."""
     arrays, values = archive.flatten({"state": checkpoint.state})
+    growing = _take_growing(values)
     archive.check_finite(arrays)
     rows, _ = archive.flatten({"tables": checkpoint.tables})
-    content = archive.pack(arrays | rows)
+    return archive.pack(arrays | rows), values, growing
+
+
+def _manifest(
+    checkpoint: Checkpoint,
+    content: bytes,
+    values: Mapping[str, Any],
+    grown: Mapping[str, Mapping[str, Any]],
+) -> bytes:
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "iteration": checkpoint.iteration,
@@ -187,9 +225,10 @@ def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
         },
         "values": values,
         "files": {ARRAYS: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}},
+        **({"appended": grown} if grown else {}),
     }
     try:
-        return {ARRAYS: content, MANIFEST: _signed(manifest)}
+        return _signed(manifest)
     except ValueError as error:  # JSON has no NaN
         raise NumericalError(str(error)) from error
 
@@ -259,7 +298,21 @@ def _prune(folder: Path, newest: int, keep: int) -> None:
         for iteration in sorted(set(found) - set(kept)):
             place = folder / f"iteration_{iteration:08}"
             os.rename(place, _temporary(place))
+        appended.prune(folder / appended.FOLDER, _needed(folder))
     _remove_temporaries(folder)
+
+
+def _needed(folder: Path) -> set[str]:
+    """Files of parts that grow which a checkpoint that is left lists."""
+    needed: set[str] = set()
+    if not (folder / appended.FOLDER).is_dir():
+        return needed
+    for iteration in _iterations(folder):
+        with contextlib.suppress(CorruptError):
+            manifest = _read_manifest(folder / f"iteration_{iteration:08}" / MANIFEST)
+            grown = manifest.get("appended", {}).values()
+            needed |= {name for part in grown for name, *_ in part["files"]}
+    return needed
 
 
 def _remove_temporaries(folder: Path) -> None:

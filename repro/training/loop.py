@@ -51,6 +51,11 @@ class Training:
             user_code.close(self._algorithm, self._task)  # what was trained is kept
 
     @property
+    def notice(self) -> str:
+        """What the user should know at the start; empty if nothing."""
+        return self._algorithm.notice if isinstance(self._algorithm, Learners) else ""
+
+    @property
     def position(self) -> tuple[int, int]:
         """The iteration under way, and each learner's environment steps so far."""
         return self._algorithm.iteration, self._algorithm.steps

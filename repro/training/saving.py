@@ -100,10 +100,12 @@ class Saver:
         return EXACT if resume.holds_envs(state) else APPROXIMATE
 
     def announce(self) -> None:
-        """Tell the user if an interrupted run could not continue exactly."""
+        """Tell the user what the algorithm needs, and if runs could not continue exactly."""
         config = self._configs[0]
         if not isinstance(config, Config):
             return  # all of its state is saved
+        if self._training.notice:
+            say(self._training.notice)
         if self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run continues with "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.optimize
 import torch
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
-from repro.algorithms.a2c_tr import A2CTrustRegion, flatten, project
+from repro.algorithms.a2c_tr import A2CTrustRegion, flatten
 from repro.learning.optimizers import RMSProp
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
@@ -64,28 +63,6 @@ def test_rmsprop_equals_tensorflows_for_each_row_and_skips_the_others() -> None:
             rows[p].grad = gradient[p].clone()
             oracles[p].step()
     torch.testing.assert_close(flat, torch.stack([row.data for row in rows]), rtol=1e-6, atol=1e-7)
-
-
-def test_the_projection_solves_its_program() -> None:
-    generator = torch.Generator().manual_seed(0)
-    g, k = torch.randn(2, 2, 5, 3, generator=generator, dtype=torch.float64)
-    k[0, 0] = 0
-    delta = torch.tensor([[0.1], [1.0]], dtype=torch.float64)
-    z = project(g, k, delta)
-    inside = (k * g).sum(-1) <= delta
-    assert inside.any() and (~inside).any()
-    assert torch.equal(z[inside], g[inside])
-    torch.testing.assert_close((k * z).sum(-1)[~inside], delta.expand(2, 5)[~inside])
-    for p, m in ((0, 1), (1, 2)):
-        solution = scipy.optimize.minimize(
-            lambda x, p=p, m=m: np.square(x - g[p, m].numpy()).sum() / 2,
-            np.zeros(3),
-            constraints={
-                "type": "ineq",
-                "fun": lambda x, p=p, m=m: float(delta[p]) - k[p, m].numpy() @ x,
-            },
-        )
-        np.testing.assert_allclose(z[p, m], solution.x, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["env=half_cheetah", CARTPOLE])

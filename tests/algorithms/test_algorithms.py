@@ -18,7 +18,8 @@ from tests.helpers.cli import Cli
 from tests.helpers.configs import Compose
 from tests.helpers.learners import Learners
 
-OTHERS = sorted(set(ALGORITHMS) - {"ppo"})
+DISCRETE = {"acer"}  # takes no other actions; test_acer.py has its own packs
+OTHERS = sorted(set(ALGORITHMS) - {"ppo"} - DISCRETE)
 OURS = {name for name, each in SETTINGS.items() if not each.is_sb3}
 # Enough for a chaotic task to magnify a difference of one bit, where there was one.
 SMALL = {
@@ -42,7 +43,7 @@ def overrides(name: str, *further: str) -> list[str]:
 
 def test_everything_is_listed_everywhere() -> None:
     yamls = {path.stem for path in (CONF_DIR / "algorithm").glob("*.yaml")}
-    assert set(SETTINGS) == yamls and set(ALGORITHMS) == OURS == {*SMALL, "ppo"}
+    assert set(SETTINGS) == yamls and set(ALGORITHMS) == OURS == {*SMALL, "ppo", *DISCRETE}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -92,8 +93,9 @@ def test_a_run_from_the_command_line(cli: Cli, name: str) -> None:
 
 def test_a_sweep_over_algorithms(cli: Cli) -> None:
     names = ",".join(ALGORITHMS)
-    here = ("budget=smoke", "hydra.launcher.workers=1")
-    done = cli("-m", "env=inverted_pendulum", f"algorithm={names}", "seed=0,1", *here)
+    here = ("budget=smoke", "hydra.launcher.workers=1", "algorithm.horizon=16", "env.num_envs=2")
+    task = ("env=gymnasium", "env.id=CartPole-v1")
+    done = cli("-m", *task, f"algorithm={names}", "seed=0,1", *here)
     assert done.code == 0, done.err
     infos = [store.read_run(path) for path in store.run_directories(Path("runs"))]
     assert len(infos) == 2 * len(ALGORITHMS)

@@ -30,6 +30,7 @@ SMALL = [
 ]
 ATTEMPTS = 5
 SMALL_PPO = ["algorithm.minibatch_size=16", "algorithm.epochs=2"]
+SMALL_ACER = ["algorithm=acer", "algorithm.replay_size=64", "algorithm.replay_start=16"]
 
 
 def small(runs_dir: Path, *overrides: str) -> Config:
@@ -43,6 +44,7 @@ def small(runs_dir: Path, *overrides: str) -> Config:
         [*SMALL_PPO, "env.atari.sticky_actions=0.25", "env.atari.stack_padding=zero"],
         ["algorithm=a2c"],
         ["algorithm=a2c_tr"],
+        SMALL_ACER,
     ],
 )
 def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> None:
@@ -55,8 +57,11 @@ def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> Non
     assert run["engine"] == "torch"
 
 
-def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
-    line = [*SMALL, *SMALL_PPO, "total_timesteps=960", "seed=8", "progress=false"]
+@pytest.mark.parametrize("overrides", [SMALL_PPO, SMALL_ACER])
+def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(
+    tmp_path: Path, overrides: list[str]
+) -> None:
+    line = [*SMALL, *overrides, "total_timesteps=960", "seed=8", "progress=false"]
     config = compose(*line, f"runs_dir={tmp_path / 'runs'}")
     for _ in range(ATTEMPTS):  # on a crowded machine it may have ended before it is killed
         shutil.rmtree(directory(config), ignore_errors=True)

@@ -43,6 +43,14 @@ def test_cartpole_reaches_475(config: Compose, tmp_path: Path) -> None:
     assert min(best_mean_of_100(returns) for returns in train(config, tmp_path, *CARTPOLE)) >= 475
 
 
+def test_acer_reaches_475_on_cartpole(config: Compose, tmp_path: Path) -> None:
+    """At the end of its run, not only at its best."""
+    line = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=8", "recipe=sb3")
+    line += ("algorithm=acer", "policy.shared=true", "algorithm.learning_rate=2e-3")
+    line += ("algorithm.replay_start=500", "total_timesteps=250000")
+    assert min(returns[-100:].mean() for returns in train(config, tmp_path, *line)) >= 475
+
+
 def test_inverted_pendulum_passes_900_within_150k_steps(config: Compose, tmp_path: Path) -> None:
     runs = train(config, tmp_path, "env=inverted_pendulum", "total_timesteps=150000")
     assert sum(best_mean_of_100(returns) > 900 for returns in runs) >= 2

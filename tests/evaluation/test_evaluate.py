@@ -77,8 +77,13 @@ def test_episodes_equal_those_of_one_environment_and_plain_torch(
     assert_equals_oracle(finish(runs_dir, line), 5, deterministic)
 
 
-@pytest.mark.parametrize("task", ["env=inverted_pendulum", CARTPOLE])
-@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        *((name, CARTPOLE) for name in sorted(ALGORITHMS)),
+        *((name, "env=inverted_pendulum") for name in sorted(set(ALGORITHMS) - {"acer"})),
+    ],
+)
 def test_every_algorithm_can_be_evaluated(runs_dir: Path, name: str, task: str) -> None:
     run = finish(runs_dir, f"{task} algorithm={name} {SMALL.get(name, '')}")
     assert_equals_oracle(run, 0, False)

@@ -15,6 +15,7 @@ from repro.training.pack import run_pack
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
 from tests.helpers.faults import files
+from tests.helpers.learners import make_learners
 from tests.helpers.resuming import interrupt, uninterrupted
 from tests.helpers.tiny import TINY, TINY_PPO, directory, result, tiny, train
 
@@ -43,6 +44,8 @@ ALGORITHMS = [
     "algorithm=cem env.num_envs=2 algorithm.horizon=16 algorithm.candidates=3",
 ]
 
+ACER = "algorithm=acer algorithm.replay_size=64 algorithm.replay_start=0"
+
 # -- F3: every task, every recipe -----------------------------------------------------------------
 
 
@@ -66,6 +69,28 @@ def test_every_algorithm_resumes_alone_and_in_a_pack(tmp_path: Path, line: str) 
     outcomes = train(configs, 2, 3)
     expected = uninterrupted(tmp_path, f"{line} seed=1")
     assert_equal_bits(result(outcomes[1].directory), expected)
+
+
+@pytest.mark.parametrize("recipe", ["paper", "sb3"])
+def test_a_replay_resumes_alone_and_in_a_pack(tmp_path: Path, recipe: str) -> None:
+    line = f"env=gymnasium env.id=CartPole-v1 {ACER} env.num_envs=2 recipe={recipe}"
+    line += " algorithm.horizon=16"
+    configs = [tiny(tmp_path / "pieces", f"{line} seed={seed}") for seed in range(3)]
+    outcomes = train(configs, 2, 3, 5)
+    assert_equal_bits(result(outcomes[1].directory), uninterrupted(tmp_path, f"{line} seed=1"))
+    assert not (outcomes[1].directory / "checkpoints").exists()
+
+
+def test_a_replay_of_new_episodes_starts_empty(tmp_path: Path) -> None:
+    """A task whose state cannot be saved continues; the observation after the newest is lost."""
+    line = f"env=gymnasium env.id=CartPole-v1 {ACER} env.num_envs=2 algorithm.horizon=16"
+    config = tiny(tmp_path, line)
+    interrupt([config], 4)
+    saved = checkpoint.load(directory(config), 4)
+    pack = make_learners([config])
+    pack.restore(0, resume.without_envs(saved.state))
+    assert pack.replay.size == 0 and pack.iteration == 4
+    assert pack.iterate().number == 5 and pack.replay.size == 1
 
 
 @pytest.mark.parametrize("recipe", ["paper", "ppo1", "sb3", "cleanrl"])

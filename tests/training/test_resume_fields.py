@@ -14,6 +14,7 @@ import numpy as np
 
 from repro.config.schema import Config
 from repro.runs import archive, checkpoint
+from repro.runs.appended import Appended
 from repro.training.pack import run_pack
 from tests.helpers.bits import equal_bits
 from tests.helpers.faults import report
@@ -51,7 +52,9 @@ def is_detected(
 ) -> bool:
     """Whether resuming from a checkpoint with changed leaves gives another result."""
     arrays, values = archive.flatten({"state": saved.state, "tables": saved.tables})
-    tree = archive.unflatten(arrays | values | change)
+    leaves = arrays | values | change
+    whole = {k: in_memory(leaf) for k, leaf in leaves.items() if isinstance(leaf, Appended)}
+    tree = archive.unflatten(leaves | whole)
     shutil.rmtree(directory(config))
     altered = dataclasses.replace(saved, state=tree["state"], tables=tree["tables"])
     checkpoint.save(directory(config), altered)
@@ -62,6 +65,15 @@ def is_detected(
     return not equal_bits(result(directory(config)), expected)
 
 
+def in_memory(part: Appended, change: str | None = None) -> Appended:
+    """The same segments without their files; those of the array named `change` are others."""
+    held = {}
+    for i in range(part.first, part.end):
+        arrays = part.read(i)
+        held[i] = {k: mutated(v) if k == change else v for k, v in arrays.items()}
+    return Appended(part.first, part.end, held.__getitem__)
+
+
 def assert_each_is_detected(
     tmp_path: Path, line: str, changes: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> int:
@@ -69,6 +81,9 @@ def assert_each_is_detected(
     config = tiny(tmp_path / "pieces", line)
     interrupt([config], 4)
     saved = checkpoint.load(directory(config), 4)
+    arrays, values = archive.flatten({"state": saved.state})
+    held = {k: in_memory(v) if isinstance(v, Appended) else v for k, v in values.items()}
+    saved = dataclasses.replace(saved, state=archive.unflatten(arrays | held)["state"])
     config = tiny(tmp_path / "pieces", f"{line} checkpoint.every_seconds=1000")
     arrays, values = archive.flatten({"state": saved.state, "tables": saved.tables})
     altered = changes(arrays | values)
@@ -112,3 +127,23 @@ def test_f27_the_warm_start_matters(tmp_path: Path) -> None:
         return altered
 
     assert assert_each_is_detected(tmp_path, "env=walker2d", changes) == 3
+
+
+def test_f27_each_field_of_a_replay_matters(tmp_path: Path) -> None:
+    line = "env=gymnasium env.id=CartPole-v1 algorithm=acer env.num_envs=2 algorithm.horizon=16"
+    # Every segment is drawn after the interruption.
+    line += " algorithm.replay_size=64 algorithm.replay_start=0 algorithm.replay_ratio=20"
+
+    def changes(leaves: dict[str, Any]) -> dict[str, Any]:
+        path = "state/replay/segments"
+        part = leaves[path]
+        of_segments = {f"{path}@{name}": in_memory(part, name) for name in part.read(part.first)}
+        others = {
+            name: mutated(leaf)
+            for name, leaf in leaves.items()
+            if name.startswith(("state/replay/", "state/average", "state/rmsprop")) and name != path
+        }
+        fewer = Appended(part.first + 1, part.end, part.read)
+        return of_segments | others | {f"{path}@first": fewer}
+
+    assert assert_each_is_detected(tmp_path, line, changes) >= 12

@@ -21,7 +21,7 @@ from analysis.statistics.cells import cells, strata
 from analysis.statistics.games import Scores, human_normalized
 
 SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
-_OURS = {"a2c": "A2C", "ppo": "PPO"}  # -> the paper's
+_OURS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}  # -> the paper's
 _OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
 _PUBLISHED = [f"paper_{name}" for name in PAPER_ALGORITHMS]
 COLUMNS = ("game", "algorithm", "mean", "ci_low", "ci_high", "n_runs", "n_expected", *_PUBLISHED)

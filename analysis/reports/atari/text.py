@@ -20,7 +20,8 @@ from analysis.statistics.games import TIE, by_game, order_agreement, wins
 from analysis.statistics.ranks import agreement
 
 METRICS = {"mean": "all of training", "return": "last 100 episodes"}  # by column of `load.frame`
-PAIR = ("PPO", "A2C")
+WITH_SB3 = ("PPO", "A2C")  # algorithms that Stable-Baselines3 has, too
+PAIRS = (("PPO", "A2C"), ("PPO", "ACER"), ("ACER", "A2C"))
 
 
 def markdown(found: Atari, sweep: Sweep, settings: Settings) -> str:
@@ -69,13 +70,13 @@ def _wins(found: Atari) -> list[str]:
 
 
 def _lineups(runs: pd.DataFrame) -> dict[str, list[str]]:
-    """Who is compared: ours, SB3's among themselves, and each of the paper's two in both."""
+    """Who is compared: ours, SB3's among themselves, and each that both have."""
     names = sorted(set(runs["row"]))
     lineups = {
         "These runs": [name for name in names if not name.endswith(SB3)],
         "SB3's runs": [name for name in names if name.endswith(SB3)],
     }
-    for name in PAIR:
+    for name in WITH_SB3:
         lineups[f"{name} and SB3's"] = [one for one in names if one in (name, name + SB3)]
     return {who: lineup for who, lineup in lineups.items() if len(lineup) > 1}
 
@@ -89,14 +90,15 @@ def _agreement(found: Atari) -> list[str]:
     theirs, lines = found.runs["row"].str.endswith(SB3), []
     for runs, suffix in ((found.runs[~theirs], ""), (found.runs[theirs], SB3)):
         ours = by_game(runs.assign(row=runs["row"].str.removesuffix(SB3)), "return")
-        first, second = (name + suffix for name in PAIR)
-        same, games = order_agreement(ours, found.paper, PAIR)
-        if games:
-            lines.append(
-                f"{first} against {second}: in the paper's order in {same} "
-                f"of {games} games (ties and games without both do not count)."
-            )
-        for name in PAIR:
+        for pair in PAIRS:
+            first, second = (name + suffix for name in pair)
+            same, games = order_agreement(ours, found.paper, pair)
+            if games:
+                lines.append(
+                    f"{first} against {second}: in the paper's order in {same} "
+                    f"of {games} games (ties and games without both do not count)."
+                )
+        for name in ("PPO", "A2C", "ACER"):
             both = [game for game, one in ours.items() if name in one and game in found.paper]
             x, y = (np.array([one[game][name] for game in both]) for one in (ours, found.paper))
             if len(both) > 1:  # no order of one

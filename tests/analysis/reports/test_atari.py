@@ -127,6 +127,27 @@ def test_the_command_writes_table_6_and_2(
         assert (again / name).read_bytes() == (out / name).read_bytes(), name
 
 
+def test_the_third_column(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ACER wins Breakout, loses Freeway to PPO, and has not played Qbert."""
+    more = tmp_path / "more"
+    infos = [
+        atari_run(more, game, "acer", seed, score + seed)
+        for game, score in (("breakout", 800.0), ("freeway", 1.0))
+        for seed in range(2)
+    ]
+    store.write_sweep(more, infos)
+    assert main(["atari", "--runs", str(runs), str(more), "--out", str(tmp_path / "out")]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    table = pd.read_csv(tmp_path / "out" / "atari.csv").set_index(["game", "algorithm"])
+    assert table.loc[("breakout", "ACER"), "mean"] == 800.5
+    assert table.loc[("breakout", "ACER"), "paper_ACER"] == 456.4
+    assert "| Game | A2C | runs | ACER | runs | PPO | runs |" in text
+    assert "These runs, last 100 episodes: A2C 0, ACER 1, PPO 1, ties 0, of 2 games." in text
+    assert "These runs, all of training: A2C 0, ACER 1, PPO 1, ties 0, of 2 games." in text
+    assert "PPO against ACER: in the paper's order in 2 of 2 games" in text
+    assert "ACER: IQM" in text and "ACER: Spearman" in text
+
+
 def test_one_algorithm_alone_is_compared_with_none(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
