@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from repro.algorithms import ALGORITHMS
-from repro.algorithms.base import Batch, Learners
+from repro.algorithms.base import Batch
 from repro.config.schema import Config
 from repro.engines import cuda as gpu
-from repro.engines.buffers import Buffers
+from repro.engines import selection
 from repro.envs import make
 from repro.networks.distributions import DiagonalGaussian
 from tests.helpers import bits, tiny
@@ -30,6 +30,12 @@ TASKS = [
     ("env=hopper", "algorithm=trpo"),
     CARTPOLE,
 ]
+# CEM replaces what the collector acts with, and changes it while it collects.
+SEARCHES = [
+    ("env=half_cheetah", "algorithm=cem"),
+    ("env=hopper", "algorithm=cem", "env.num_envs=3"),
+    (*CARTPOLE, "algorithm=cem"),
+]
 
 
 def pack(config: Compose, overrides: Sequence[str]) -> list[Config]:
@@ -42,21 +48,31 @@ def learners(configs: Sequence[Config], device: str) -> Any:
     return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device(device))
 
 
-def act_as_on_a_gpu(pack: Learners) -> None:
-    """All of `gpu.Acting` but what CUDA does: page-locked memory and the graph."""
-    c = pack.collector
-    buffers = Buffers(c._seen.raw, c._seen.inputs, c._noise, c._statistics, c._actions)
-    c._whole_act = gpu.Acting(c.networks, c._seen.normalizer, buffers, c._action_box)  # type: ignore[arg-type]
+@pytest.fixture
+def acting_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[gpu.Acting]:
+    """All of `gpu.Acting` but what CUDA does, page-locked memory and the graph, chosen on a CPU."""
+    made: list[gpu.Acting] = []
+
+    def acting(*arguments: Any) -> gpu.Acting:
+        made.append(gpu.Acting(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(selection, "acting", acting)
+    return made
 
 
-@pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
-def test_acting_equals_the_plain_code(config: Compose, overrides: tuple[str, ...]) -> None:
-    configs = pack(config, (*overrides, "algorithm.epochs=1"))
-    plain, other = learners(configs, "cpu"), learners(configs, "cpu")
-    act_as_on_a_gpu(other)
-    pairs = zip(bits.traces(plain, 2), bits.traces(other, 2), strict=True)
-    for expected, found in pairs:
-        bits.assert_equal_bits(expected, found)
+@pytest.mark.parametrize("overrides", [*TASKS, *SEARCHES], ids=" ".join)
+def test_acting_equals_the_plain_code(
+    config: Compose, request: pytest.FixtureRequest, overrides: tuple[str, ...]
+) -> None:
+    short = () if "algorithm=cem" in overrides else ("algorithm.epochs=1",)
+    configs = pack(config, (*overrides, *short))
+    expected = bits.traces(learners(configs, "cpu"), 2)
+    made = request.getfixturevalue("acting_as_on_a_gpu")
+    found = learners(configs, "cpu")
+    assert found.collector._fast_act is made[-1], "the collector acts by what is tested"
+    for pair in zip(expected, bits.traces(found, 2), strict=True):
+        bits.assert_equal_bits(*pair)
 
 
 def test_what_is_not_recorded_is_called_each_time() -> None:
@@ -135,7 +151,7 @@ def test_a_step_waits_for_the_device_once(config: Compose) -> None:
     collector = own.collector
     collector.collect(1)  # warms up and records
     waits: list[int] = []
-    event = collector._whole_act._done
+    event = collector._fast_act._done
     synchronize = event.synchronize
 
     class Counted:
@@ -146,7 +162,7 @@ def test_a_step_waits_for_the_device_once(config: Compose) -> None:
             waits.append(1)
             synchronize()
 
-    collector._whole_act._done = Counted
+    collector._fast_act._done = Counted
     torch.cuda.set_sync_debug_mode("error")  # what waits unasked is an error
     try:
         for t in range(3):
