@@ -57,6 +57,7 @@ class Group:
             "engine": self.training.engine,
             "threads": torch.get_num_threads(),
             "pack_size": len(configs),
+            **accelerator(torch.device(self.training.device)),
             "resumable": self.saver.resumable,
         }
         infos = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class Training:
         """
         config = configs[0]
         device = resolve_device(config.device)
+        set_precision(device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)
@@ -105,6 +107,34 @@ def _make_sb3(config: Config, device: torch.device) -> StableBaselines3:
     return StableBaselines3(config, device)
 
 
+def set_precision(device: torch.device) -> None:
+    """On a GPU, float32 products without TF32 and convolutions by deterministic kernels.
+
+    cuBLAS reads its own switch, CUBLAS_WORKSPACE_CONFIG, when it starts.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def accelerator(device: torch.device) -> dict[str, str | None]:
+    """Whatever of a GPU the bits of a result depend on, by name; empty for a CPU."""
+    if device.type != "cuda":
+        return {}
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "compute_capability": "{}.{}".format(*torch.cuda.get_device_capability(device)),
+        "cuda": torch.version.cuda,
+        "cudnn": str(torch.backends.cudnn.version()),
+        "tf32": str(torch.backends.cudnn.allow_tf32),
+        "deterministic": str(torch.backends.cudnn.deterministic),
+    }
+
+
 def resolve_device(name: str) -> torch.device:
     """The device that `device=NAME` means: `auto` is the GPU if there is one.
 
@@ -114,6 +144,7 @@ def resolve_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError(
-            "device=cuda, but torch finds no GPU here: say device=cpu or device=auto."
+            "device=cuda, but torch finds no GPU here (nvidia-smi lists those of the driver): say "
+            "device=cpu or device=auto."
         )
     return torch.device("cuda" if name != "cpu" and available else "cpu")

@@ -50,6 +50,7 @@ def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
     return {
         "config": config.hashed(),
         "device": device,
+        **accelerator(torch.device(device)),
         "engine": engine,
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in config.libraries},
