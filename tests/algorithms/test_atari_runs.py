@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SMALL = [
     *("policy.hidden_sizes=[16]", "algorithm.horizon=16", "total_timesteps=192"),
     *("checkpoint.every_seconds=0", "checkpoint.max_share=1", "progress=false"),
 ]
+ATTEMPTS = 5
 SMALL_PPO = ["algorithm.minibatch_size=16", "algorithm.epochs=2"]
 
 
@@ -56,12 +58,17 @@ def test_a_run_in_pieces_is_the_run(tmp_path: Path, overrides: list[str]) -> Non
 def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
     line = [*SMALL, *SMALL_PPO, "total_timesteps=960", "seed=8", "progress=false"]
     config = compose(*line, f"runs_dir={tmp_path / 'runs'}")
-    child = process.start(tmp_path, *line, "runs_dir=runs")
-    wait_for(lambda: len(checkpoint.iterations(directory(config))) >= 2, child)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.communicate()
-    assert checkpoint.iterations(directory(config))[0] < config.updates
+    for _ in range(ATTEMPTS):  # on a crowded machine it may have ended before it is killed
+        shutil.rmtree(directory(config), ignore_errors=True)
+        child = process.start(tmp_path, *line, "runs_dir=runs")
+        wait_for(
+            lambda: checkpoint.iterations(directory(config)) or store.is_done(directory(config))
+        )
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        if store.read_run(directory(config))["status"] == store.RUNNING:
+            break
+    assert 0 < checkpoint.iterations(directory(config))[0] < config.updates
     again = process.finish(process.start(tmp_path, *line, "runs_dir=runs"))
     assert again.code == 0, again.err
     (whole,) = run_pack([compose(*line, f"runs_dir={tmp_path / 'whole'}")])

@@ -31,7 +31,6 @@ RUNS = {
 NARROWED = {
     "table1": {"env": "half_cheetah,reacher"},
     "table1_recipes": {"objective": "table1/none,table1/clip_0.2,table1/kl_adaptive_0.01"},
-    "sb3": {"env": "half_cheetah,inverted_pendulum,reacher"},
     "atari": {"env.game": "venture,zaxxon"},
     "atari_sb3": {"env.game": "zaxxon"},
 }

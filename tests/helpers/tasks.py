@@ -247,5 +247,14 @@ class Slow(Walk):
         return super().step(action)
 
 
+class Gated(Walk):
+    """Waits at FAULT_STEP until the file that GATE names exists; Python can handle a signal."""
+
+    def fault(self, reward: float) -> float:
+        while not Path(os.environ["GATE"]).exists():
+            time.sleep(0.01)
+        return reward
+
+
 for task in [each for each in vars().values() if isinstance(each, type) and issubclass(each, Walk)]:
     gymnasium.register(f"{task.__name__}-v0", entry_point=task)

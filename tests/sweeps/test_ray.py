@@ -14,7 +14,7 @@ import pytest
 from repro.runs import store
 from repro.sweeps.survey import survey
 from repro.training import pack
-from tests.helpers.cli import Cli, finish, start
+from tests.helpers.cli import ROOT, Cli, finish, start
 from tests.helpers.configs import compose
 from tests.helpers.sweeps import assert_equal_results
 from tests.helpers.waiting import wait_for
@@ -24,8 +24,10 @@ ray = pytest.importorskip("ray")
 
 RAY = "hydra.launcher.backend=ray"
 ENVS, SEEDS = ("reacher", "inverted_pendulum"), (0, 1)
-SWEEP = ("-m", f"env={','.join(ENVS)}", "seed=0,1", "progress=false", RAY)
-LENGTH = ("total_timesteps=20480", "algorithm.horizon=512")
+SWEEP = ("-m", "progress=false", RAY)
+TASKS = (f"env={','.join(ENVS)}", "seed=0,1")
+GATED = ("env=gymnasium", "env.id=tests.helpers.tasks:Gated-v0", "total_timesteps=256")
+GATED += ("algorithm.horizon=128", "algorithm.minibatch_size=64")
 SMALL = {"object_store_memory": 100_000_000}
 
 
@@ -42,7 +44,7 @@ def train_here(runs_dir: Path, *overrides: str) -> None:
 def test_a_cluster_of_this_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     before = signal.getsignal(signal.SIGTERM)
-    done = cli(*SWEEP, "budget=smoke", "hydra.launcher.workers=2")
+    done = cli(*SWEEP, *TASKS, "budget=smoke", "hydra.launcher.workers=2")
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == "4 runs: 2 packs on 2 workers"
     assert done.out.splitlines()[-1] == "4 done: runs"
@@ -51,6 +53,14 @@ def test_a_cluster_of_this_machine(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
     assert_equal_results(Path("runs"), Path("here"))
     assert {path.split("/")[0] for path in cli.left()} == {"runs", "here"}
     assert not Path("runs/.progress").exists()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; until it exists, the runs of GATED wait. Before `cluster`, whose nodes inherit it."""
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path / "gate"
 
 
 @pytest.fixture
@@ -77,27 +87,29 @@ def owners(runs_dir: Path) -> dict[str, int]:
 
 
 @pytest.mark.faults
-def test_a_node_that_is_lost_loses_nothing(tmp_path: Path, cluster: Any) -> None:
+def test_a_node_that_is_lost_loses_nothing(tmp_path: Path, gate: Path, cluster: Any) -> None:
+    """The task waits in its first iteration, so that no node has finished when one is lost."""
     runs_dir = tmp_path / "runs"
-    process = start(tmp_path, *SWEEP, *LENGTH)
+    process = start(tmp_path, *SWEEP, *GATED, "seed=0,1,2,3")
     wait_for(lambda: len(owners(runs_dir)) == 4, process)
     wait_for(lambda: len(list(runs_dir.glob("*/run.json"))) == 4, process)
-    time.sleep(1)
     before = owners(runs_dir)
     assert len(set(before.values())) == 2, "both nodes train"
     cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-    wait_for(lambda: owners(runs_dir).items() - before.items(), process)
+    gate.touch()
     end = finish(process)
     assert end.code == 0, end.err
     assert "4 done: runs" in end.out
-    train_here(tmp_path / "here", *LENGTH)
+    for seeds in ((0, 1), (2, 3)):
+        line = (*GATED, f"runs_dir={tmp_path / 'here'}")
+        pack.run_pack([compose(*line, f"seed={seed}") for seed in seeds])
     assert_equal_results(runs_dir, tmp_path / "here")
 
 
 @pytest.mark.faults
 def test_a_driver_that_is_interrupted_leaves_nothing_running(tmp_path: Path, cluster: Any) -> None:
     runs_dir = tmp_path / "runs"
-    process = start(tmp_path, *SWEEP, "total_timesteps=100000000")
+    process = start(tmp_path, *SWEEP, *TASKS, "total_timesteps=100000000")
     wait_for(lambda: len(list(runs_dir.glob("*/run.json"))) == 4, process)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -117,6 +129,6 @@ def test_an_address_without_a_cluster_is_one_sentence(
 
     monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
     monkeypatch.setattr(ray, "init", nobody)
-    done = cli(*SWEEP, "budget=smoke")
+    done = cli(*SWEEP, *TASKS, "budget=smoke")
     assert done.code == 2
     assert done.err == "RAY_ADDRESS=192.0.2.1:6379: no Ray cluster answers there (nobody there).\n"

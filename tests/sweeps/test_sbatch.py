@@ -18,8 +18,9 @@ import pytest
 
 from repro.runs import store
 from tests.helpers.cli import ROOT, environment
+from tests.helpers.waiting import wait_for
 
-SWEEP = "-m env=gymnasium env.id=tests.helpers.tasks:Slow-v0,tests.helpers.tasks:Walk-v0"
+SWEEP = "-m env=gymnasium env.id=tests.helpers.tasks:Gated-v0,tests.helpers.tasks:Walk-v0"
 SWEEP += " total_timesteps=256 algorithm.horizon=128 algorithm.minibatch_size=64"
 SWEEP += " hydra.launcher.workers=2"
 
@@ -81,12 +82,13 @@ def statuses(where: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("signals", [1, 3])
-def test_a_job_that_is_preempted_is_queued_again(tmp_path: Path, signals: int) -> None:
+def test_a_job_that_is_preempted_is_queued_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signals: int
+) -> None:
+    gate = tmp_path / "gate"  # until it exists, one of the two tasks waits
+    monkeypatch.setenv("GATE", str(gate))
     job = start(tmp_path)
-    end = time.monotonic() + 300
-    while statuses(tmp_path).count(store.RUNNING) < 1 or len(statuses(tmp_path)) < 2:
-        assert job.poll() is None and time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: store.RUNNING in statuses(tmp_path) and len(statuses(tmp_path)) == 2, job)
     for _ in range(signals):
         job.send_signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -94,6 +96,7 @@ def test_a_job_that_is_preempted_is_queued_again(tmp_path: Path, signals: int) -
     assert "Interrupted: the same command again continues." in out
     assert store.PREEMPTED in statuses(tmp_path) and store.RUNNING not in statuses(tmp_path)
     assert (tmp_path / "scontrol.txt").read_text() == "requeue 4711\n"
+    gate.touch()
     if signals == 1:  # what SLURM would do now
         out, _ = start(tmp_path).communicate(timeout=300)
         assert "2 runs" in out and statuses(tmp_path) == [store.DONE] * 2

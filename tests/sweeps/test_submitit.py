@@ -20,33 +20,45 @@ from tests.helpers.waiting import wait_for
 pytest.importorskip("submitit")
 
 SUBMITIT = ("hydra.launcher.backend=submitit", "hydra.launcher.submitit.cluster=local")
-SWEEP = ("-m", "env=reacher,inverted_pendulum", "seed=0,1", *SUBMITIT, "progress=false")
-LENGTH = ("total_timesteps=6144", "algorithm.horizon=512")
+SWEEP = ("-m", *SUBMITIT, "progress=false", "seed=0,1", "hydra.launcher.workers=2")
+GATED, FREE = (f"tests.helpers.tasks:{name}-v0" for name in ("Gated", "Walk"))
+LENGTH = ("env=gymnasium", "total_timesteps=256", "algorithm.horizon=128")
+LENGTH += ("algorithm.minibatch_size=64",)
+TASKS = f"env.id={GATED},{FREE}"
 
 
-def trained_by(runs_dir: Path, task: str) -> set[int]:
-    """The process that trains the runs of a task, once they have all begun."""
-    if not (runs_dir / "sweep.json").exists() or len(list(runs_dir.glob("*/run.json"))) < 4:
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file; until it exists, the runs of one of the tasks wait in their first iteration."""
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    return tmp_path / "gate"
+
+
+def waiting(runs_dir: Path) -> set[int]:
+    """The process that trains the runs that wait, once both have begun."""
+    if not (runs_dir / "sweep.json").exists():
         return set()
-    runs = survey(runs_dir)
-    return {run.owner.pid for run in runs if run.owner is not None and run.task == task}
+    runs = [run for run in survey(runs_dir) if "Gated" in run.run_id and run.owner is not None]
+    begun = len(list(runs_dir.glob("*Gated*/run.json"))) == len(runs) == 2
+    return {run.owner.pid for run in runs if run.owner is not None} if begun else set()
 
 
 def assert_as_here(directory: Path) -> None:
-    for env in ("reacher", "inverted_pendulum"):
-        line = (f"env={env}", f"runs_dir={directory / 'here'}", *LENGTH)
+    for env in (GATED, FREE):
+        line = (*LENGTH, f"env.id={env}", f"runs_dir={directory / 'here'}")
         pack.run_pack([compose(*line, f"seed={seed}") for seed in (0, 1)])
     assert_equal_results(directory / "runs", directory / "here")
 
 
-def test_a_preempted_job_is_submitted_again(tmp_path: Path) -> None:
+def test_a_preempted_job_is_submitted_again(tmp_path: Path, gate: Path) -> None:
     """SLURM says it with SIGUSR2, ahead of time."""
     runs_dir = tmp_path / "runs"
-    process = start(tmp_path, *SWEEP, *LENGTH, "hydra.launcher.workers=2")
-    wait_for(lambda: trained_by(runs_dir, "reacher"))
-    (pid,) = trained_by(runs_dir, "reacher")
+    process = start(tmp_path, *SWEEP, *LENGTH, TASKS)
+    wait_for(lambda: waiting(runs_dir), process)
+    (pid,) = waiting(runs_dir)
     os.kill(pid, signal.SIGUSR2)
-    wait_for(lambda: trained_by(runs_dir, "reacher") - {pid})
+    wait_for(lambda: waiting(runs_dir) - {pid}, process)
+    gate.touch()
     end = finish(process)
     assert end.code == 0, end.err
     assert end.out.splitlines()[0] == "4 runs: 2 packs on 2 workers"
@@ -56,13 +68,16 @@ def test_a_preempted_job_is_submitted_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
-def test_a_job_that_dies_is_submitted_again(tmp_path: Path) -> None:
-    process = start(tmp_path, *SWEEP, *LENGTH, "hydra.launcher.workers=2")
+def test_a_job_that_dies_is_submitted_again(tmp_path: Path, gate: Path) -> None:
+    process = start(tmp_path, *SWEEP, *LENGTH, TASKS)
+    dead: set[int] = set()
     for _ in range(2):
-        wait_for(lambda: trained_by(tmp_path / "runs", "reacher"))
-        (pid,) = trained_by(tmp_path / "runs", "reacher")
+        wait_for(lambda: waiting(tmp_path / "runs") - dead, process)
+        (pid,) = waiting(tmp_path / "runs")
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda pid=pid: trained_by(tmp_path / "runs", "reacher") - {pid})
+        dead.add(pid)
+    wait_for(lambda: waiting(tmp_path / "runs") - dead, process)
+    gate.touch()
     end = finish(process)
     assert end.code == 0, end.err
     assert_as_here(tmp_path)
@@ -71,8 +86,9 @@ def test_a_job_that_dies_is_submitted_again(tmp_path: Path) -> None:
 @pytest.mark.faults
 def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
     runs_dir = tmp_path / "runs"
-    process = start(tmp_path, *SWEEP, "total_timesteps=100000000", "hydra.launcher.workers=2")
-    wait_for(lambda: trained_by(runs_dir, "inverted_pendulum"))
+    line = ("env=reacher,inverted_pendulum", "total_timesteps=100000000")
+    process = start(tmp_path, *SWEEP, *line)
+    wait_for(lambda: len(list(runs_dir.glob("*/run.json"))) == 4, process)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     end = finish(process)
@@ -92,13 +108,13 @@ def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_are_one_sentence(cli: Cli, options: list[str], sentence: str) -> None:
-    done = cli(*SWEEP, "budget=smoke", *options)
+    done = cli(*SWEEP, "env=reacher,inverted_pendulum", "budget=smoke", *options)
     assert done.code == 2 and sentence in done.err and done.err.count("\n") == 1
 
 
 def test_a_missing_extra_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    done = cli(*SWEEP, "budget=smoke")
+    done = cli(*SWEEP, "env=reacher,inverted_pendulum", "budget=smoke")
     assert done.code == 2 and not cli.left()
     assert done.err == (
         "hydra.launcher.backend=submitit needs a package that is not installed: "
