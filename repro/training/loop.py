@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from repro.algorithms.iteration import Iteration
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
+from repro.engines import cuda
 from repro.envs import user_code
 from repro.errors import ConfigError, CorruptError, TaskError
 
@@ -36,7 +36,7 @@ class Training:
         """
         config = configs[0]
         device = resolve_device(config.device)
-        set_precision(device)
+        cuda.set_precision(device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)
@@ -105,34 +105,6 @@ def _make_sb3(config: Config, device: torch.device) -> StableBaselines3:
     except ModuleNotFoundError as error:
         raise ConfigError(sb3.missing(config.algorithm.name)) from error
     return StableBaselines3(config, device)
-
-
-def set_precision(device: torch.device) -> None:
-    """On a GPU, float32 products without TF32 and convolutions by deterministic kernels.
-
-    cuBLAS reads its own switch, CUBLAS_WORKSPACE_CONFIG, when it starts.
-    """
-    if device.type != "cuda":
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-
-
-def accelerator(device: torch.device) -> dict[str, str | None]:
-    """Whatever of a GPU the bits of a result depend on, by name; empty for a CPU."""
-    if device.type != "cuda":
-        return {}
-    return {
-        "gpu": torch.cuda.get_device_name(device),
-        "compute_capability": "{}.{}".format(*torch.cuda.get_device_capability(device)),
-        "cuda": torch.version.cuda,
-        "cudnn": str(torch.backends.cudnn.version()),
-        "tf32": str(torch.backends.cudnn.allow_tf32),
-        "deterministic": str(torch.backends.cudnn.deterministic),
-    }
 
 
 def resolve_device(name: str) -> torch.device:

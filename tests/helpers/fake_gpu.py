@@ -68,7 +68,10 @@ class _Event:
 def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
     """Within it, tensors on "cuda" work on any machine, and have no values."""
     waits = Waits()
-    real = {name: getattr(torch.Tensor, name) for name in ("numpy", "tolist", "item", "__bool__", "__float__")}
+    real = {
+        name: getattr(torch.Tensor, name)
+        for name in ("numpy", "tolist", "item", "__bool__", "__float__")
+    }
     to, zeros = torch.Tensor.to, torch.zeros
 
     def read(self: torch.Tensor) -> Any:
