@@ -29,7 +29,7 @@ def accelerator(device: torch.device) -> dict[str, str | None]:
         "gpu": torch.cuda.get_device_name(device),
         "compute_capability": "{}.{}".format(*torch.cuda.get_device_capability(device)),
         "cuda": torch.version.cuda,
-        "cudnn": str(torch.backends.cudnn.version()),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
         "tf32": str(torch.backends.cudnn.allow_tf32),
         "deterministic": str(torch.backends.cudnn.deterministic),
     }
