@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain gpu test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo gpu test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -52,10 +52,15 @@ parity-trl: install ## token-level PPO beside trl 1.12.0, in an environment of i
 
 figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
+	$(BIN)/python -m analysis claims --out .
 
 explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
 	$(BIN)/python -m repro.explain all
 	$(BIN)/python -m analysis explain --out docs/explain
+
+demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	$(BIN)/python demo/build.py
 
 gpu: install ## on a machine with a GPU: its tests, then the speed of packs beside the CPU's kernels
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: torch finds no GPU here; docs/gpu.md says which torch has CUDA.")'
@@ -71,9 +76,9 @@ test: lint types imports ## lint, types, import rules, tests
 test-slow: install ## tests that train until something is learned
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
-test-browser: install ## the interactive figures in Chromium (Debian: apt install chromium)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
-	$(BIN)/python -m pytest -m browser tests/analysis/reports
+test-browser: install ## the interactive figures and the demo in Chromium (Debian: apt install chromium)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser,demo]'
+	$(BIN)/python -m pytest -m browser tests/analysis/reports tests/demo
 
 test-faults: install ## fault tests at length: kills at random moments, written to results/reliability
 	FAULT_FIGURES=1 $(BIN)/python -m pytest -m "faults or not (slow or gpu)" tests/faults \

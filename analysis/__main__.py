@@ -13,6 +13,7 @@ from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
 from analysis.reports import (
     agreement,
+    claims,
     collect,
     curves,
     figure1,
@@ -30,12 +31,23 @@ from analysis.reports.figure3.command import command as figure3
 from analysis.reports.pilot.command import command as pilot
 from analysis.reports.reading.command import command as reading
 from analysis.reports.rlhf.command import command as rlhf
+from analysis.reports.seeds.command import command as seeds
 from analysis.reports.table1.command import command as table1
 
 REPORTS: tuple[Command, ...] = (
-    *(collect.command, table1, curves.command, pilot, reading, updates.command, origin.command),
+    *(
+        collect.command,
+        table1,
+        curves.command,
+        pilot,
+        reading,
+        seeds,
+        updates.command,
+        origin.command,
+    ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
     *(agreement.command, speed.command, atari, rlhf, explain),
+    claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

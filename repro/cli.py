@@ -63,10 +63,13 @@ def start(run: Callable[[Sequence[str]], int]) -> int:
     """A command in a process of its own, from `sys.argv` to its exit code.
 
     Python looks for garbage again and again while modules make objects that stay, and once more
-    through all of them at its end: with torch a third of a second.
+    through all of them at its end: with torch a third of a second. What was made since `loaded` is
+    collected: an emulator that is left to the end of Python complains there.
     """
     gc.disable()
     code = run(sys.argv[1:])
+    if gc.isenabled():
+        gc.collect()
     gc.freeze()
     return code
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import Progress, TextColumn
 from rich.text import Text
 
 LINE_SECONDS = 60.0  # off a terminal: a line at least this often,
@@ -84,7 +84,6 @@ class ProgressBar:
         self._enabled = enabled and self._stream is not None
         # No refreshing thread: it would compete with the training for the interpreter.
         self._progress = Progress(
-            BarColumn(bar_width=BAR),
             TextColumn("{task.fields[line]}"),
             console=_Console(file=self._stream),
             auto_refresh=False,
@@ -189,6 +188,8 @@ class ProgressBar:
             self._cell.update({"text/plain": self.text()}, raw=True)
         elif self._live:
             line = self.text(self._progress.console.width - BAR - 2)
+            share = self._progress.tasks[0].completed / self.steps
+            line = f"{bar(share, ascii=is_ascii(self._stream))} {line}"
             self._progress.update(self._task, line=line, refresh=True)
         else:
             print(self.text(), file=self._stream, flush=True)
@@ -236,6 +237,18 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
+
+
+def bar(share: float, *, ascii: bool) -> str:
+    """A share as `BAR` characters, which tell it without colors too."""
+    full, empty = ("#", ".") if ascii else ("━", "╌")
+    done = int(min(1.0, share) * BAR)
+    return full * done + empty * (BAR - done)
+
+
+def is_ascii(stream: TextIO | None) -> bool:
+    """Whether a stream may not have other characters."""
+    return not str(getattr(stream, "encoding", "")).lower().startswith("utf")
 
 
 def _joined(parts: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from tabulate import tabulate
 
 from repro.cli import Parser, finish, start
-from repro.console import Frames, is_terminal, say
+from repro.console import Frames, is_ascii, is_terminal, say
 from repro.errors import EXIT_CORRUPT
 from repro.runs import locks
 from repro.sweeps import screen
@@ -27,8 +27,10 @@ from repro.sweeps.survey import (
     DAMAGED,
     DONE,
     FAILED,
+    FINISHED,
     MISSING,
     PREEMPTED,
+    PRUNED,
     RUNNING,
     STATES,
     Expected,
@@ -37,7 +39,14 @@ from repro.sweeps.survey import (
 
 EXIT_INCOMPLETE = 1
 WATCH_SECONDS = 2.0  # between two frames
-LETTERS = {RUNNING: "r", PREEMPTED: "p", FAILED: "f", DAMAGED: "d", MISSING: "m"}
+LETTERS = {
+    PRUNED: "x",
+    RUNNING: "r",
+    PREEMPTED: "p",
+    FAILED: "f",
+    DAMAGED: "d",
+    MISSING: "m",
+}
 HELP = """\
 Compare the expected runs of a sweep (DIR/sweep.json) with those that are
 there, or list the single runs in DIR.
@@ -53,8 +62,8 @@ examples:
   python -m repro.status runs/table1/quick --watch
 """
 EPILOG = """\
-exit code: 0 all expected runs are done, 1 some are not, 2 DIR holds no runs,
-  3 files are damaged, or not what a run wrote
+exit code: 0 all expected runs are done, or pruned by a search, 1 some are not,
+  2 DIR holds no runs, 3 files are damaged, or not what a run wrote
 """
 
 
@@ -91,13 +100,13 @@ def _run(arguments: Sequence[str]) -> int:
         say(json.dumps(as_json(runs), indent=2) if options.json else text(runs, _width()))
     if any(run.state == DAMAGED for run in runs):
         return EXIT_CORRUPT
-    return 0 if all(run.state == DONE for run in runs) else EXIT_INCOMPLETE
+    return 0 if all(run.state in FINISHED for run in runs) else EXIT_INCOMPLETE
 
 
 def _watch(directory: Path) -> list[Expected]:
     """Show frames until no run is left to be done; only one where they cannot be replaced."""
     curves = screen.Curves()
-    ascii = not str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
+    ascii = is_ascii(sys.stdout)  # first: Rich puts a stream without an encoding there
 
     def frame(runs: Sequence[Expected]) -> str:
         beats = screen.packs(runs)
@@ -107,7 +116,7 @@ def _watch(directory: Path) -> list[Expected]:
     runs = survey(directory)
     if is_terminal(sys.stdout):
         with contextlib.suppress(KeyboardInterrupt), Frames() as frames:
-            while any(run.state != DONE for run in runs):
+            while any(run.state not in FINISHED for run in runs):
                 frames.show(frame(runs))
                 time.sleep(WATCH_SECONDS)
                 runs = survey(directory)
@@ -155,7 +164,7 @@ def as_json(runs: Sequence[Expected]) -> dict[str, Any]:
     return {
         "expected": len(runs),
         **{state: counts[state] for state in STATES},
-        "complete": counts[DONE] == len(runs),
+        "complete": all(run.state in FINISHED for run in runs),
         "runs": [
             run._asdict() | {"owner": run.owner._asdict() if run.owner else None} for run in runs
         ],

@@ -33,3 +33,17 @@ def test_a_command_loads_what_it_needs(tmp_path: Path) -> None:
     expected = [[], ["omegaconf"], ["omegaconf"], ["omegaconf", "pyarrow"]]
     expected.append(["omegaconf", "pyarrow", "torch"])
     assert process.stdout.splitlines()[-1] == str(expected)
+
+
+def test_emulators_are_gone_before_python_ends(tmp_path: Path) -> None:
+    """Its binding lists on stderr what is not."""
+    process = subprocess.run(
+        [sys.executable, "-m", "repro", "env=atari", "env.game=pong", "budget=smoke"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "leaked" not in process.stderr
+    assert "done" in process.stdout

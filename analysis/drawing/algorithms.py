@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.drawing.style import CYCLE, LineStyle
+from analysis.drawing.style import LineStyle, label_colors
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ LINEUPS: Mapping[str, tuple[str, ...]] = {
 
 def entry(key: str) -> Entry:
     """How `key` is shown; one that the paper does not have by its own name."""
-    return ENTRIES.get(key, Entry(key, CYCLE[sum(key.encode()) % len(CYCLE)], line="-."))
+    return ENTRIES.get(key, Entry(key, label_colors([key])[key], line="-."))
 
 
 def ordered(keys: Iterable[str]) -> list[str]:

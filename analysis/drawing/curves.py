@@ -18,6 +18,7 @@ from analysis.drawing.style import (
     INK,
     MUTED,
     LineStyle,
+    label_colors,
     objective_colors,
     objective_names,
     scaled,
@@ -42,17 +43,12 @@ NAMES = {
 
 def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     """Names and colors of labels without a family: algorithms, recipes, values of a key."""
-    known = list(NAMES)
-    places = {label: known.index(label) for label in labels if label in known}
-    free = [place for place in range(len(CYCLE)) if place not in places.values()] or [0]
+    known = dict(zip(NAMES, CYCLE, strict=False))
+    colors = {label: known[label] for label in labels if label in known}
     others = [label for label in labels if label not in {*known, *ENTRIES}]
-    places |= {label: free[n % len(free)] for n, label in enumerate(others)}
-    return {
-        label: entry(label)
-        if label in ENTRIES
-        else LineStyle(NAMES.get(label, label), CYCLE[places[label]])
-        for label in labels
-    }
+    colors |= label_colors(others, taken=[*colors.values()])
+    styles = {label: LineStyle(NAMES.get(label, label), color) for label, color in colors.items()}
+    return {label: styles[label] if label in styles else entry(label) for label in labels}
 
 
 def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:

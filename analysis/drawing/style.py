@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from zlib import crc32
 
 import matplotlib.style
 import numpy as np
@@ -96,6 +97,7 @@ _VALUES: dict[str, tuple[float, ...]] = {
 }
 _OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
+_FURTHER = ("#00324F", "#F5A55F", "#6E3000", "#5FCBA8", "#00412F", "#E3AACB", "#E6D22E", "#6B6000")
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,21 @@ def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
     """Color by row, of a frame with `row, objective, value`."""
     lines = rows[["row", "objective", "value"]].itertuples(index=False)
     return {str(row): objective_color(str(kind), float(value)) for row, kind, value in lines}
+
+
+def label_colors(labels: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """Colors of labels that no table knows, each by its letters alone: the same in every figure.
+
+    Only where two labels of a figure, or one and a color that is `taken`, would have one color does
+    the later one move on.
+    """
+    colors, found = [*CYCLE, *_FURTHER], dict[str, str]()
+    for label in sorted(set(labels)):
+        first = crc32(label.encode()) % len(colors)
+        order = [*colors[first:], *colors[:first]]
+        used = {*taken, *found.values()}
+        found[label] = next((color for color in order if color not in used), order[0])
+    return found
 
 
 def steps_axis(axes: Axes) -> None:

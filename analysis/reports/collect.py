@@ -14,8 +14,12 @@ from analysis.runs.run import MISSING, Run
 from repro.runs import store
 
 
-def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
+def tables(
+    runs: Sequence[Run], kept: int = collected.KEPT, last: int | None = None
+) -> dict[str, bytes]:
     """The files that stand for `runs`, by name; `kept` rows of progress for each.
+
+    Of their episodes all are kept, or the `last` ones.
 
     Raises:
         AnalysisError: for a damaged table, or runs that are collected already.
@@ -28,20 +32,34 @@ def tables(runs: Sequence[Run], kept: int = collected.KEPT) -> dict[str, bytes]:
             raise AnalysisError(
                 f"{run.directory} is collected already: give --runs the run directories behind it."
             )
-        episodes[number] = read_columns(run.directory, "episodes", store.EPISODES)
+        whole = read_columns(run.directory, "episodes", store.EPISODES)
+        episodes[number] = whole if last is None else whole.tail(last)
         progress[number] = read_columns(run.directory, "progress", store.PROGRESS)
     return collected.encode(runs, episodes, progress, kept)
 
 
+def whole_seeds(runs: Sequence[Run]) -> list[Run]:
+    """The runs of the seeds that have ended in every cell (task and row) that any seed has."""
+    cells = {(run.task, run.row) for run in runs}
+    ended = Counter(run.info["seed"] for run in runs if run.ended)
+    return [run for run in runs if ended[run.info["seed"]] == len(cells)]
+
+
 _KEPT = "iterations of each run to keep: the first, the last and evenly spaced ones"
 _ROWS = cli.option("--progress-rows", _KEPT, type=cli.integer_from(2), default=collected.KEPT)
+_TAIL = "episodes of each run to keep, its last ones, each to the last bit (default: all)"
+_LAST = cli.option("--last-episodes", _TAIL, type=cli.integer_from(1), metavar="N")
+_ENDED = "only seeds whose runs of every task and row have ended, done or failed"
+_WHOLE = cli.option("--whole-seeds", _ENDED, action="store_true")
 
 
-@cli.command("collect", cli.DIRECTORIES, _ROWS)
+@cli.command("collect", cli.DIRECTORIES, _ROWS, _LAST, _WHOLE)
 def command(given: cli.Given) -> cli.Output:
     """Run directories as three tables, which every other command takes in their place."""
-    runs = load_sweep(*given.runs).runs
-    files = tables(runs, given.progress_rows)
+    runs: Sequence[Run] = load_sweep(*given.runs).runs
+    if given.whole_seeds and not (runs := whole_seeds(runs)):
+        raise AnalysisError("No seed has ended in every task and row: leave out --whole-seeds.")
+    files = tables(runs, given.progress_rows, given.last_episodes)
     counts = Counter(run.status for run in runs)
     order = (store.DONE, store.FAILED, store.PREEMPTED, store.RUNNING, MISSING)
     states = ", ".join(f"{counts[status]} {status}" for status in order if counts[status])

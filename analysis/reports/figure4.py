@@ -88,7 +88,7 @@ def _panel(
 ) -> None:
     for seed, run in table.groupby("seed"):
         axes.plot(run["step"], run["return"], color=styles[str(seed)].color, linewidth=1.6)
-    axes.plot(paper["step"], paper["return"], **{**PAPER, "markersize": 5})
+    axes.plot(paper["step"], paper["return"], **{**PAPER, "markersize": 5}, clip_on=False)
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_xlim(0, max(paper["step"].max(), table["step"].max()))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}M")

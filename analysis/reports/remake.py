@@ -21,11 +21,16 @@ PLAN = "figures.yaml"
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the plan; both folders are below the directory of the results."""
+    """One command of the plan; all folders are below the directory of the results."""
 
-    runs: str  # folder of collected tables
+    runs: str  # folder of collected tables, or several with spaces between
     into: str  # folder of what it makes
     command: str  # name and options; `{results}` stands for the directory of the results
+
+    @property
+    def folders(self) -> list[str]:
+        """Those of `runs`; the first one keeps what is made."""
+        return self.runs.split()
 
 
 def read_plan(results: Path) -> list[Step]:
@@ -58,7 +63,7 @@ def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) ->
             raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
         parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
         options(*named[name].arguments)(parser)
-        words += ["--runs", str(results / step.runs)]
+        words += ["--runs", *(str(results / folder) for folder in step.folders)]
         made = named[name].run(parser.parse_args(words, Given())).files()
         files |= {str(Path(step.into) / path): content for path, content in made.items()}
     return files
@@ -76,8 +81,9 @@ def command(commands: Sequence[Command]) -> Command:
     def figures(given: Given) -> Output:
         """Every committed table and figure again, from collected tables."""
         steps = read_plan(given.results)
-        there = [step for step in steps if is_collected(given.results / step.runs)]
-        absent = sorted({step.runs for step in steps if step not in there})
+        named = {folder for step in steps for folder in step.folders}
+        absent = sorted(name for name in named if not is_collected(given.results / name))
+        there = [step for step in steps if not set(step.folders) & set(absent)]
         files = remake(given.results, there, commands)
         made = ", ".join(dict.fromkeys(step.into for step in there)) or "nothing"
         missing = f"\nNot there yet: {', '.join(absent)}." if absent else ""

@@ -1,13 +1,14 @@
 """Many runs in three tables: what `collect` writes, and what stands for run directories everywhere.
 
     DIR/runs.parquet      one row a run; expected ones that never started have one, too
-    DIR/episodes.parquet  every training episode of the runs that ended, to the last bit
+    DIR/episodes.parquet  every training episode of the runs that ended, to the last bit; or the
+                          last so many of each run, where `--last-episodes` asked for that
     DIR/progress.parquet  some iterations of the same runs, each as it was, none averaged
     DIR/SHA256SUMS        their sums, as `sha256sum --check` takes them
 
 `run` numbers the rows of runs.parquet, in the order of the ids, and joins the tables. Nothing is
-rounded and no episode is left out, so what is computed from these tables is what is computed from
-the run directories, to the last bit. Only progress.parquet is thinned (`thinned`).
+rounded, and by default no episode is left out, so what is computed from these tables is what is
+computed from the run directories, to the last bit. Only progress.parquet is thinned (`thinned`).
 """
 
 from __future__ import annotations

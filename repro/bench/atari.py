@@ -1,13 +1,14 @@
-"""Speed on an Atari game: this project, Stable-Baselines3, and the floors of both parts.
+"""Speed on an Atari game: this project, SB3, and the floors of both parts.
 
     python -m repro.bench atari --game pong --policy cnn_nature --out atari.json
 
-Stable-Baselines3's PPO has the same network and sizes, and the preprocessing of its own
-`make_atari_env` and `VecFrameStack`, which takes the same steps. Floors: `emulator`, the game's
-frames alone, without reading the screen; `arithmetic`, the operations of the update's layers at the
-best rate that a product or a convolution reaches on this core. Every round measures each contender
-once, on one core and one thread. Times are microseconds per step of the learner (four frames),
-medians over rounds.
+Stable-Baselines3's PPO has the same network and sizes, and the preprocessing
+of its own `make_atari_env` and `VecFrameStack`, which takes the same steps.
+Floors: `emulator`, the game's frames alone, without reading the screen;
+`arithmetic`, the operations of the update's layers at the best rate that a
+product or a convolution reaches on this core. Every round measures each
+contender once, on one core and one thread. Times are microseconds per step of
+the learner (four frames), medians over rounds.
 """
 
 from __future__ import annotations

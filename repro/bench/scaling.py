@@ -1,11 +1,12 @@
-"""Wall time of whole commands: one run from the shell to its end, and a sweep with more workers.
+"""Wall time of whole commands: one run from the shell to its end, and a sweep.
 
     python -m repro.bench scaling --workers 1,2 --rounds 3 --out scaling.json
 
-Every round runs each command once, in fresh directories, so that a drift of the machine's speed
-affects all of them; a first, unmeasured run warms the file caches and compiles the kernels. The
-sweep is a slice of Table 1 by default. Its runs must have the same bits for every number of
-workers; otherwise there is no result.
+Every round runs each command once, in fresh directories, so that a drift of
+the machine's speed affects all of them; a first, unmeasured run warms the file
+caches and compiles the kernels. The sweep is a slice of Table 1 by default.
+Its runs must have the same bits for every number of workers; otherwise there
+is no result.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Speed against physics and against Stable-Baselines3, side by side in one process, on one core.
+"""Speed against physics and Stable-Baselines3, in one process, on one core.
 
-    python -m repro.bench speed --env half_cheetah,hopper --population 1,33 --out bench.json
+    python -m repro.bench speed --env hopper,reacher --out bench.json
     python -m repro.bench speed --algorithm ppo,a2c,trpo --out bench.json
 
-Every round measures each contender once, so that a drift of the machine's speed affects all of
-them; a first, unmeasured round warms up. A round is one iteration, or as many as make 1,000 steps.
-Times are microseconds of wall time per environment step, medians over rounds; ratios are medians of
-the rounds' ratios. Physics alone is the simulator's own call, in a replay of what the largest pack
-did in the same round, from the same states.
+Every round measures each contender once, so that a drift of the machine's
+speed affects all of them; a first, unmeasured round warms up. A round is one
+iteration, or as many as make 1,000 steps. Times are microseconds of wall time
+per environment step, medians over rounds; ratios are medians of the rounds'
+ratios. Physics alone is the simulator's own call, in a replay of what the
+largest pack did in the same round, from the same states.
 """
 
 from __future__ import annotations

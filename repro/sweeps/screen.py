@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from repro.console import bar
 from repro.runs import store
 from repro.sweeps import heartbeats
-from repro.sweeps.survey import DAMAGED, DONE, FAILED, MISSING, RUNNING, Expected
+from repro.sweeps.survey import DAMAGED, FAILED, FINISHED, MISSING, RUNNING, Expected
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-:=+*#"
 BINS = 24  # of a curve, one character each
-BAR = 12
 Array = np.ndarray[Any, Any]
 Points = tuple[Array, Array]
 
@@ -129,7 +129,7 @@ def time_left(
     each: list[float] = [(beat["total_steps"] - beat["steps"]) / beat["speed"] for beat in beats]
     training = {name for beat in beats for name in beat["run_ids"]}
     waiting = [
-        run for run in runs if run.state not in (DONE, FAILED) and run.run_id not in training
+        run for run in runs if run.state not in (*FINISHED, FAILED) and run.run_id not in training
     ]
     rest: float = sum(run.steps - curves.step(run) for run in waiting)
     rest += sum(beat["total_steps"] - beat["steps"] for beat in beats)
@@ -166,14 +166,12 @@ def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
 def _pack(beat: Mapping[str, Any], by_id: Mapping[str, Expected], ascii: bool) -> list[str]:
     members = [by_id[name] for name in beat["run_ids"] if name in by_id]
     share = beat["steps"] / beat["total_steps"]
-    done = int(share * BAR)
-    full, empty = ("#", ".") if ascii else ("━", "╌")
     speed, returns = beat["speed"], beat.get("returns")
     left = (beat["total_steps"] - beat["steps"]) / speed if speed else None
     return [
         members[0].task,
         f"{len(members)} run{'s' * (len(members) > 1)}",
-        full * done + empty * (BAR - done),
+        bar(share, ascii=ascii),
         f"{share:4.0%}",
         "" if returns is None else f"return {returns:,.1f}",
         f"{speed:,.0f} steps/s" if speed else "",

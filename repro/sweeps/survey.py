@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from repro.errors import ConfigError, CorruptError
 from repro.runs import locks, store
 
-DONE, RUNNING, PREEMPTED, FAILED = "done", "running", "preempted", "failed"
-DAMAGED, MISSING = "damaged", "missing"
-STATES = (DONE, RUNNING, PREEMPTED, FAILED, DAMAGED, MISSING)
+DONE, PRUNED, RUNNING, PREEMPTED = "done", "pruned", "running", "preempted"
+FAILED, DAMAGED, MISSING = "failed", "damaged", "missing"
+STATES = (DONE, PRUNED, RUNNING, PREEMPTED, FAILED, DAMAGED, MISSING)
+FINISHED = (DONE, PRUNED)  # nothing is left to be trained
 
 
 class Expected(NamedTuple):
@@ -54,7 +55,7 @@ def survey(runs_dir: Path) -> list[Expected]:
                 entry["run_id"],
                 tasks[entry["env_id"]],
                 entry["objective_label"],
-                *state(directory := Path(entry.get("directory", runs_dir / entry["run_id"]))),
+                *_state(entry, directory := _directory(entry, runs_dir)),
                 str(directory),
                 entry["steps"],
             )
@@ -65,6 +66,16 @@ def survey(runs_dir: Path) -> list[Expected]:
     except (KeyError, ValueError, TypeError) as error:
         file = "its sweep.json" if sweep else "the run.json of a run"
         raise CorruptError(f"{runs_dir}: {file} cannot be read: {error}") from error
+
+
+def _directory(entry: Mapping[str, Any], runs_dir: Path) -> Path:
+    return Path(entry.get("directory", runs_dir / entry["run_id"]))
+
+
+def _state(entry: Mapping[str, Any], directory: Path) -> tuple[str, locks.Owner | None, str | None]:
+    """As `state`, and whether a search is done with a run that was interrupted."""
+    found = state(directory)
+    return (PRUNED, None, None) if found[0] == PREEMPTED and entry.get("pruned") else found
 
 
 def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:

@@ -58,16 +58,27 @@ class End(NamedTuple):
 def expect(configs: Sequence[RunConfig]) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
+    One that was pruned before is expected to be done again.
+
     Raises:
         ConfigError: runs that are impossible on this machine. Nothing has been written then.
     """
     places = dict.fromkeys(config.runs_dir for config in configs)
     summary.beginning(len(configs), ", ".join(places), configs[0].progress)
     _check(configs)
-    for runs_dir in places:
+    _write(configs)
+
+
+def prune(configs: Sequence[RunConfig]) -> None:
+    """Say in `sweep.json` that these runs are not to be trained further."""
+    _write(configs, pruned=True)
+
+
+def _write(configs: Sequence[RunConfig], **further: bool) -> None:
+    for runs_dir in dict.fromkeys(config.runs_dir for config in configs):
         # With the whole configuration, so that a run that never starts can be found by any key.
         expected = [
-            config.identity() | {"config": config.as_dict()}
+            config.identity() | {"config": config.as_dict()} | further
             for config in configs
             if config.runs_dir == runs_dir
         ]

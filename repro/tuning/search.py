@@ -7,6 +7,7 @@ arXiv 1502.07943). A run that pauses and goes on is, to the last bit, the whole 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -88,7 +89,7 @@ def search(plan: Plan) -> Study:
         StorageError: the study cannot be written.
         KeyboardInterrupt: interrupted, and saved: the same command continues.
     """
-    example = _compose(plan, [plan.space.example()])[0][0][0]
+    example = _example(plan)
     plan = dataclasses.replace(plan, rungs=_rungs(plan, example))
     path = plan.study or Path(example.runs_dir) / STUDY_FILE
     lock = path.with_name(f".{path.name}.lock")
@@ -105,6 +106,21 @@ def search(plan: Plan) -> Study:
                 "same command again; it continues."
             ) from error
     return study
+
+
+def _example(plan: Plan) -> Config:
+    """A run of the search, at one end of all that is searched.
+
+    Raises:
+        ConfigError: the configuration refuses both ends.
+    """
+    lowest, highest = plan.space.ends()
+    try:
+        return _compose(plan, [lowest])[0][0][0]
+    except ConfigError as error:
+        with contextlib.suppress(ConfigError):
+            return _compose(plan, [highest])[0][0][0]
+        raise error
 
 
 def _rungs(plan: Plan, config: Config) -> int:
@@ -151,9 +167,12 @@ def _round(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> None:
     members = [each for each in members if set(each.params) == keys]
     if not members:
         return
+    members = _accepted(plan, study, members)
+    if not members:
+        return
     configs, settings = _compose(plan, [each.params for each in members])
     alive = [Trial(*pair) for pair in zip(members, configs, strict=True)]
-    sweep.expect(_runs(alive))
+    sweep.expect(_runs([trial for trial in alive if trial.running]))
     for trial in alive:
         if trial.running and "commands" not in trial.frozen.user_attrs:
             study.note(trial.frozen, **_attributes(plan, trial))
@@ -163,6 +182,25 @@ def _round(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> None:
         scored = {trial.number: _score(plan, trial, share) for trial in alive}
         kept = _decide(plan, study, alive, scored, share)
         alive = [trial for trial in alive if trial.number in kept]
+
+
+def _accepted(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those whose runs the configuration accepts; the others end as failed, with its sentence."""
+    with contextlib.suppress(ConfigError):
+        _compose(plan, [each.params for each in members])
+        return list(members)
+    accepted = []
+    for trial in members:
+        try:
+            _compose(plan, [trial.params])
+        except ConfigError as error:
+            if trial.state == TrialState.RUNNING:
+                say(f"trial {trial.number} fails: {error}")
+                study.note(trial, error=str(error))
+                study.end(trial, TrialState.FAIL)
+        else:
+            accepted.append(trial)
+    return accepted
 
 
 def _decide(
@@ -180,6 +218,10 @@ def _decide(
     ranked = study.ranked({n: v for n, v in numbers.items() if not math.isnan(v)})
     ranked = [*ranked, *(n for n, v in numbers.items() if math.isnan(v))]
     kept = set(ranked[: max(1, len(ranked) // plan.eta)]) if share < 1 else set()
+    if share < 1:
+        going_on = {config.directory for config in _runs([t for t in alive if t.number in kept])}
+        out = _runs([trial for trial in alive if trial.running and trial.number not in kept])
+        sweep.prune([config for config in out if config.directory not in going_on])
     for trial in [trial for trial in alive if trial.running]:
         value, steps = scored[trial.number], _steps(trial, share)
         finite = value is not None and not math.isnan(value)

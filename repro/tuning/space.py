@@ -35,12 +35,16 @@ class Space(NamedTuple):
         """The overrides of a trial with these values, besides `fixed`."""
         return [f"{key}={values[key]}" for key in self.distributions]
 
-    def example(self) -> dict[str, Any]:
-        """Some values."""
-        return {
-            key: each.choices[0] if isinstance(each, CategoricalDistribution) else each.low
+    def ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The lowest values and the highest: of a choice, the first and the last."""
+        pairs = {
+            key: (each.choices[0], each.choices[-1])
+            if isinstance(each, CategoricalDistribution)
+            else (each.low, each.high)
             for key, each in self.distributions.items()
         }
+        first, last = ({key: pair[place] for key, pair in pairs.items()} for place in (0, 1))
+        return first, last
 
 
 def read(given: Sequence[str]) -> Space:

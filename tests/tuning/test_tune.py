@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from repro import tune
+from repro import status, tune
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps.heartbeats import Heartbeat
@@ -39,6 +40,11 @@ SEARCH = (
 def trials(path: Path = Path("runs/study.db")) -> list[FrozenTrial]:
     """As Optuna itself reads them."""
     return optuna.load_study(study_name=None, storage=f"sqlite:///{path}").trials
+
+
+def runs_of(trial: FrozenTrial) -> list[str]:
+    """Their directories."""
+    return list(trial.user_attrs["runs"])
 
 
 def told(found: list[FrozenTrial]) -> list[tuple[Any, ...]]:
@@ -142,6 +148,39 @@ def test_a_killed_search_goes_on_with_the_same_study(
     before = trials()
     assert tune.run(SEARCH) == 0
     assert trials() == before
+
+
+def test_pruned_runs_are_not_waited_for(
+    whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole)
+    assert status.run(["runs", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["expected"], found["done"], found["pruned"], found["preempted"]) == (7, 3, 4, 0)
+    assert found["complete"]
+    pruned = {run for each in trials() if each.state == TrialState.PRUNED for run in runs_of(each)}
+    assert {run["directory"] for run in found["runs"] if run["state"] == "pruned"} == pruned
+    assert status.run(["runs"]) == 0
+    assert capsys.readouterr().out.startswith("3 of 7 done, 4 pruned")
+
+
+def test_a_proposal_that_is_refused_is_a_failed_trial(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A minibatch of 24 does not divide the batch; it is the lower end."""
+    searched = "algorithm.minibatch_size=24,16"
+    line = [*SEARCH[:-8], searched, "--trials", "4", "--batch", "4", "--rungs", "0"]
+    assert tune.run(line) == 0
+    assert "fails: " in capsys.readouterr().out
+    found = trials()
+    refused = [each for each in found if each.params["algorithm.minibatch_size"] == "24"]
+    assert 0 < len(refused) < 4
+    for each in found:
+        state = TrialState.FAIL if each in refused else TrialState.COMPLETE
+        assert each.state == state
+    assert all("24" in each.user_attrs["error"] for each in refused)
+    assert all(each.value is None for each in refused)
+    assert tune.run(line) == 0 and trials() == found
 
 
 def test_another_search_is_refused_in_the_same_study(

@@ -70,11 +70,11 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    rho = _named("rho", _correlations(found.estimates[places], theirs))
+    rho = _named("rho", correlations(found.estimates[places], theirs))
     return rho | {"p": float(result.pvalue), "rows": len(places)}
 
 
-def _correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
+def correlations(draws: FloatArray, theirs: FloatArray) -> FloatArray:
     """Spearman's correlation of each column of `[R, B]` with `[R]`: `[B]`."""
     ours, ranks = scipy.stats.rankdata(draws, axis=0), scipy.stats.rankdata(theirs)
     ours -= ours.mean(axis=0)

@@ -37,6 +37,19 @@ def test_labels_have_the_same_color_whatever_stands_beside_them() -> None:
     assert every["ppo"] is ENTRIES["ppo"] and every["zzz"].name == "zzz"
 
 
+def test_labels_that_no_table_knows_have_a_color_of_their_own_in_every_figure() -> None:
+    labels = ["0", "1", "2", "3", "4", "0.0001", "0.9", "0.95", "0.99", "2048"]
+    every = style.label_colors(labels)
+    assert len(set(every.values())) == len(labels)
+    for label in labels:
+        assert style.label_colors([label]) == {label: every[label]}
+        assert curves.line_styles(["ppo", label])[label].color == every[label]
+    # These two would have one color: the first keeps it.
+    first, second = (style.label_colors([label])[label] for label in ("0.0003", "0.001"))
+    both = style.label_colors(["0.001", "0.0003"])
+    assert first == second == both["0.0003"] != both["0.001"]
+
+
 def test_games_are_named_as_the_paper_names_them() -> None:
     for rom in table6(DEFAULT_REFERENCE):
         assert rom_name(game_name(rom)) == rom

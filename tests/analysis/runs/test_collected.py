@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -209,3 +210,27 @@ def test_damaged_tables_are_named(
     assert main(["table1", "--runs", str(directory), "--out", str(tmp_path / "out")]) == 2
     captured = capsys.readouterr().err
     assert str(directory / name) in captured and captured.count("\n") == 1
+
+
+def test_last_episodes_of_whole_seeds_as_they_were(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["collect", "--runs", str(tmp_path / "runs"), "--last-episodes", "100"]
+    for task, seed in itertools.product(TASKS[:2], (0, 1)):
+        returns = np.random.default_rng(seed).normal(size=150).tolist()
+        write_run(tmp_path / "runs", identity(task, seed=seed), returns)
+    write_run(tmp_path / "runs", identity(TASKS[0], seed=2), [1.0], status=store.FAILED)
+    write_run(tmp_path / "runs", identity(TASKS[1], seed=2), [1.0], status=store.RUNNING)
+    assert main([*command, "--whole-seeds", "--out", str(tmp_path / "out")]) == 0
+    after = {run.run_id: run for run in load_sweep(tmp_path / "out").runs}
+    assert {run.info["seed"] for run in after.values()} == {0, 1} and len(after) == 4
+    for run in load_sweep(tmp_path / "runs").runs:
+        if run.run_id in after:
+            for expected, found in zip(
+                read_episodes(run), read_episodes(after[run.run_id]), strict=True
+            ):
+                np.testing.assert_array_equal(found, expected[-100:])
+    write_run(tmp_path / "alone", identity(TASKS[0]), [1.0], status=store.RUNNING)
+    command = ["collect", "--runs", str(tmp_path / "alone"), "--whole-seeds"]
+    assert main([*command, "--out", str(tmp_path / "none")]) == 2
+    assert "leave out --whole-seeds" in capsys.readouterr().err
