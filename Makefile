@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain demo test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo gpu test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -61,6 +61,14 @@ explain: install ## measure what the explanatory figures show, and draw them: 15
 demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	$(BIN)/python demo/build.py
+
+gpu: install ## on a machine with a GPU: its tests, then the speed of packs beside the CPU's kernels
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: torch finds no GPU here; docs/gpu.md says which torch has CUDA.")'
+	$(BIN)/python -m pytest -m gpu
+	@mkdir -p runs/gpu
+	for device in cuda cpu; do for size in 1 33 256 1024; do timeout 170 \
+	  $(BIN)/python -m repro.bench speed --env half_cheetah --population $$size --rounds 3 --baselines none \
+	  --out runs/gpu/$$device-$$size.json device=$$device || echo "device=$$device, a pack of $$size: not measured"; done; done
 
 test: lint types imports ## lint, types, import rules, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -174,7 +174,7 @@ class CandidatePolicy(MLPActorCritic):
         """The distribution with outputs [P, M, A]."""
         out = out[..., : self.action_size]
         if self.discrete:
-            best = torch.nn.functional.one_hot(out.argmax(-1), self.action_size).bool()
+            best = torch.arange(self.action_size, device=out.device) == out.argmax(-1, keepdim=True)
             return Categorical(torch.where(best, 0.0, -math.inf))
         return DiagonalGaussian(out, out.new_full((1, 1, self.action_size), -math.inf))
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from repro.algorithms.base import Learners
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.batches import Batch, Minibatches
+from repro.engines.batches import Batch, Minibatches, Samples
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
-from repro.learning.optimizers import Adam
+from repro.learning.optimizers import Adam, by_rate
 from repro.networks.bound import BoundPolicy
 
 ACTOR = ("actor.", "policy.", "log_std")
@@ -32,6 +32,7 @@ class CriticLearners(Learners):
         self.critic_adam = Adam(self.critic.flat, self.recipe.adam_epsilon)
         self.critic_kernel = selection.critic_fit(self.config, self.networks, self.critic_adam)
         self.engine = selection.engine(self.networks, self.critic_kernel)
+        self.critic_repeated = selection.repeated(device)
 
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
@@ -60,15 +61,20 @@ class CriticLearners(Learners):
         """Epochs of Adam on L_VF = (V - V_targ)^2, in minibatches."""
         rate: float = self.config.algorithm.value_learning_rate
         epochs, count = self.config.algorithm.epochs, batch.targets.shape[1]
+        orders = np.stack([self.orders(count) for _ in range(epochs)])
         if self.critic_kernel is not None:  # what follows, compiled
-            orders = np.stack([self.orders(count) for _ in range(epochs)])
             self.critic_kernel.update(batch, rate, orders, self.active)
             return
         assert isinstance(batch.inputs, Tensor)  # networks of frames share their trunk
         samples = Minibatches({"inputs": batch.inputs, "targets": batch.targets}, self.config)
-        for _ in range(epochs):
-            for minibatch in samples.epoch(self.orders(count)):
-                values = self.policy.value(self.critic.leaves, minibatch["inputs"])
-                terms = objectives.value_loss(values, minibatch["targets"])
-                gradient = self.critic.gradient(terms.sum() / terms.shape[1])
-                self.critic_adam.step(gradient, {rate: self.active})
+        rates = [rate] * len(self.configs)
+        step_sizes = selection.step_sizes(self.critic_repeated, rates, self.active, self.device)
+
+        def step(minibatch: Samples) -> None:
+            values = self.policy.value(self.critic.leaves, minibatch["inputs"])
+            terms = objectives.value_loss(values, minibatch["targets"])
+            gradient = self.critic.gradient(terms.sum() / terms.shape[1])
+            self.critic_adam.step(gradient, by_rate(step_sizes, self.active))
+
+        for _ in samples.visit(orders, step, self.critic_repeated):
+            pass

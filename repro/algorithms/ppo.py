@@ -55,6 +55,8 @@ class PPO(Learners):
         has_form = self.surrogate.has_form
         self.kernel = selection.updater(self.config, self.networks, self.adam, has_form)
         self.engine = selection.engine(self.networks, self.kernel)
+        # An early stop is decided on the host, which a recorded graph does not ask.
+        self.repeated = selection.repeated(device, self.recipe.early_stop_kl is None)
 
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
@@ -106,9 +108,13 @@ class PPO(Learners):
         if self.kernel is not None:  # what follows, compiled
             coefs = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
             return self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
+        hold = self.repeated.hold
         value_clip = self.value_clip()
+        value_clip = None if value_clip is None else hold("value_clip", value_clip)
+        batch, surrogate = batch.held(self.repeated), surrogate.held(hold)
+        norm = first_norm = hold("norm", torch.full_like(self.gamma, math.nan))
+        step_sizes = selection.step_sizes(self.repeated, rates, self.active, self.device)
         running, taken = list(self.active), np.zeros(len(self.configs), np.int64)
-        first_norm: list[Tensor] = []
 
         def step(minibatch: Samples) -> None:
             nonlocal running
@@ -118,18 +124,19 @@ class PPO(Learners):
                 return
             gradient = self.parameters.gradient(loss)
             self.log_std.hold(self.parameters)
-            if not first_norm:
-                first_norm.append(gradient_norm(gradient))
             if self.recipe.max_grad_norm is not None:
-                clip_gradient(gradient, self.recipe.max_grad_norm)
-            self.adam.step(gradient, by_rate(rates, running))
+                norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
+            else:
+                norm.copy_(gradient_norm(gradient))
+            self.adam.step(gradient, by_rate(step_sizes, running))
 
-        for _ in Minibatches(batch.samples(), self.config).visit(orders, step):
+        for _ in Minibatches(batch.samples(), self.config).visit(orders, step, self.repeated):
+            if first_norm is norm:
+                first_norm = norm.clone()
             taken[running] += 1
             if not running:
                 break
-        unknown = np.full(len(self.configs), math.nan)
-        return taken, first_norm[0].cpu().double().numpy() if first_norm else unknown
+        return taken, first_norm.cpu().double().numpy()
 
     def loss(
         self, minibatch: Batch, surrogate: UpdateSurrogate, value_clip: Tensor | None

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from gymnasium.spaces import Box
 
 from repro import envs
@@ -18,9 +17,11 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.engines import cuda
 from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.rollouts.rollout import Rollout
+from repro.training.loop import resolve_device
 
 Array = np.ndarray[Any, Any]
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
@@ -80,7 +81,9 @@ class Pack:
         size = population * config.env.num_envs
         task = config.env
         self.env = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
-        self.learners = ALGORITHMS[algorithm](self.configs, self.env, torch.device("cpu"))
+        device = resolve_device(config.device)
+        cuda.set_precision(device)
+        self.learners = ALGORITHMS[algorithm](self.configs, self.env, device)
         self.measure()
         self.memory_mib = resident_mib() - before
 

@@ -7,7 +7,7 @@ minibatch is recorded once and replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines.cuda.graphs import Repeated
-from repro.networks.distributions import Distribution
+from repro.networks.distributions import DiagonalGaussian, Distribution
 from repro.networks.frames import FrameStacks, Inputs
 
 Array = np.ndarray[Any, Any]
@@ -59,6 +59,15 @@ class Batch:
             "values": self.values,
         }
 
+    def held(self, repeated: Repeated) -> Batch:
+        """The batch whose minibatches a recorded function may read, update after update."""
+        old, inputs = self.old, self.inputs
+        if isinstance(old, DiagonalGaussian):
+            old = old._replace(log_std=repeated.hold("old.log_std", old.log_std))
+        if isinstance(inputs, FrameStacks):
+            inputs = inputs.with_index(repeated.hold("index", inputs.index))
+        return replace(self, old=old, inputs=inputs)
+
     def minibatch(self, samples: Samples) -> Batch:
         """The batch of some rows of `samples`."""
         chosen = dict(samples)
@@ -88,26 +97,22 @@ class Minibatches:
         self._size = config.algorithm.minibatch_size
         drop, count = config.recipe.partial_minibatch == "drop", self._packed.shape[1]
         self._used = count - count % self._size if drop else count
-        # An early stop is decided on the host, which a recorded graph does not ask.
-        self._record = self._packed.is_cuda and config.recipe.early_stop_kl is None
 
-    def epoch(self, order: Array) -> Iterator[Samples]:
-        """One pass: the samples in each learner's `order`, int [P, B], M at a time."""
-        return map(self._unpack, self._rows(order))
-
-    def visit(self, orders: Array, step: Callable[[Samples], None]) -> Iterator[None]:
+    def visit(
+        self, orders: Array, step: Callable[[Samples], None], repeated: Repeated
+    ) -> Iterator[None]:
         """Call `step` on each minibatch of K epochs; yields after each call.
 
-        On a GPU a graph of the step is recorded and replayed: it must read the minibatch, change
-        tensors in place, and do no more (`cuda.graphs.Repeated`).
+        Where `repeated` records, the step of an earlier update is replayed: it must read the
+        minibatch and what `repeated` holds, change tensors in place, and do no more.
 
         Args:
             orders: [K, P, B].
             step: one gradient step.
+            repeated: of this step alone.
         """
-        repeated = Repeated(lambda rows: step(self._unpack(rows)), records=self._record)
         for rows in chain.from_iterable(map(self._rows, orders)):
-            repeated(rows)
+            repeated(lambda minibatch: step(self._unpack(minibatch)), rows)
             yield
 
     def _rows(self, order: Array) -> Iterator[Tensor]:

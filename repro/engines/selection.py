@@ -130,6 +130,27 @@ def critic_fit(
     )
 
 
+def repeated(device: torch.device, possible: bool = True) -> cuda.Repeated:
+    """What repeats an update's steps: recorded on a GPU where that is possible."""
+    return cuda.Repeated(records=device.type == "cuda" and possible)
+
+
+def step_sizes(
+    repeated: cuda.Repeated, rates: Sequence[float], learners: Sequence[int], device: torch.device
+) -> Sequence[float | Tensor]:
+    """Step sizes [P] as a step of `repeated` by some learners may read them.
+
+    A recorded step sees other values in the same tensors; it is recorded again when learners leave.
+    """
+    if not repeated.records:
+        return rates
+    alike = len({rates[p] for p in learners}) == 1
+    repeated.depend_on((alike, tuple(learners)))
+    held = repeated.hold("rates", torch.tensor(rates, dtype=torch.float32, device=device))
+    each = held.unbind()
+    return [each[learners[0]]] * len(rates) if alike else each
+
+
 def engine(networks: native.Networks | BoundPolicy, kernel: object | None) -> str:
     """What computes, for run.json and for exact resume: `kernel` is the update's, if it has one."""
     if kernel is not None:

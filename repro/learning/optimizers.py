@@ -32,12 +32,12 @@ class Adam:
         self.steps = torch.zeros(len(flat), device=flat.device)
         self._in_step = True
 
-    def step(self, gradient: Tensor, groups: Mapping[float, Sequence[int]]) -> None:
+    def step(self, gradient: Tensor, groups: Mapping[float | Tensor, Sequence[int]]) -> None:
         """One step for the learners in `groups`; the others stay unchanged.
 
         Args:
             gradient: [P, n].
-            groups: step size -> learners that take it.
+            groups: step size -> learners that take it. A recorded step takes it as a tensor [].
         """
         tensors = (self.flat, gradient, self.mean, self.variance)
         for learning_rate, members in groups.items():
@@ -67,7 +67,7 @@ class Adam:
         self._in_step = bool((self.steps == self.steps[0]).all())
 
     def _fused(
-        self, learning_rate: float, tensors: list[list[Tensor]], clocks: list[Tensor]
+        self, learning_rate: float | Tensor, tensors: list[list[Tensor]], clocks: list[Tensor]
     ) -> None:
         parameters, gradients, means, variances = tensors
         torch._fused_adam_(
@@ -132,13 +132,14 @@ def adapt_step_size(
     return np.clip(step_size, *bounds)
 
 
-def clip_gradient(gradient: Tensor, max_norm: float) -> None:
+def clip_gradient(gradient: Tensor, max_norm: float) -> Tensor:
     """Scale each learner's gradient, in place, to a 2-norm of at most `max_norm`. [P, n].
 
-    The 1e-6 is that of `torch.nn.utils.clip_grad_norm_`.
+    The 1e-6 is that of `torch.nn.utils.clip_grad_norm_`. Returns the norms before, [P].
     """
     norm = gradient_norm(gradient)
     gradient *= (max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]
+    return norm
 
 
 def gradient_norm(gradient: Tensor) -> Tensor:
@@ -147,9 +148,12 @@ def gradient_norm(gradient: Tensor) -> Tensor:
     return norm
 
 
-def by_rate(rates: Iterable[float], learners: Sequence[int]) -> dict[float, list[int]]:
-    """Step size -> the `learners` that take it, for `Adam.step`."""
-    rates, groups = list(rates), dict[float, list[int]]()
+def by_rate(
+    rates: Iterable[float | Tensor], learners: Sequence[int]
+) -> dict[float | Tensor, list[int]]:
+    """Step size -> the `learners` that take it, for `Adam.step`. A tensor equals itself alone."""
+    rates, groups = list(rates), dict[float | Tensor, list[int]]()
     for p in learners:
-        groups.setdefault(float(rates[p]), []).append(p)
+        rate = rates[p]
+        groups.setdefault(rate if isinstance(rate, Tensor) else float(rate), []).append(p)
     return groups

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -56,6 +57,12 @@ class UpdateSurrogate:
     def __call__(self, ratio: Tensor, advantages: Tensor, kl: Tensor) -> Tensor:
         """Terms to be maximized."""
         return self._function(ratio, advantages, kl, **self._scalars)
+
+    def held(self, hold: Callable[[str, Tensor], Tensor]) -> UpdateSurrogate:
+        """The same terms, from scalars that `hold(name, scalar)` returns."""
+        other = copy.copy(self)
+        other._scalars = {name: hold(name, x) for name, x in self._scalars.items()}
+        return other
 
     def clipped(self, ratio: Tensor) -> Tensor:
         """1 where a ratio is outside of the clip range, else 0; NaN for kinds without a form."""

@@ -18,13 +18,17 @@ class FrameStacks:
 
     def __init__(self, frames: Tensor, index: Tensor) -> None:
         """Take the frames, and which of a learner's R N frames make each stack, int64 [P, B, S]."""
-        self._frames, self._index = frames.flatten(3).flatten(1, 2), index
-        self._size = frames.shape[3:]
+        self._all, self.index = frames, index
+        self._frames, self._size = frames.flatten(3).flatten(1, 2), frames.shape[3:]
+
+    def with_index(self, index: Tensor) -> FrameStacks:
+        """Other stacks of the same frames."""
+        return FrameStacks(self._all, index)
 
     @property
     def count(self) -> int:
         """B, the number of stacks of each learner."""
-        return self._index.shape[1]
+        return self.index.shape[1]
 
     @property
     def device(self) -> torch.device:
@@ -33,23 +37,23 @@ class FrameStacks:
 
     def take(self, samples: Tensor) -> Tensor:
         """Build some stacks of each learner: indices int64 [P, M] -> uint8 [P, M, S, H, W]."""
-        shape = (*samples.shape, self._index.shape[2], *self._size)
+        shape = (*samples.shape, self.index.shape[2], *self._size)
         stacks = [
             frames.index_select(0, index.index_select(0, chosen).flatten())
-            for frames, index, chosen in zip(self._frames, self._index, samples, strict=True)
+            for frames, index, chosen in zip(self._frames, self.index, samples, strict=True)
         ]
         return torch.stack(stacks).view(shape) if len(stacks) > 1 else stacks[0].view(shape)
 
     def numbers(self) -> Tensor:
         """The indices 0 to B - 1 for `take`, as float32 (exact below 2^24): [P, B]."""
-        number = torch.arange(self.count, dtype=torch.float32, device=self._index.device)
-        return number.expand(len(self._index), -1)
+        number = torch.arange(self.count, dtype=torch.float32, device=self.index.device)
+        return number.expand(len(self.index), -1)
 
     def chunks(self, size: int) -> Iterator[Tensor]:
         """All stacks in order, at most `size` of each learner at a time."""
-        numbers = torch.arange(self.count, device=self._index.device)
+        numbers = torch.arange(self.count, device=self.index.device)
         for part in torch.split(numbers, size):
-            yield self.take(part.expand(len(self._index), -1))
+            yield self.take(part.expand(len(self.index), -1))
 
 
 Inputs = Tensor | FrameStacks

@@ -56,6 +56,11 @@ class Pack:
         return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))
 
 
+def share_a_gpu(configs: Sequence[RunConfig]) -> bool:
+    """Whether all runs train on this machine's GPU: one large pack is faster there than many."""
+    return all(config.device == "cuda" for config in configs)
+
+
 def plan(configs: Sequence[RunConfig], workers: int, max_pack: int | None = None) -> list[Pack]:
     """Packs in the order in which they should start.
 

@@ -111,6 +111,8 @@ def planned(configs: Sequence[RunConfig], settings: Settings) -> tuple[list[Pack
     from repro.sweeps import dispatch, packs  # only now: they load torch
 
     slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
+    if settings.workers is None and settings.backend == "loky" and packs.share_a_gpu(configs):
+        slots = 1
     plan = packs.plan(configs, slots, settings.max_pack)
     return plan, min(slots, len(plan))
 

@@ -16,6 +16,7 @@ from repro.algorithms.iteration import Iteration
 from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
+from repro.engines import cuda
 from repro.errors import StorageError, TaskError
 from repro.runs import checkpoint, provenance
 from repro.runs.schema import DONE, FAILED, LAST_EPISODES, PREEMPTED
@@ -57,6 +58,7 @@ class Group:
             "engine": self.training.engine,
             "threads": torch.get_num_threads(),
             "pack_size": len(configs),
+            **cuda.accelerator(torch.device(self.training.device)),
             "resumable": self.saver.resumable,
         }
         infos = [

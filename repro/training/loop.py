@@ -14,6 +14,7 @@ from repro.algorithms.iteration import Iteration
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
+from repro.engines import cuda
 from repro.envs import user_code
 from repro.errors import ConfigError, CorruptError, TaskError
 
@@ -35,6 +36,7 @@ class Training:
         """
         config = configs[0]
         device = resolve_device(config.device)
+        cuda.set_precision(device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)
@@ -119,6 +121,7 @@ def resolve_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError(
-            "device=cuda, but torch finds no GPU here: say device=cpu or device=auto."
+            "device=cuda, but torch finds no GPU here (nvidia-smi lists those of the driver): say "
+            "device=cpu or device=auto."
         )
     return torch.device("cuda" if name != "cpu" and available else "cpu")

@@ -75,7 +75,8 @@ def check_device(device: str) -> None:
     if device == "cuda" and importlib.metadata.version("torch").endswith("+cpu"):
         raise ConfigError(
             "device=cuda, but the torch that is installed is built for the CPU only: say "
-            "device=cpu, or install another."
+            "device=cpu, or install one with CUDA "
+            "(pip install torch --index-url https://download.pytorch.org/whl/cu128)."
         )
 
 

@@ -12,6 +12,7 @@ import torch
 
 import repro
 from repro.config.run import RunConfig
+from repro.engines import cuda
 from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
@@ -50,6 +51,7 @@ def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
     return {
         "config": config.hashed(),
         "device": device,
+        **cuda.accelerator(torch.device(device)),
         "engine": engine,
         "threads": torch.get_num_threads(),
         "versions": {package: versions[package] for package in config.libraries},

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from repro.algorithms import ALGORITHMS
-from repro.algorithms.base import Batch, Learners
+from repro.algorithms.base import Batch
 from repro.config.schema import Config
 from repro.engines import cuda as gpu
-from repro.engines.buffers import Buffers
+from repro.engines import selection
+from repro.engines.cuda import graphs
 from repro.envs import make
 from repro.networks.distributions import DiagonalGaussian
 from tests.helpers import bits, tiny
@@ -30,6 +31,12 @@ TASKS = [
     ("env=hopper", "algorithm=trpo"),
     CARTPOLE,
 ]
+# CEM replaces what the collector acts with, and changes it while it collects.
+SEARCHES = [
+    ("env=half_cheetah", "algorithm=cem"),
+    ("env=hopper", "algorithm=cem", "env.num_envs=3"),
+    (*CARTPOLE, "algorithm=cem"),
+]
 
 
 def pack(config: Compose, overrides: Sequence[str]) -> list[Config]:
@@ -42,29 +49,99 @@ def learners(configs: Sequence[Config], device: str) -> Any:
     return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device(device))
 
 
-def act_as_on_a_gpu(pack: Learners) -> None:
-    """All of `gpu.Acting` but what CUDA does: page-locked memory and the graph."""
-    c = pack.collector
-    buffers = Buffers(c._seen.raw, c._seen.inputs, c._noise, c._statistics, c._actions)
-    c._whole_act = gpu.Acting(c.networks, c._seen.normalizer, buffers, c._action_box)  # type: ignore[arg-type]
+@pytest.fixture
+def acting_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[gpu.Acting]:
+    """All of `gpu.Acting` but what CUDA does, page-locked memory and the graph, chosen on a CPU."""
+    made: list[gpu.Acting] = []
+
+    def acting(*arguments: Any) -> gpu.Acting:
+        made.append(gpu.Acting(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(selection, "acting", acting)
+    return made
 
 
-@pytest.mark.parametrize("overrides", TASKS, ids=" ".join)
-def test_acting_equals_the_plain_code(config: Compose, overrides: tuple[str, ...]) -> None:
-    configs = pack(config, (*overrides, "algorithm.epochs=1"))
-    plain, other = learners(configs, "cpu"), learners(configs, "cpu")
-    act_as_on_a_gpu(other)
-    pairs = zip(bits.traces(plain, 2), bits.traces(other, 2), strict=True)
-    for expected, found in pairs:
-        bits.assert_equal_bits(expected, found)
+@pytest.mark.parametrize("overrides", [*TASKS, *SEARCHES], ids=" ".join)
+def test_acting_equals_the_plain_code(
+    config: Compose, request: pytest.FixtureRequest, overrides: tuple[str, ...]
+) -> None:
+    short = () if "algorithm=cem" in overrides else ("algorithm.epochs=1",)
+    configs = pack(config, (*overrides, *short))
+    expected = bits.traces(learners(configs, "cpu"), 2)
+    made = request.getfixturevalue("acting_as_on_a_gpu")
+    found = learners(configs, "cpu")
+    assert found.collector._fast_act is made[-1], "the collector acts by what is tested"
+    for pair in zip(expected, bits.traces(found, 2), strict=True):
+        bits.assert_equal_bits(*pair)
 
 
 def test_what_is_not_recorded_is_called_each_time() -> None:
     seen: list[float] = []
-    repeated = gpu.Repeated(lambda x: seen.append(float(x)), records=False)
+    repeated = gpu.Repeated(records=False)
     for value in (1.0, 2.0, 3.0):
-        repeated(torch.tensor(value))
+        repeated(lambda x: seen.append(float(x)), torch.tensor(value))
     assert seen == [1, 2, 3]
+
+
+class Recorded:
+    """`graphs.Recorder` without a GPU: a replay calls again the very function that was recorded."""
+
+    def __init__(self, device: torch.device) -> None:
+        assert device.type == "cpu"
+
+    def run(self, function: Any, x: torch.Tensor) -> None:
+        function(x)
+
+    def record(self, function: Any, x: torch.Tensor) -> Any:
+        return lambda: function(x)
+
+
+def always_recorded(device: torch.device, possible: bool = True) -> gpu.Repeated:
+    return gpu.Repeated(records=possible)
+
+
+# Step sizes that float32 holds exactly, since a recorded step reads them as a tensor.
+ANNEALED = ("algorithm.learning_rate=0.0009765625", "total_timesteps=8192")
+RECORDED = [
+    (*ANNEALED, "recipe=ppo2", "env=hopper", "algorithm.epochs=2"),
+    (*ANNEALED, "objective=kl_adaptive", "env=reacher", "algorithm.epochs=2"),
+    (*ANNEALED, "env=gymnasium", "env.id=CartPole-v1", "algorithm.epochs=2"),
+    ("algorithm=trpo", "env=hopper", "algorithm.value_learning_rate=0.0009765625"),
+]
+
+
+@pytest.mark.parametrize("overrides", RECORDED, ids=" ".join)
+def test_one_recording_serves_all_updates(
+    config: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    """Whatever changes between updates must reach the step that the first one recorded."""
+    configs = pack(config, overrides)
+    expected = bits.traces(learners(configs, "cpu"), 6)
+    monkeypatch.setattr(selection, "repeated", always_recorded)
+    monkeypatch.setattr(graphs, "Recorder", Recorded)
+    own = learners(configs, "cpu")
+    for pair in zip(expected, bits.traces(own, 6), strict=True):
+        bits.assert_equal_bits(*pair)
+    repeated = own.repeated if hasattr(own, "repeated") else own.critic_repeated
+    assert repeated.recordings == 1
+
+
+def test_a_hundred_updates_have_one_recording(
+    config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "repeated", always_recorded)
+    monkeypatch.setattr(graphs, "Recorder", Recorded)
+    sizes = ("algorithm.horizon=8", "algorithm.minibatch_size=4", "algorithm.epochs=1")
+    own = learners(pack(config, ("env=reacher", *sizes)), "cpu")
+    for _ in range(100):
+        own.iterate()
+    assert own.repeated.recordings == 1
+    own.active = [0, 2]  # a learner that failed leaves the recorded step
+    before = own.parameters.flat.clone()
+    own.iterate()
+    moved = (own.parameters.flat != before).any(1).tolist()
+    assert (own.repeated.recordings, moved) == (2, [True, False, True])
 
 
 # -- with a device ------------------------------------------------------------------------------
@@ -79,10 +156,10 @@ def test_recorded_work_is_done_at_each_call() -> None:
         calls.append(x.shape)
         total.add_(x.sum())
 
-    repeated = gpu.Repeated(add, records=True)
+    repeated = gpu.Repeated(records=True)
     for value in range(1, 6):
-        repeated(torch.full((3,), float(value), device="cuda"))
-    repeated(torch.ones(1, device="cuda"))  # of another shape: a last, smaller minibatch
+        repeated(add, torch.full((3,), float(value), device="cuda"))
+    repeated(add, torch.ones(1, device="cuda"))  # of another shape: a last, smaller minibatch
     assert total.tolist() == [46, 46]
     assert calls == [(3,), (3,), (1,)], "warmed up, recorded, and once of another shape"
 
@@ -117,7 +194,7 @@ def test_graphs_change_no_bit(
     configs = pack(config, overrides)
     recorded = _results(learners(configs, "cuda"))
     plain = gpu.Repeated.__call__
-    monkeypatch.setattr(gpu.Repeated, "__call__", lambda self, x: self._function(x))
+    monkeypatch.setattr(gpu.Repeated, "__call__", lambda self, function, x: function(x))
     assert gpu.Repeated.__call__ is not plain
     for name, expected in _results(learners(configs, "cuda")).items():
         np.testing.assert_array_equal(recorded[name], expected, err_msg=name)
@@ -135,7 +212,7 @@ def test_a_step_waits_for_the_device_once(config: Compose) -> None:
     collector = own.collector
     collector.collect(1)  # warms up and records
     waits: list[int] = []
-    event = collector._whole_act._done
+    event = collector._fast_act._done
     synchronize = event.synchronize
 
     class Counted:
@@ -146,7 +223,7 @@ def test_a_step_waits_for_the_device_once(config: Compose) -> None:
             waits.append(1)
             synchronize()
 
-    collector._whole_act._done = Counted
+    collector._fast_act._done = Counted
     torch.cuda.set_sync_debug_mode("error")  # what waits unasked is an error
     try:
         for t in range(3):

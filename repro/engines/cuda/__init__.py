@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from repro.engines.cuda.acting import Acting
 from repro.engines.cuda.graphs import Repeated
+from repro.engines.cuda.precision import accelerator, set_precision
 
-__all__ = ["Acting", "Repeated"]
+__all__ = ["Acting", "Repeated", "accelerator", "set_precision"]

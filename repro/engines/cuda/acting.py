@@ -56,7 +56,7 @@ class Acting:
         self._actions = torch.zeros(shape, dtype=kind, device=self._device)
         self._fetched = self._host(shape, kind)
         cuda = self._device.type == "cuda"
-        self._step = Repeated(self._decide, records=cuda)
+        self._step = Repeated(records=cuda)
         self._done: Any = torch.cuda.Event() if cuda else None  # type: ignore[no-untyped-call]
 
     def _host(self, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
@@ -75,7 +75,7 @@ class Acting:
         parts = (observations, self._normalizer.center, self._normalizer.scale)
         np.concatenate([part.ravel() for part in parts], out=self._staged.numpy())
         self._sent.copy_(self._staged, non_blocking=True)
-        self._step(self._sent)
+        self._step(self._decide, self._sent)
         self._fetched.copy_(self._actions, non_blocking=True)
         if self._done is not None:
             self._done.record()

@@ -18,6 +18,7 @@ from typing import Any
 
 from repro.errors import ConfigError
 from repro.runs import provenance, store
+from repro.sweeps import packs
 from repro.sweeps.backends import GRACE_SECONDS, Ended
 from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker
@@ -31,13 +32,15 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
     """One task a pack, `workers` of them at a time."""
     ray = _connect(settings)
     train = ray.remote(num_cpus=1, max_retries=settings.retries)(train_as_worker)
+    on_gpu = train.options(num_gpus=1)
     waiting = iter(enumerate(tasks))
     training: dict[Any, int] = {}
     try:
         while True:
             while len(training) < workers and (following := next(waiting, None)) is not None:
                 index, task = following
-                training[train.remote(replace(task, patience=PATIENCE))] = index
+                remote = on_gpu if packs.share_a_gpu(task.pack.configs) else train
+                training[remote.remote(replace(task, patience=PATIENCE))] = index
             if not training:
                 break
             (ended, *_), _ = ray.wait(list(training), num_returns=1)
