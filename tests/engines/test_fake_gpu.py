@@ -1,4 +1,4 @@
-"""Every algorithm and policy on a stand-in for a GPU: collect, update, checkpoint, restore."""
+"""On a stand-in for a GPU, without gradients: collect, update, checkpoint, restore."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium.envs.mujoco import mujoco_env
 
+from repro.engines.cuda import accelerator
 from repro.errors import ConfigError
 from repro.runs import provenance, store
 from repro.training import resume
@@ -141,8 +142,14 @@ def test_the_fingerprint_holds_what_bits_depend_on(
     config = tiny(tmp_path, "env=hopper")
     here = resume.fingerprint(config, "cpu", "native")
     assert json.loads(json.dumps(here)) == here
-    elsewhere = resume.changes(here, resume.fingerprint(config, "cuda", "torch"))
-    assert elsewhere == {"device": ("cpu", "cuda"), "engine": ("native", "torch")}
+    with monkeypatch.context() as patch:  # what torch says where there is a GPU
+        patch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+        patch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+        gpu = resume.fingerprint(config, "cuda", "torch")
+    elsewhere = resume.changes(here, gpu)
+    assert elsewhere["device"] == ("cpu", "cuda") and elsewhere["engine"] == ("native", "torch")
+    assert elsewhere["gpu"] == (None, "a GPU") and elsewhere["compute_capability"] == (None, "9.0")
+    assert not accelerator(torch.device("cpu"))
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 2)
         assert resume.changes(here, resume.fingerprint(config, "cpu", "native")) == {
