@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from repro import __version__
-from repro.cli import CONTINUES, finish, listed, start
+from repro.cli import CONTINUES, finish, listed
 from repro.console import is_terminal, say
 from repro.training import signals
 
@@ -59,10 +59,7 @@ exit code: 0 done, 1 a run crashed or could not be written, 2 bad input,
 
 def main() -> None:
     """The command `repro`."""
-    signals.install_handlers()
-    code = start(run)
-    signals.ignore_further_signals()
-    sys.exit(code)
+    signals.main(run)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import CONTINUES, Parser, finish, start
+from repro.cli import CONTINUES, Parser, finish
 from repro.config.run import RunConfig
 from repro.config.validation import from_dict
 from repro.errors import ConfigError
@@ -38,10 +37,7 @@ exit code: as that of repro
 
 def main() -> None:
     """The command."""
-    signals.install_handlers()
-    code = start(run)
-    signals.ignore_further_signals()
-    sys.exit(code)
+    signals.main(run)
 
 
 def run(arguments: Sequence[str]) -> int:

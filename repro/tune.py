@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from repro.cli import CONTINUES, Parser, at_least, finish, start
+from repro.cli import CONTINUES, Parser, at_least, finish
 from repro.errors import ConfigError, installation
 from repro.training import signals
 
@@ -48,10 +47,7 @@ exit code: as that of repro; a trial whose run fails is no failure of the search
 
 def main() -> None:
     """The command."""
-    signals.install_handlers()
-    code = start(run)
-    signals.ignore_further_signals()
-    sys.exit(code)
+    signals.main(run)
 
 
 def run(arguments: Sequence[str]) -> int:

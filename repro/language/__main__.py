@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 
 import yaml
@@ -42,10 +41,7 @@ finished one is not repeated.
 
 def main() -> None:
     """The command."""
-    signals.install_handlers()
-    code = run(sys.argv[1:])
-    signals.ignore_further_signals()
-    sys.exit(code)
+    signals.main(run)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
+from repro.cli import start
 from repro.errors import PreemptedError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -49,6 +51,14 @@ def ignore_further_signals() -> None:
     """Ignore the signals: everything is saved, and the exit code must say how the command ended."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+
+
+def main(run: Callable[[Sequence[str]], int]) -> NoReturn:
+    """A command that trains, in a process of its own: the signals end it, and never its end."""
+    install_handlers()
+    code = start(run)
+    ignore_further_signals()
+    sys.exit(code)
 
 
 class Deferral:
