@@ -109,15 +109,16 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
         return {}
     first, second = (max(places, key=lambda i: found.scores[i]) for places in (clip, kl))
     ours, theirs = found.estimates[clip], found.estimates[kl]
-    named = _above(found.estimates[first] - found.estimates[second])
+    named = above(found.estimates[first] - found.estimates[second])
     return {
-        "best": _above(ours.max(axis=0) - theirs.max(axis=0)),
+        "best": above(ours.max(axis=0) - theirs.max(axis=0)),
         "named": named | {"rows": [rows[first], rows[second]]},
-        "mean": _above(ours.mean(axis=0) - theirs.mean(axis=0)),
+        "mean": above(ours.mean(axis=0) - theirs.mean(axis=0)),
     }
 
 
-def _above(difference: FloatArray) -> dict[str, Any]:
+def above(difference: FloatArray) -> dict[str, Any]:
+    """The `difference` of estimates, its interval, and the `probability` that it is above 0."""
     probability = float((difference[1:] > 0).mean())
     return _named("difference", difference) | {"probability": probability}
 

@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.reports.reading.claims import correlations
+from analysis.reports.reading.claims import (
+    Replicates,
+    above,
+    best_row,
+    clip_over_kl,
+    correlations,
+)
 from analysis.reports.table1 import numbers as table1
 from analysis.settings import Settings
 from analysis.statistics import intervals
@@ -177,24 +183,16 @@ def _descending(values: list[FloatArray]) -> float:
 
 def _claims(law: FloatArray, rows: pd.DataFrame, order: list[str], kinds: Any) -> dict[str, Any]:
     """Probabilities by the chosen method's law `[D, S]` of the scores, and the differences."""
-    clip, kl = kinds == "clip", np.isin(kinds, FAMILIES[1:])
-    best = law[:, clip].max(axis=1) - law[:, kl].max(axis=1)
-    mean = law[:, clip].mean(axis=1) - law[:, kl].mean(axis=1)
-    two = law[:, order.index(SECOND)] - law[:, order.index(FIRST)]
-    score = rows["score"].to_numpy(float)
+    estimates = np.vstack([rows["score"].to_numpy(float), law]).T
+    found = Replicates(tuple(order), tuple(kinds.tolist()), estimates, {})
+    over = clip_over_kl(found)
     return {
-        "best_clip_over_best_kl": _above(best, score[clip].max() - score[kl].max()),
-        "mean_clip_over_mean_kl": _above(mean, score[clip].mean() - score[kl].mean()),
-        "clip_0.1_over_0.2": _above(two, score[order.index(SECOND)] - score[order.index(FIRST)]),
+        "best_clip_over_best_kl": over["best"],
+        "mean_clip_over_mean_kl": over["mean"],
+        "clip_0.1_over_0.2": above(estimates[order.index(SECOND)] - estimates[order.index(FIRST)]),
         "none_negative": float((law[:, order.index(NONE)] < 0).mean()),
-        "first": _first(law, order),
+        "first": best_row(found),
     }
-
-
-def _above(draws: FloatArray, difference: float) -> dict[str, float]:
-    low, high = np.quantile(draws, [TAIL, 1 - TAIL]).tolist()
-    above = float((draws > 0).mean())
-    return {"difference": float(difference), "low": low, "high": high, "probability": above}
 
 
 def _expectations(
