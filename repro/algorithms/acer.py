@@ -177,11 +177,8 @@ class ACER(Learners):
         """Segments of the replay, one of each actor; `numbers` is [P, N]."""
         found = self.replay.take(numbers)
         actions, rewards, logits, terminated, truncated = (
-            torch.from_numpy(x).to(self.device)
-            for x in (
-                *(found.actions, found.rewards, found.logits),
-                *(found.terminated, found.truncated),
-            )
+            torch.from_numpy(getattr(found, name)).to(self.device)
+            for name in ("actions", "rewards", "logits", "terminated", "truncated")
         )
         terminal = terminated
         if self.recipe.time_limit == "terminal":

@@ -9,6 +9,7 @@ its content; the manifest of each checkpoint lists the files that it needs with 
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import numpy as np
 
 from repro.errors import CorruptError
 from repro.runs import archive
+from repro.runs.files import write_atomically
 
 Array = np.ndarray[Any, Any]
 FOLDER = "appended"
@@ -53,13 +55,12 @@ class Appended:
     saved: list[Saved] = field(default_factory=list)
 
 
-def save(folder: Path, part: Appended, write: Callable[[Path, bytes], None]) -> list[Saved]:
+def save(folder: Path, part: Appended) -> list[Saved]:
     """Write the segments that no file holds yet; the files that hold all of `part`.
 
     Args:
         folder: of the files; it exists.
         part: what to save.
-        write: writes a new file and syncs it to disk.
 
     Raises:
         NumericalError: a segment is not finite.
@@ -76,10 +77,7 @@ def save(folder: Path, part: Appended, write: Callable[[Path, bytes], None]) -> 
         content = archive.pack(arrays)
         sha256 = hashlib.sha256(content).hexdigest()
         name = f"{start:08}_{end:08}_{sha256[:16]}.npz"
-        temporary = folder / f"{name}.tmp"
-        temporary.unlink(missing_ok=True)
-        write(temporary, content)
-        os.rename(temporary, folder / name)
+        write_atomically(folder / name, operator.methodcaller("write", content))
         part.saved.append(Saved(name, start, end, len(content), sha256))
         start = end
     return list(part.saved)

@@ -195,7 +195,7 @@ def _append(folder: Path, part: Appended) -> dict[str, Any]:
     """Save what is new of a part that grows; what the manifest says of it."""
     place = folder / appended.FOLDER
     place.mkdir(exist_ok=True)
-    described = appended.describe(part, appended.save(place, part, _write))
+    described = appended.describe(part, appended.save(place, part))
     _sync_directory(place)
     return described
 
