@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,18 +14,6 @@ pytestmark = pytest.mark.browser
 
 BAD = ("serious", "critical")
 LONG = 120_000  # milliseconds that a wait may take on a slow machine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[browser]'")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("Chromium is not installed: apt install chromium")
-    with sync.sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture
