@@ -66,10 +66,9 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
         rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
         x, y = (means(one, settings.replicates, rng) for one in both)
         line: dict[str, Any] = {"task": task, **summary(x - y).named("difference", "difference_")}
-        sides: list[dict[str, Any]] = [
-            {"algorithm": key, "seeds": seeds.get((task, key), "")}
-            | there.get((task, key), _NO_CELL)
-            for key in pair
+        sides: list[dict[Any, Any]] = [
+            {"algorithm": k, "seeds": seeds.get((task, k), ""), **there.get((task, k), _NO_CELL)}
+            for k in pair
         ]
         for name, cell in zip(SIDES, sides, strict=True):
             line |= {f"{key}_{name}": value for key, value in cell.items()}
