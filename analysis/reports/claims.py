@@ -72,9 +72,9 @@ def _line(claim: Mapping[str, Any], sources: Mapping[str, Any]) -> dict[str, Any
     if "inside" in claim:  # numbers, each with the ends of an interval
         triples = [[float(fill(text)) for text in triple] for triple in claim["inside"]]
         found = "holds" if all(low <= x <= high for x, low, high in triples) else "fails"
-    elif "beyond" in claim:  # a bound, and the ends of an interval
-        bound, low, high = (float(fill(text)) for text in claim["beyond"])
-        found = "holds" if low >= bound else ("fails" if high < bound else "within noise")
+    elif "beyond" in claim:  # where it holds, where it fails, and the ends of an interval
+        enough, least, low, high = (float(fill(text)) for text in claim["beyond"])
+        found = "holds" if low >= enough else ("fails" if high < least else "within noise")
     else:
         found = str(claim["verdict"]) if "verdict" in claim else verdict(probability)
     if found not in VERDICTS or claim.get("verdict", NOT_TESTED) != NOT_TESTED:
@@ -120,7 +120,8 @@ _HOW = (
     "A statement with a probability holds from 95 % on, fails up to 5 %, and is within noise\n"
     "between. A printed score holds if it lies where 95 % of the tables with three seeds would\n"
     "have it, drawn with replacement from the seeds there are. PPO does better 'on almost every\n"
-    "task' where the probability of improvement, averaged over the tasks, is 0.75 or more."
+    "task' where the interval of P(PPO better), the mean over tasks, is at 0.75 or above, and does\n"
+    "not where it is below 0.5."
 )
 _WHERE = "directory of the results (default: results)"
 _RESULTS = cli.option(
