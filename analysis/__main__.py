@@ -28,6 +28,7 @@ from analysis.reports import (
     remake,
     report,
     rlhf,
+    search,
     seeds,
     speed,
     table1,
@@ -38,7 +39,7 @@ from analysis.reports import (
 REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
         *(figure1, figure2, figure3, figure4, agreement, speed, atari, rlhf, explain, claims),
     )
 )

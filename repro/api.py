@@ -1,4 +1,4 @@
-"""What `import repro` offers: train, load, runs, load_policy. The command line does the same with its arguments.
+"""What `import repro` offers; the command line does the same with its arguments.
 
     import repro
 

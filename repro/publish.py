@@ -1,4 +1,4 @@
-"""`python -m repro.publish RUN_DIR --out DIR`: writes a policy as a folder for the Hugging Face Hub."""
+"""`python -m repro.publish RUN_DIR --out DIR`: a policy as a folder for the Hugging Face Hub."""
 
 from __future__ import annotations
 

@@ -120,8 +120,8 @@ _HOW = (
     "A statement with a probability holds from 95 % on, fails up to 5 %, and is within noise\n"
     "between. A printed score holds if it lies where 95 % of the tables with three seeds would\n"
     "have it, drawn with replacement from the seeds there are. PPO does better 'on almost every\n"
-    "task' where the interval of P(PPO better), the mean over tasks, is at 0.75 or above, and does\n"
-    "not where it is below 0.5."
+    "task' where the interval of P(PPO better), the mean over tasks, is at 0.75 or above, and\n"
+    "does not where it is below 0.5."
 )
 _WHERE = "directory of the results (default: results)"
 _RESULTS = cli.option(

@@ -94,9 +94,7 @@ def _line(
     full = (there == len(curves)) & (there > 0)
     values = np.full((3, len(there)), np.nan)
     if full.any():
-        known = replicates(
-            curves[:, full], None if common is None else common[full], count, rng
-        )
+        known = replicates(curves[:, full], None if common is None else common[full], count, rng)
         values[:, full] = [known[0], *bounds(known)]
     mean, low, high = values
     return pd.DataFrame({"mean": mean, "ci_low": low, "ci_high": high, "n_runs": there})

@@ -1,7 +1,7 @@
 """Bootstrap over seeds: an estimate and its replicates as one array, by pure functions.
 
-Of aggregates that are no means, such as interquartile means; for the mean of a few seeds `estimates`
-has a law that covers more.
+Of aggregates that are no means, such as interquartile means; for the mean of a few seeds
+`estimates` has a law that covers more.
 
 The bootstrap is stratified: seeds are resampled within each (task, setting), never across. Of the n
 runs of a stratum n - 1 are drawn with replacement, the rescaling bootstrap of Rao and Wu (1988):

@@ -34,7 +34,7 @@ def typical_by_task(
     runs: pd.DataFrame, by: Sequence[str] = ("task", "row"), column: str = "return"
 ) -> dict[str, FloatArray | None]:
     """`estimates.typical` of each task, of the finished runs in its cells."""
-    known = runs if "hole" not in runs else runs.assign(**{column: runs[column].where(runs["hole"] == "")})
+    known = runs[runs["hole"] == ""] if "hole" in runs else runs
     return {
         str(task): typical(
             group.dropna().to_numpy(float) for _, group in mine.groupby(list(by))[column]

@@ -10,9 +10,10 @@ its task with 2 more:
 A cell that scatters far more than the others keeps most of its own spread, which a variance pooled
 over all cells would take from it and hand to the others. On normal data of 11 cells of 3 runs it
 covers 98 % of a cell, and 83 % of one cell with ten times the spread of the others (a percentile
-bootstrap 75 % of either, pooling 95 % and 15 %); of a row over 7 tasks 98 and 93 %. `intervals` counts on the runs of Table 1
-what this covers beside other methods, and `results/table1_ten_seeds/PLAN.md` has the rule that took
-it. With fewer than 4 cells there is nothing typical: then it is Student's t of the cell.
+bootstrap 75 % of either, pooling 95 % and 15 %); of a row over 7 tasks 98 and 93 %. `intervals`
+counts on the runs of Table 1 what this covers beside other methods, and the plan in
+`results/table1_ten_seeds` has the rule that took it. With fewer than 4 cells there is nothing
+typical: then it is Student's t of the cell.
 
 Replicates are quantiles of that law in random order: estimates of several cells are combined
 replicate by replicate, and intervals and probabilities follow, as from a bootstrap.

@@ -2,8 +2,8 @@
 
 All are pure functions of returns `[..., S, n]`: S settings of one task, n runs each. A method is a
 law of the error of the mean: Student's t with a variance and degrees of freedom (`t`, `pooled`,
-`shrunk`, `partial`), or resampled runs (`percentile`, `studentized`). The interval and the probabilities of
-claims follow from the same law.
+`shrunk`, `partial`), or resampled runs (`percentile`, `studentized`). The interval and the
+probabilities of claims follow from the same law.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ class Learners(ABC):
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:
-        """Standardize or center advantages, as in the recipe; a single one stays as it is. [P, M]."""
+        """Standardize or center advantages as the recipe says; one alone stays as it is. [P, M]."""
         if self.recipe.advantage_normalization == "actor":
             actors = estimate.reshape(len(estimate), -1, self.config.env.num_envs).mT
             return self._standardized(actors).mT.flatten(-2)

@@ -71,11 +71,13 @@ def _text(info: Mapping[str, Any], name: str, film: bool) -> str:
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     shown = f"`{FILM}` shows one episode.\n\n" if film else ""
-    return f"""# {info["algorithm"].upper()} on {info["env_id"]}: {info["objective_label"]}, seed {info["seed"]}
+    setting = f"{info['objective_label']}, seed {info['seed']}"
+    return f"""# {info["algorithm"].upper()} on {info["env_id"]}: {setting}
 
-A policy from a reproduction of "Proximal Policy Optimization Algorithms" (arXiv {PAPER}), trained with
-{LIBRARY}. The interval is a 95 % bootstrap interval of the mean over episodes of this one policy: another
-training seed gives another policy, and most of the spread of a result is between seeds.
+A policy from a reproduction of "Proximal Policy Optimization Algorithms" (arXiv {PAPER}), trained
+with {LIBRARY}. The interval is a 95 % bootstrap interval of the mean over episodes of this one
+policy: another training seed gives another policy, and most of the spread of a result is between
+seeds.
 
 | | |
 |---|---|
@@ -83,8 +85,8 @@ training seed gives another policy, and most of the spread of a result is betwee
 
 {shown}## Use
 
-Normalization of observations is part of the policy. In Python, with the folder or, from a checkout of
-{LIBRARY}, with the name `{name}`:
+Normalization of observations is part of the policy. In Python, with the folder or, from a checkout
+of {LIBRARY}, with the name `{name}`:
 
     import repro
     policy = repro.load_policy("FOLDER")
@@ -95,8 +97,8 @@ On the command line:
     python -m repro.evaluate FOLDER
     python -m repro.watch FOLDER
 
-`parameters.npz` holds arrays of numbers by name, of the policy alone and not of its critic; nothing is
-pickled.
+`parameters.npz` holds arrays of numbers by name, of the policy alone and not of its critic; nothing
+is pickled.
 
 ## Train it again
 
@@ -104,15 +106,15 @@ pickled.
 
 ## Limits
 
-The policy was trained on exact states of a simulator. It knows no other task, no noise of sensors, and no
-robot.
+The policy was trained on exact states of a simulator. It knows no other task, no noise of sensors,
+and no robot.
 """
 
 
 def _again(command: str | None) -> str:
     if command is None:
-        return f"`config.yaml` has every setting; the task or its configuration is none of {LIBRARY}'s own."
+        return f"`config.yaml` has every setting; the task is none of {LIBRARY}'s own."
     return f"""    {command}
 
-On a processor of the same kind, with the same versions, the run ends with the same parameters to the last
-bit."""
+On a processor of the same kind, with the same versions, the run ends with the same parameters to
+the last bit."""

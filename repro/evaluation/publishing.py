@@ -99,7 +99,7 @@ def write(run: FinishedRun, out: Path, settings: Settings) -> dict[str, Any]:
             files.write_atomically(out / name, lambda file, data=data: file.write(data))
         files.write_json(out / "run.json", info)  # last: with it the folder is a policy
     except OSError as error:
-        raise StorageError(f"{out} cannot be written ({error}): make room and try again.") from error
+        raise StorageError(f"{out} cannot be written ({error}): make room, try again.") from error
     if settings.film:
         write_video(open_run(out), out / FILM, Options(seed=settings.seed))
     return info

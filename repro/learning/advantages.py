@@ -89,7 +89,7 @@ def discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
 def center(advantages: Tensor) -> Tensor:
     """A - mean over the last axis, each learner by itself. [P, ..., M].
 
-    Equal advantages become 0, although their mean may be rounded: no action was better than another.
+    Equal advantages become 0, although their mean may be rounded: no action was better.
     """
     centered = advantages - advantages.mean(-1, keepdim=True)
     return torch.where(_all_equal(advantages), 0, centered)

@@ -1,4 +1,4 @@
-"""The policies that this repository holds, by name: ENV/OBJECTIVE/SEED, as half_cheetah/clip_0.2/3."""
+"""The policies that this repository holds, by name: ENV/OBJECTIVE/SEED."""
 
 from __future__ import annotations
 

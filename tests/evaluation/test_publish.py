@@ -105,7 +105,7 @@ def test_a_published_policy_can_be_published_with_a_film(folder: Path, tmp_path:
         (["RUN", "--out", "FULL"], "is there already"),
         (["RUN", "RUN", "--out", "new", "--upload", "me/it"], "--upload takes one run"),
         (["RUN", "--out", "new", "--upload", "no such name"], "is no name of the Hub"),
-        (["half_cheetah/clip_0.2/33", "--out", "new"], "or a committed policy such as half_cheetah"),
+        (["half_cheetah/clip_0.2/33", "--out", "new"], "or a committed policy such as half"),
         (["../policies/half_cheetah/clip_0.2", "--out", "new"], "is not a directory"),
     ],
 )
@@ -130,7 +130,7 @@ class _Hub(BaseHTTPRequestHandler):
 
     received: dict[str, list[str]]
 
-    def do_POST(self) -> None:  # noqa: N802, the name that http.server calls
+    def do_POST(self) -> None:  # the name that http.server calls
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         answer: dict[str, object] = {"url": "https://huggingface.co/me/it"}
         if "/preupload/" in self.path:
@@ -144,7 +144,7 @@ class _Hub(BaseHTTPRequestHandler):
             answer = {"commitUrl": "https://huggingface.co/me/it/commit/0", "commitOid": "0" * 40}
         self._answer(answer)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer({"id": "me/it", "sha": "0" * 40, "siblings": []})
 
     def _answer(self, answer: dict[str, object]) -> None:

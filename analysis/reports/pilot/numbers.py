@@ -27,7 +27,7 @@ COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return"
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
 Group = tuple[dict[str, str], Sequence[str], str]  # labels of its lines, tasks, and quantity
-Estimates = Mapping[tuple[str, str, str], FloatArray]  # `estimates.replicates` by variant, task, row
+Estimates = Mapping[tuple[str, str, str], FloatArray]  # `[1 + B]` by variant, task, row
 
 
 @dataclass(frozen=True)

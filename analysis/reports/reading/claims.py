@@ -1,8 +1,8 @@
 """What the paper says of its Table 1, and how probable it is on these runs: pure functions.
 
-Probabilities are shares of the replicates that Table 1's intervals come from (`estimates`): the rows
-are independent, and a replicate draws every cell of all rows at once. They say how other seeds would
-have answered, on the scale of this table.
+Probabilities are shares of the replicates that Table 1's intervals come from (`estimates`): rows
+are independent, and a replicate draws every cell of all rows at once. They say how other seeds
+would have answered, on the scale of this table.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def test_overlap_and_difference(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert table["difference_holds_zero"].to_dict() == {PENDULUM: True, REACHER: False}
     assert (table["difference_low"] < table["difference"]).all()
     assert (table["difference"] < table["difference_high"]).all()
-    # The difference of two of Student's t with 4 degrees, of a variance of 2.5 / 5 for runs that are
-    # one apart.
+    # The difference of two of Student's t with 4 degrees, and a variance of 2.5 / 5 for runs that
+    # are one apart.
     drawn = np.random.default_rng(0).standard_t(4, (2, 100_000))
     low, high = np.quantile((drawn[0] - drawn[1]) * np.sqrt(2.5 / 5), [0.025, 0.975])
     width = table.loc[REACHER, "difference_high"] - table.loc[REACHER, "difference_low"]

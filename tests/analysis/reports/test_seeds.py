@@ -141,7 +141,8 @@ READING = (
     "{c[best_clip_over_best_kl][probability]:.1%}.",
     "0.1 is ahead of 0.2 by {c[clip_0.1_over_0.2][difference]:.3f} "
     "[{c[clip_0.1_over_0.2][low]:.2f}, {c[clip_0.1_over_0.2][high]:.2f}], with a probability "
-    "of {c[clip_0.1_over_0.2][probability]:.0%}; three seeds give {three:.0%} for 0.1 as the best row.",
+    "of {c[clip_0.1_over_0.2][probability]:.0%}; three seeds give {three:.0%} for 0.1 as the best "
+    "row.",
     "The score is negative with a probability of {c[none_negative]:.0%}.",
     "No clipping or penalty scores {r[none][score]:.2f} with all seeds and "
     "{r[none][first_three]:.2f} with the first three.",
