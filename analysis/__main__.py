@@ -20,6 +20,7 @@ from analysis.reports import (
     figure2,
     figure4,
     origin,
+    peers,
     remake,
     report,
     speed,
@@ -46,7 +47,7 @@ REPORTS: tuple[Command, ...] = (
         origin.command,
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
-    *(agreement.command, speed.command, atari, rlhf, explain),
+    *(agreement.command, speed.command, peers.command, atari, rlhf, explain),
     claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
