@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from analysis import cli
 from analysis.drawing import tables
@@ -74,7 +75,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
                   error_kw={"elinewidth": 0.8, "ecolor": MUTED})  # fmt: skip
     axes.set_yticks(range(len(tasks)), [str(task).replace("_", " ") for task in tasks])
     axes.invert_yaxis()
-    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("environment steps a second, one core")
     axes.grid(visible=False, axis="y")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=scaled(8))
