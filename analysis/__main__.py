@@ -23,6 +23,7 @@ from analysis.reports import (
     figure3,
     figure4,
     origin,
+    peers,
     pilot,
     reading,
     remake,
@@ -40,7 +41,19 @@ REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
         *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
-        *(figure1, figure2, figure3, figure4, agreement, speed, atari, rlhf, explain, claims),
+        *(
+            figure1,
+            figure2,
+            figure3,
+            figure4,
+            agreement,
+            speed,
+            peers,
+            atari,
+            rlhf,
+            explain,
+            claims,
+        ),
     )
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
