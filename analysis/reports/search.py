@@ -28,8 +28,10 @@ from analysis.statistics.cells import cells
 LOWEST, HIGHEST, BELOW = -30_000.0, -2_000.0, 2
 NEEDED = (-17_000.0, -7_000.0)  # of the mean, for the paper's -0.39
 _OVER = {"none": "raw", "rollout": "by rollout", "minibatch": "by minibatch", "actor": "by actor"}
-_OWN = ("seed", "recipe.observation_normalization", "recipe.advantage_normalization")
-_OWN += ("recipe.advantage_std", "recipe.name", "algorithm.horizon")
+_OWN = (  # keys that are no change: named otherwise, or following from another
+    *("seed", "recipe.observation_normalization", "recipe.advantage_normalization"),
+    *("recipe.advantage_std", "recipe.name", "algorithm.horizon"),
+)
 CROSSED = ("", "entropy_coef = 0.01")  # the changes of the cross; others are one at a time
 COLUMNS = (
     *("filter", "advantages", "change", "n_runs", "n_expected", "return", "ci_low", "ci_high"),

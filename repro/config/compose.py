@@ -51,8 +51,8 @@ def overrides_of(config: Config) -> list[str]:
     key = NAMED_BY.get(config.env.backend)
     chosen += [override(f"env.{key}", getattr(config.env, key))] if key else []
     for group in ("algorithm", "recipe", "objective", "policy"):
-        base, value = compose(*chosen), getattr(config, group)
-        if value and getattr(base, group) != value:
+        value = getattr(config, group)
+        if value and getattr(compose(*chosen), group) != value:
             name = value["kind"] if group == "objective" else value.name
             chosen.append(f"{group}={name}")
     base = flat(compose(*chosen).hashed())

@@ -96,7 +96,7 @@ def write(run: FinishedRun, out: Path, settings: Settings) -> dict[str, Any]:
         texts = {"config.yaml": config, PARAMETERS_FILE: content}
         texts["README.md"] = card(info, name_of(run), settings.film).encode()
         for name, data in texts.items():
-            files.write_atomically(out / name, lambda file, data=data: file.write(data))
+            (out / name).write_bytes(data)
         files.write_json(out / "run.json", info)  # last: with it the folder is a policy
     except OSError as error:
         raise StorageError(f"{out} cannot be written ({error}): make room, try again.") from error
@@ -139,7 +139,7 @@ def check_upload(repository: str) -> None:
     """
     try:
         from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
+        from huggingface_hub.utils._validators import validate_repo_id
     except ModuleNotFoundError as error:
         raise ConfigError(f"--upload needs huggingface_hub: {installation('hub')}.") from error
     try:
