@@ -57,23 +57,23 @@ def test_two_tasks_are_no_search(tmp_path: Path, capsys: pytest.CaptureFixture[s
 # The reading in results/table1_search/README.md, with what its numbers are.
 READING = (
     "{cells} cells, {runs} runs, none failed",
-    "Without the observation filter raw advantages end at {raw}; centred by rollout, and not scaled, "
-    "they end at {centred}, standardized at {standard}.",
+    "Without the observation filter raw advantages end at {raw}; centred by rollout, and not "
+    "scaled, they end at {centred}, standardized at {standard}.",
     "With the filter the last two are {f_centred} and {f_standard}, while raw advantages bring one "
     "seed to {worst}.",
     "None of the {n_centred} cells with centred advantages is a candidate, and none of the "
     "{n_standard} with standardized ones; their lowest seed is at {lowest}.",
     "raw advantages end at {bootstrap}, and with a step size of 1e-4 at {slow}.",
-    "With the filter the second fits ({f_slow}), and the first does not: there bootstrapping ends at "
-    "{f_bootstrap}, lower than without it.",
+    "With the filter the second fits ({f_slow}), and the first does not: there bootstrapping ends "
+    "at {f_bootstrap}, lower than without it.",
     "standardized advantages end at {r_standard} without it and at {f_standard} with it.",
     "makes divergence larger, {f_raw} on average",
     "An entropy bonus of 0.01 brings no cell with advantages of mean 0 below {bonus} on average. "
     "With raw ones and no filter it gives {r_bonus}, three of three seeds below the random policy.",
     "with clipped actions the raw cell without a filter ends at {clipped}.",
-    "(mean between -30,000 and -2,000, two of three seeds below random): {candidates} of the cells, "
-    "all with raw advantages. In the range that -0.39 needs, -17,000 to -7,000, are two of them: no "
-    "filter with an entropy bonus, and the filter with a step size of 1e-3, {fast}.",
+    "(mean between -30,000 and -2,000, two of three seeds below random): {candidates} of the "
+    "cells, all with raw advantages. In the range that -0.39 needs, -17,000 to -7,000, are two of "
+    "them: no filter with an entropy bonus, and the filter with a step size of 1e-3, {fast}.",
 )
 
 
