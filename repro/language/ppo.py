@@ -113,7 +113,7 @@ class PPO(PolicyStage):
         self.controller.adapt(metrics["kl"], self.settings.batch_size)
         self.surrogate.adapt(metrics["kl_old"])
         if self.looks:
-            self.keep(rollout, batch.advantages)
+            self.keep(rollout, advantage=batch.advantages, value=batch.values)
         self.seconds["update"] += time.perf_counter() - begin
         return metrics
 
@@ -164,8 +164,10 @@ class PPO(PolicyStage):
 
     def old_values(self, rollout: Rollout) -> Tensor:
         """V of the state before each token, [P, B, T]."""
-        if self.recipe.value_network == "shared" and self.recipe.tokens_after_end == "masked":
-            return rollout.made.values[..., :-1]
+        if self.recipe.value_network == "separate":
+            return self.criticize(self.parameters.views, rollout.made.prompts, rollout.tokens)
+        if self.recipe.tokens_after_end == "masked":
+            return rollout.made.values
         return self.evaluate(self.parameters.views, rollout.made.prompts, rollout.tokens)[1]
 
     def evaluate(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,10 +175,15 @@ class PPO(PolicyStage):
         states = responses.response_states(self.network, weights, prompts, tokens[..., :-1])
         logits = self.network.logits(weights, states) / self.recipe.temperature
         if self.recipe.value_network == "separate":
-            cut = len(CRITIC)
-            weights = {name[cut:]: w for name, w in weights.items() if name.startswith(CRITIC)}
-            states = responses.response_states(self.network, weights, prompts, tokens[..., :-1])
+            return logits, self.criticize(weights, prompts, tokens)
         return logits, self.network.value(weights, states)
+
+    def criticize(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Values of each token by a value network of its own, [P, M, T]."""
+        cut = len(CRITIC)
+        own = {name[cut:]: w for name, w in weights.items() if name.startswith(CRITIC)}
+        states = responses.response_states(self.network, own, prompts, tokens[..., :-1])
+        return self.network.value(own, states)
 
     def optimize(self, batch: Batch, surrogate: UpdateSurrogate, rates: Sequence[float]) -> Array:
         """K epochs of minibatches; the norm of the first gradient, [P]."""
