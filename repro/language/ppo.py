@@ -172,10 +172,11 @@ class PPO(PolicyStage):
 
     def evaluate(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [P, M, T, V] and values [P, M, T] of each token."""
+        if self.recipe.value_network == "separate":
+            logits = self._logits(weights, prompts, tokens)
+            return logits, self.criticize(weights, prompts, tokens)
         states = responses.response_states(self.network, weights, prompts, tokens[..., :-1])
         logits = self.network.logits(weights, states) / self.recipe.temperature
-        if self.recipe.value_network == "separate":
-            return logits, self.criticize(weights, prompts, tokens)
         return logits, self.network.value(weights, states)
 
     def criticize(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> Tensor:
@@ -238,8 +239,8 @@ class PPO(PolicyStage):
 
     @torch.no_grad()
     def after(self, batch: Batch, surrogate: UpdateSurrogate) -> Metrics:
-        """The whole batch with the new parameters."""
-        logits, values = self.evaluate(self.parameters.views, batch.prompts, batch.tokens)
+        """The whole batch with the new policy; the value function is measured as it was."""
+        logits = self._logits(self.parameters.views, batch.prompts, batch.tokens)
         terms, log_prob = self.terms(logits, batch, surrogate)
         kl = Categorical(logits).kl_from(Categorical(batch.logits))
         ratio = (log_prob - batch.log_prob).exp().flatten(1)
@@ -250,7 +251,7 @@ class PPO(PolicyStage):
         ]
         return {
             "surrogate": mean(terms, batch.mask),
-            "value_loss": mean(objectives.value_loss(values, batch.targets), batch.states),
+            "value_loss": mean(objectives.value_loss(batch.values, batch.targets), batch.states),
             "kl_old": mean(kl, batch.mask),
             "clip_fraction": mean(outside, batch.mask),
             "explained_variance": np.array(explained),
