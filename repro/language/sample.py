@@ -118,7 +118,7 @@ def _print(stage: PPO, rollout: Rollout, heat: Values, name: str) -> None:
             made.tokens[0, row].tolist(), heat[row], made.mask[0, row].tolist(), strict=True
         ):
             if real:
-                line.append(" ")
+                line.append(" " * stage.text.spaced)
                 line.append(_token(words[token], float(value), console.is_terminal, scale, name))
         console.print(line, soft_wrap=True)
         kl = float(rollout.kl[0, row].sum())

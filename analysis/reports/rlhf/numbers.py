@@ -205,13 +205,14 @@ def samples(run: Run, count: int) -> list[tuple[str, list[tuple[str, float, floa
         (title, [(text, gold, proxy, KL)]) for each of the three moments; prompts differ.
     """
     table, words, found = run.table("samples"), run.info["vocabulary"], []
+    space = " " if run.info.get("spaced", True) else ""
     for title, moment in moments(run).items():
         rows = table[(table["iteration"] == moment) & (table["episode"] < count)]
         lines = []
         for _, episode in rows.groupby("episode"):
             prompt = episode[episode["position"] < 0]["token"]
             response = episode[episode["position"] >= 0]["token"]
-            text = " ".join(words[t] for t in prompt) + " / " + " ".join(words[t] for t in response)
+            text = " / ".join(space.join(words[t] for t in part) for part in (prompt, response))
             first = episode.iloc[0]
             lines.append(
                 (text, float(first["gold"]), float(first["proxy"]), float(episode["kl"].sum()))
