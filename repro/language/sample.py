@@ -72,7 +72,7 @@ def _opened(directory: Path) -> LanguageConfig:
         raise ConfigError(
             f"{directory} is no finished policy: give the directory of a run of stage=ppo or sft."
         )
-    config = from_dict(store.read_config(directory))
+    config = from_dict(store.read_config(directory), directory)
     return dataclasses.replace(config, runs_dir=str(directory.parent), seed=config.seed)
 
 
