@@ -56,6 +56,7 @@ figures: install ## make the committed tables and figures again, from the tables
 
 explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
 	$(BIN)/python -m repro.explain all
+	$(BIN)/python -m analysis tokens --runs results/language --out results/explain
 	$(BIN)/python -m analysis explain --out docs/explain
 
 demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)

@@ -30,6 +30,7 @@ from analysis.reports.explain.command import command as explain
 from analysis.reports.figure3.command import command as figure3
 from analysis.reports.pilot.command import command as pilot
 from analysis.reports.reading.command import command as reading
+from analysis.reports.rlhf import tokens
 from analysis.reports.rlhf.command import command as rlhf
 from analysis.reports.seeds.command import command as seeds
 from analysis.reports.table1.command import command as table1
@@ -46,7 +47,7 @@ REPORTS: tuple[Command, ...] = (
         origin.command,
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
-    *(agreement.command, speed.command, atari, rlhf, explain),
+    *(agreement.command, speed.command, atari, rlhf, tokens.command, explain),
     claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
