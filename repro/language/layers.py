@@ -44,7 +44,8 @@ class _GELU(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         gate = (x * x).mul_(CUBIC).add_(SLOPE).mul_(x).sigmoid_()
         ctx.save_for_backward(x, gate)
-        return x * gate
+        y: Tensor = x * gate
+        return y
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:
@@ -52,7 +53,8 @@ class _GELU(torch.autograd.Function):
         x, gate = ctx.saved_tensors
         slope = (x * x).mul_(3 * CUBIC).add_(SLOPE).mul_(x)
         torch.ops.aten.sigmoid_backward.grad_input(slope, gate, grad_input=slope)
-        return slope.add_(gate).mul_(upstream[0])
+        gradient: Tensor = slope.add_(gate).mul_(upstream[0])
+        return gradient
 
 
 class _Attend(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_pairs_are_counted_again_after_each_merge() -> None:
     for piece in made[3:]:
         counts = Counter[tuple[str, str]]()
         for word, own in parts.items():
-            for pair in zip(own, own[1:], strict=False):
+            for pair in itertools.pairwise(own):
                 counts[pair] += words[word]
         best = max(counts, key=lambda pair: (counts[pair], pair))
         assert "".join(best) == piece

@@ -131,7 +131,8 @@ def _tokens(tables: Path) -> dict[str, Any]:
 
 def _tokens_table(tables: Path) -> pd.DataFrame:
     curves = read(tables, "tokens_curves")
-    return curves[curves["window"] == curves["window"].max()]
+    last: pd.DataFrame = curves[curves["window"] == curves["window"].max()]
+    return last
 
 
 def _clip_table(tables: Path) -> pd.DataFrame:

@@ -15,7 +15,10 @@ from analysis.reports.explain.numbers import read
 
 BETTER, WORSE = "#009E73", "#D55E00"
 COLORS = ("#D55E00", "#CC79A7", "#0072B2", "#009E73", "#E69F00", "#56B4E9")
-BETAS = {"no penalty, at the end": (0.0, "at the end"), "β = 0.05, at the end": (0.05, "at the end")}
+BETAS = {
+    "no penalty, at the end": (0.0, "at the end"),
+    "β = 0.05, at the end": (0.05, "at the end"),
+}
 WIDTH, LINE = 60, 0.075  # characters of a line, and its height as a share of the panel
 STRONG = 2.0  # an advantage of the full color
 

@@ -22,7 +22,7 @@ class Text(Protocol):
     Attributes:
         vocabulary: words by index; index 0 is padding.
         end: index of the end token; None where a response has no end but its length.
-        spaced: whether there are spaces between tokens; else a token that starts a word has its own.
+        spaced: whether spaces go between tokens; else a token that starts a word has its own.
     """
 
     vocabulary: list[str]

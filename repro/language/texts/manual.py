@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ PIECES = 512  # with padding and the end
 HELD_OUT = 20  # one in so many sentences is not trained on
 WORDS = (5, 30)  # of a sentence
 MOTION = frozenset(
-    """acceleration actuator collision constraint contact contacts damping dynamics energy force
-    forces friction gravity inertia joint joints mass momentum motion stiffness torque velocity
-    velocities""".split()
+    {
+        *("acceleration", "actuator", "collision", "constraint", "contact", "contacts", "damping"),
+        *("dynamics", "energy", "force", "forces", "friction", "gravity", "inertia", "joint"),
+        *("joints", "mass", "momentum", "motion", "stiffness", "torque", "velocity", "velocities"),
+    }
 )
 LONG = 5  # letters of a word that should not be repeated
 END = " <end>"
@@ -122,7 +125,7 @@ def words(text: str) -> list[str]:
 
 def neighbors(found: list[str]) -> list[tuple[str, str]]:
     """Each word but the last with the one after it."""
-    return list(zip(found, found[1:], strict=False))
+    return list(itertools.pairwise(found))
 
 
 @functools.cache
@@ -151,7 +154,7 @@ def corpus() -> Corpus:
 
 
 def sentences(text: str) -> list[str]:
-    """Plain sentences of reStructuredText, in lower case; directives, lists and tables have none."""
+    """Plain sentences of reStructuredText, in lower case; none of directives, lists, tables."""
     found: list[str] = []
     for paragraph in re.split(r"\n\s*\n", text):
         lines = paragraph.strip("\n").split("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 
@@ -57,7 +58,7 @@ def encode(word: str, pieces: Mapping[str, int]) -> list[int]:
         if part not in pieces:
             raise ValueError(f"{part!r} is no character of the text")
     while True:
-        pairs = [pair for pair in zip(parts, parts[1:], strict=False) if "".join(pair) in pieces]
+        pairs = [pair for pair in itertools.pairwise(parts) if "".join(pair) in pieces]
         if not pairs:
             return [pieces[part] for part in parts]
         parts = merged(parts, min(pairs, key=lambda pair: pieces["".join(pair)]))
@@ -70,6 +71,6 @@ def _count(
     counts: Counter[Pair],
     holders: dict[Pair, set[str]],
 ) -> None:
-    for pair in zip(parts, parts[1:], strict=False):
+    for pair in itertools.pairwise(parts):
         counts[pair] += times
         holders.setdefault(pair, set()).add(word)
