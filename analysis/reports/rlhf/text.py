@@ -36,8 +36,8 @@ def markdown(found: Numbers) -> str:
         "the standard deviation over seeds of the gold at the end, its median over cells.",
         "More gold: at the end, than the first line of the table on the same seed; with another "
         "reward model, than the same policy with the usual one.",
-        f"Above best of {RIVAL}: seeds on which gold ends above that of best of {RIVAL} by the same "
-        "reward model.",
+        f"Above best of {RIVAL}: seeds on which gold ends above best of {RIVAL} by the same reward "
+        "model.",
         "KL is estimated on the policy's own samples; that of best of n is log n - (n - 1) / n.",
     )
     return tables.report("Gold and proxy reward against KL", "\n\n".join(parts), notes)
@@ -78,10 +78,11 @@ def _difference(line: Line) -> str:
 def _sentences(found: Numbers) -> str:
     best = max(found.cells.to_dict("records"), key=lambda line: line["gold"])
     lines = [f"The highest gold at the end is {score(best['gold'])}, of {best['cell']}."]
-    other = [line["gold"] for line in found.best_of_n.to_dict("records") if line["n"] == RIVAL]
-    if other:
-        verb = "above" if best["gold"] > other[0] else "not above"
-        lines.append(f"That is {verb} best of {RIVAL}, {score(other[0])}.")
+    if best["n_best_of"]:
+        lines.append(
+            f"On {of(int(best['above_best_of']), int(best['n_best_of']))} seeds it ends above best "
+            f"of {RIVAL} by the same reward model."
+        )
     for line in found.cells.to_dict("records"):
         if "adaptive" in str(line["cell"]):
             lines.append(f"{line['cell']}: its KL ends at {score(line['kl'])}.")
