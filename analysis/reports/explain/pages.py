@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,17 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.reports.explain.document import (
+    choice,
+    controls,
+    document,
+    number,
+    script,
+    slider,
+)
 from analysis.reports.explain.figures import covariances
 from analysis.reports.explain.numbers import read
 
-WEB = Path(__file__).parent / "web"
 SAMPLED = (0, 1, 3, 10)  # epochs of clip_samples
 
 
@@ -39,25 +45,6 @@ class Page:
     keys: Sequence[tuple[str, str]]
     data: Callable[[Path], Mapping[str, Any]]
     table: Callable[[Path], pd.DataFrame]
-
-
-def slider(name: str, label: str, low: float, high: float, step: float, at: float) -> str:
-    """A native slider, which the keyboard moves, and its value."""
-    return (
-        f'<label for="{name}">{label}: <output for="{name}"></output></label>'
-        f'<input type="range" id="{name}" min="{low}" max="{high}" step="{step}" value="{at}">'
-    )
-
-
-def choice(name: str, label: str, options: Mapping[str, str]) -> str:
-    """A native list of choices."""
-    entries = "".join(f'<option value="{key}">{text}</option>' for key, text in options.items())
-    return f'<label for="{name}">{label}</label><select id="{name}">{entries}</select>'
-
-
-def controls(*parts: str) -> str:
-    """Controls side by side, as far as there is room."""
-    return "".join(f"<div>{part}</div>" for part in parts)
 
 
 def _variance(tables: Path) -> dict[str, Any]:
@@ -182,56 +169,28 @@ PAGES: Mapping[str, Page] = {
 }
 
 
-def _number(x: float) -> str:
-    return f"{x:.4g}"
-
-
 def page(name: str, tables: Path) -> bytes:
     """The whole page: nothing is loaded from anywhere, and its policy forbids it."""
     own = PAGES[name]
-    data = json.dumps(own.data(tables), separators=(",", ":"))
-    script = "\n".join(
-        [
-            *((WEB / f"{part}.js").read_text(encoding="utf-8") for part in ("functions", "chart")),
-            f"const DATA = {data};",
-            (WEB / f"{name}.js").read_text(encoding="utf-8"),
-        ]
+    rows = own.table(tables).to_html(index=False, border=0, float_format=number, na_rep="")
+    numbers = (
+        "<details><summary>The measured numbers as a table</summary>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">'
+        f"{rows}</div></details>"
     )
-    keys = "".join(f'<span class="key {color}">● {text}</span>' for color, text in own.keys)
-    rows = own.table(tables).to_html(index=False, border=0, float_format=_number, na_rep="")
-    figures = "".join(
-        f'<section><h2>{title}</h2><div id="{place}"></div></section>'
-        for title, place in zip(own.charts, ("first", "second"), strict=True)
+    footer = (
+        f"Measured by <code>python -m repro.explain {name}</code>; units are in "
+        f"<code>results/explain/{name}.json</code>. Reload to go back to the first setting."
     )
-    title = html.escape(own.title)
-    text = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{(WEB / "style.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{html.escape(own.text)}</p>
-<div class="controls">{own.controls}</div>
-<p id="readout" role="status"></p>
-<div class="charts">{figures}</div>
-<p>{keys}</p>
-<details><summary>The measured numbers as a table</summary>
-<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">{rows}</div></details>
-<footer>Measured by <code>python -m repro.explain {name}</code>; units are in \
-<code>results/explain/{name}.json</code>. Reload to go back to the first setting.</footer>
-</main>
-<script>
-{script}</script>
-</body>
-</html>
-"""
-    return text.encode()
+    keys = [(color, f"● {text}") for color, text in own.keys]
+    return document(
+        own.title,
+        own.text,
+        own.controls,
+        own.charts,
+        keys,
+        numbers,
+        footer,
+        [script("functions"), f"const DATA = {json.dumps(own.data(tables), separators=(',', ':'))};",
+         script(name)],
+    )
