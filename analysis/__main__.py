@@ -28,6 +28,7 @@ from analysis.reports import (
 from analysis.reports.atari.command import command as atari
 from analysis.reports.explain.command import command as explain
 from analysis.reports.figure3.command import command as figure3
+from analysis.reports.living.command import command as living
 from analysis.reports.pilot.command import command as pilot
 from analysis.reports.reading.command import command as reading
 from analysis.reports.rlhf.command import command as rlhf
@@ -46,7 +47,7 @@ REPORTS: tuple[Command, ...] = (
         origin.command,
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
-    *(agreement.command, speed.command, atari, rlhf, explain),
+    *(agreement.command, speed.command, atari, rlhf, explain, living),
     claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
