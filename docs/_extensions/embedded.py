@@ -1,7 +1,7 @@
 """Interactive pages and films in the places that comments mark; on GitHub a link stands there.
 
-    <!-- embed: docs/explain/variance -->     the page docs/explain/variance.html
-    <!-- film: statistics -->                 docs/animations/statistics.mp4, or that it is not there
+`<!-- embed: docs/explain/variance -->` is the page docs/explain/variance.html, `<!-- film: paths -->`
+is docs/animations/paths.mp4, or a sentence where that is not there.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def frame(page: str, title: str, up: str) -> str:
 
 
 def film(source: Path, name: str, up: str) -> str:
-    """A film with poster, captions and transcript; its captions are in the page, as files cannot be.
+    """A film with its poster, and its captions inside of the page.
 
-    A browser that shows the site from disk refuses to read captions from another file.
+    From disk, browsers refuse to read captions from another file.
     """
     folder = source / FILMS
     if not (folder / f"{name}.mp4").is_file():

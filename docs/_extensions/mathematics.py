@@ -24,11 +24,17 @@ def block(translator: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def is_equation(node: nodes.Node) -> bool:
+    """In a line or of its own."""
+    return isinstance(node, (nodes.math, nodes.math_block))
+
+
 def add_files(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """KaTeX on pages with equations alone."""
-    if doctree is not None and any(doctree.findall(lambda n: isinstance(n, (nodes.math, nodes.math_block)))):
+    equations = () if doctree is None else doctree.findall(is_equation)
+    if any(True for _ in equations):
         app.add_css_file("katex/katex.min.css")
         for name in FILES:
             app.add_js_file(f"katex/{name}", loading_method="defer")

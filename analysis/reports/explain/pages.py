@@ -183,6 +183,7 @@ def page(name: str, tables: Path) -> bytes:
         f"<code>results/explain/{name}.json</code>. Reload to go back to the first setting."
     )
     keys = [(color, f"● {text}") for color, text in own.keys]
+    data = json.dumps(own.data(tables), separators=(",", ":"))
     return document(
         own.title,
         own.text,
@@ -191,6 +192,5 @@ def page(name: str, tables: Path) -> bytes:
         keys,
         numbers,
         footer,
-        [script("functions"), f"const DATA = {json.dumps(own.data(tables), separators=(',', ':'))};",
-         script(name)],
+        [script("functions"), f"const DATA = {data};\n", script(name)],
     )

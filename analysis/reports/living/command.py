@@ -19,7 +19,10 @@ _RESULTS = cli.option(
     default=DEFAULTS.reference.parent,
     metavar="DIR",
 )
-_TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table id="table"></table></div>'
+_TABLE = (
+    '<div class="scroll" tabindex="0" role="region" aria-label="{0}">'
+    '<table id="table"></table></div>'
+)
 _BEST = {"run": "the best single run", "mean": "the mean of the best row"}
 
 
@@ -81,8 +84,8 @@ def _table1(results: Path) -> bytes:
             ("ink", "◇ the paper"),
         ),
         _TABLE.format("Table 1 under these choices"),
-        "From <code>results/table1</code>, by <code>python -m analysis living</code>. The intervals "
-        "are those of <code>python -m analysis table1</code>, from the same replicates.",
+        "From <code>results/table1</code>, by <code>python -m analysis living</code>. The "
+        "intervals are those of <code>python -m analysis table1</code>, from the same replicates.",
         _scripts("table1", data),
     )
 

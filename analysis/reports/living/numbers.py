@@ -1,4 +1,4 @@
-"""What the living figures hold: every run's curve and result, and the replicates of the bootstrap."""
+"""What the living figures hold: every run's curve and result, and the bootstrap's replicates."""
 
 from __future__ import annotations
 
