@@ -1,6 +1,6 @@
 """Interactive pages and films in the places that comments mark; on GitHub a link stands there.
 
-`<!-- embed: docs/explain/variance -->` is the page docs/explain/variance.html, `<!-- film: paths -->`
+`<!-- embed: docs/explain/gae -->` is the page docs/explain/gae.html, and `<!-- film: paths -->`
 is docs/animations/paths.mp4, or a sentence where that is not there.
 """
 
