@@ -1,4 +1,4 @@
-"""The order of the pages, which Markdown on GitHub does not have; a page left out goes to the end.
+"""The order of the pages, which Markdown does not have; what it lacks goes below a README.
 
 A parent page gets hidden tables of contents, so that its source has no directive in it.
 """
@@ -6,7 +6,7 @@ A parent page gets hidden tables of contents, so that its source has no directiv
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sphinx.application import Sphinx
 
@@ -36,25 +36,26 @@ ORDER: dict[str, dict[str, list[str]]] = {  # parent -> caption -> pages
             *("experiments", "language-models"),
         )],
     },
-    "docs/algorithms/README": {},
-    "results/README": {},
 }  # fmt: skip
 
 
 def chapters(found: set[str]) -> dict[str, dict[str, list[str]]]:
-    """`ORDER`, with what it does not name below the nearest folder's page."""
+    """`ORDER`, and what it does not name below the README of the nearest folder."""
     order = {parent: dict(captions) for parent, captions in ORDER.items()}
     named = {page for captions in ORDER.values() for pages in captions.values() for page in pages}
     for page in sorted(found - named - {"README"}):
-        folders = [folder for folder in order if page.startswith(folder.removesuffix("README"))]
-        parent = max(folders, key=len)
-        caption = "More" if parent == "README" else ""
-        order[parent][caption] = [*order[parent].get(caption, []), page]
+        folders = [str(folder) for folder in PurePosixPath(page).parents]
+        places = [str(PurePosixPath(folder, "README")) for folder in folders]
+        parent = next(place for place in places if place in found and place != page)
+        captions = order.setdefault(parent, {})
+        captions.setdefault("More" if parent == "README" else "", []).append(page)
     return order
 
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Append the hidden tables of contents to a parent page."""
+    """Append hidden tables of contents to a parent page; to be in one, a page needs a heading."""
+    if docname.startswith("results/") and not source[0].startswith("# "):
+        source[0] = f"# {PurePosixPath(docname).name}\n\n{source[0]}"
     for caption, pages in chapters(set(app.env.found_docs)).get(docname, {}).items():
         head = f":caption: {caption}\n" if caption else ""
         lines = "\n".join(f"/{page}" for page in pages)

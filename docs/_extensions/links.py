@@ -1,11 +1,7 @@
-"""Links of the pages to files that are no pages: to themselves, not to downloads under other names.
-
-A folder is linked to as its page where it has one, and else as the list of its files.
-"""
+"""Links to files that are no pages lead to these files, not to downloads under other names."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +15,7 @@ SHOWN = {".html", ".png", ".svg"}  # what a browser opens as a page
 def open_in_place(app: Sphinx, doctree: nodes.document) -> None:
     """Make of a download of something to look at a link to it, at its own path in the site."""
     for node in list(doctree.findall(addnodes.download_reference)):
-        target = str(node["reftarget"]).lstrip("/")
-        path = Path(os.path.normpath(target))
+        path = Path(app.env.relfn2path(str(node["reftarget"]), app.env.docname)[0])
         if path.suffix in SHOWN:
             up = "../" * app.env.docname.count("/")
             link = nodes.reference("", "", *node.children, refuri=up + path.as_posix())

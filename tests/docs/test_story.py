@@ -69,7 +69,7 @@ def test_signals(column: int, task: str) -> None:
 
 
 def test_the_best_baseline() -> None:
-    first, less, second = said("advantages", r"c = #\$ on CartPole, with # % .* c = #\$")
+    first, less, second = said("advantages", r"c = #\$ on CartPole, with # % .*c = #\$")
     grid, parts = np.linspace(0, 1.5, 151), table("variance_baselines")
     for task, c in (("CartPole-v1", first), ("Reacher-v4", second)):
         line = np.mean([baseline_variance(x, 0, grid) for x in covariances(parts, task)], axis=0)
