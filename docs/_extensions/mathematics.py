@@ -20,7 +20,7 @@ def inline(translator: HTML5Translator, node: nodes.math) -> None:
 def block(translator: HTML5Translator, node: nodes.math_block) -> None:
     r"""`\[...\]`, which scrolls where it is wider than the page."""
     text = translator.encode(node.astext())
-    translator.body.append(f'<div class="math" tabindex="0">\\[{text}\\]</div>')
+    translator.body.append(f'<div class="math">\\[{text}\\]</div>')
     raise nodes.SkipNode
 
 

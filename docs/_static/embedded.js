@@ -17,6 +17,10 @@
   });
   dark.addEventListener("change", tellAll);
   addEventListener("DOMContentLoaded", () => {
+    // What scrolls sideways can be scrolled by the keyboard.
+    for (const wide of document.querySelectorAll(".table-wrapper, pre, .cell_output .output, div.math")) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
     new MutationObserver(tellAll).observe(document.body, { attributeFilter: ["data-theme"] });
   });
 }

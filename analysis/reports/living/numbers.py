@@ -44,6 +44,7 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
         "rows": [
             {
                 "name": names[row],
+                "label": row.replace("_", " "),
                 "kind": kinds[row],
                 "paper": paper[row],
                 "replicates": _replicates(table.scores.runs, row, tasks, settings),

@@ -1,6 +1,6 @@
 "use strict";
 start(() => {
-  const task = Number(value("task")), row = Number(value("row")), step = value("step"), steps = DATA.steps;
+  const task = Number(value("task")), row = Number(value("row")), step = value("step"), steps = DATA.steps, thousands = steps.map((each) => each / 1000);
   document.querySelector("output[for=step]").textContent = amount(steps[step]);
   const runs = (of) => DATA.runs.filter((run) => run.row === of && run.task === task);
   const average = (of) => steps.map((_, i) => {
@@ -18,10 +18,10 @@ start(() => {
     { y: paper[row], i: row, color: "orange", dashed: true, text: `${DATA.rows[row].name}, the paper` },
   ];
   const drawn = chart("first", {
-    x: [0, steps.at(-1)], y: bounds([...all.flat(), ...curves.flatMap((each) => each.y)]), xLabel: "environment steps",
-    yLabel: `return, last ${DATA.episodes} episodes`, marks: [steps[step]],
+    x: [0, thousands.at(-1)], y: bounds([...all.flat(), ...curves.flatMap((each) => each.y)]), xLabel: "thousand environment steps",
+    yLabel: `return, last ${DATA.episodes} episodes`, marks: [thousands[step]],
     label: `Learning curves on ${DATA.tasks[task]}: ${DATA.rows[row].name} in blue, the others in gray.`,
-    lines: curves.map((each) => known({ x: steps, ...each })),
+    lines: curves.map((each) => known({ x: thousands, ...each })),
   });
   const at = DATA.rows.map((_, i) => runs(i).map((run) => ({ run, i, y: run.curve[step] })).filter(({ y }) => y !== null));
   const range = bounds([...at.flat().map(({ y }) => y), ...paper.map((own) => own[step])]);
@@ -32,7 +32,7 @@ start(() => {
   });
   paper.forEach((own, i) => own[step] === null || diamond(dots, own[step], i, "orange"));
   const told = ({ text, y, i, k }) => say(`${text}: return ${amount(y)} at step ${amount(steps[k])}; the paper has ${amount(paper[i][k])} there.`);
-  touch(drawn, curves.flatMap((each) => steps.flatMap((x, k) => each.y[k] === null ? [] : [{ x: drawn.x(x), y: drawn.y(each.y[k]), own: { ...each, y: each.y[k], k } }])), ({ own }) => told(own));
+  touch(drawn, curves.flatMap((each) => thousands.flatMap((x, k) => each.y[k] === null ? [] : [{ x: drawn.x(x), y: drawn.y(each.y[k]), own: { ...each, y: each.y[k], k } }])), ({ own }) => told(own));
   touch(dots, at.flat().map(({ run, i, y }) => ({ x: dots.x(y), y: dots.y(i), own: { text: `${DATA.rows[i].name}, seed ${run.seed}`, y, i, k: step } })), ({ own }) => told(own));
   tabulate([
     ["Algorithm", "Return", "Lowest and highest seed", "Seeds", "Paper"],

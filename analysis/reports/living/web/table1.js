@@ -1,5 +1,6 @@
 "use strict";
 const COLOR = { none: "gray", clip: "blue", kl_adaptive: "orange", kl_fixed: "green" };
+const LOWEST = -0.5; // so that the rows stay apart
 
 start(() => {
   const random = value("random"), best = value("best");
@@ -10,19 +11,19 @@ start(() => {
   const spread = (run) => run.row + 0.62 * ((tasks.indexOf(run.task) * 3 + (run.seed % 3) + 0.5) / (3 * tasks.length) - 0.5);
   const chosen = DATA.runs.find((run) => run.row === Number(value("row")) && run.task === Number(value("of")) && String(run.seed) === value("seed"));
   const place = (run) => scored(run.result, scale[run.task]);
-  const within = (x) => Math.min(Math.max(x, -1), 1.05);
+  const within = (x) => Math.min(Math.max(x, LOWEST), 1.02);
   const drawn = chart("first", {
-    x: [-1.05, 1.1], y: [0, 1], names: DATA.rows.map((row) => row.name), xLabel: "score; runs below -1 are drawn there", yLabel: "",
+    x: [LOWEST - 0.03, 1.05], y: [0, 1], names: DATA.rows.map((row) => row.label), xLabel: `score; what is below ${LOWEST} is drawn there`, yLabel: "",
     label: `Scores of ${DATA.rows.length} objectives over ${tasks.length} tasks; the table below has the numbers.`, marks: [0, 1],
     points: DATA.rows.map((_, row) => {
       const own = runs.filter((run) => run.row === row);
       return { x: own.map((run) => within(place(run))), y: own.map(spread), color: `${color(row)} faint`, size: 1.8 };
     }),
-    lines: rows.map((row, i) => ({ x: [row.low, row.high], y: [i, i], color: color(i) })),
+    lines: rows.map((row, i) => ({ x: [within(row.low), within(row.high)], y: [i, i], color: `${color(i)} thick` })),
   });
   rows.forEach((row, i) => {
     if (!row.runs) return;
-    drawn.svg.append(element("circle", { cx: drawn.x(row.score), cy: drawn.y(i), r: 4.5, class: color(i) }));
+    drawn.svg.append(element("circle", { cx: drawn.x(within(row.score)), cy: drawn.y(i), r: 3.2, class: color(i) }));
     if (DATA.rows[i].paper !== null) diamond(drawn, DATA.rows[i].paper, i, "ink");
   });
   if (chosen && tasks.includes(chosen.task)) {
@@ -54,15 +55,15 @@ start(() => {
 function curve(run, scale, color) {
   if (!run) return;
   const own = DATA.runs.filter((other) => other.row === run.row && other.task === run.task);
-  const { zero, one } = scale[run.task], steps = DATA.steps;
+  const { zero, one } = scale[run.task], steps = DATA.steps, thousands = steps.map((step) => step / 1000);
   chart("second", {
-    x: [0, steps.at(-1)], y: bounds([...own.flatMap((other) => other.curve), zero, one]), xLabel: "environment steps",
+    x: [0, steps.at(-1) / 1000], y: bounds([...own.flatMap((other) => other.curve), zero, one]), xLabel: "thousand environment steps",
     yLabel: `return, last ${DATA.episodes} episodes`,
     label: `Learning curve of ${DATA.rows[run.row].name} on ${DATA.tasks[run.task]}, seed ${run.seed}; the dashed lines score 0 and 1.`,
     lines: [
-      ...own.filter((other) => other !== run).map((other) => ({ x: steps, y: other.curve, color: "gray" })),
-      { x: steps, y: run.curve, color: color(run.row) },
-      ...[zero, one].map((level) => ({ x: [0, steps.at(-1)], y: [level, level], color: "ink", dashed: true })),
+      ...own.filter((other) => other !== run).map((other) => ({ x: thousands, y: other.curve, color: "gray" })),
+      { x: thousands, y: run.curve, color: color(run.row) },
+      ...[zero, one].map((level) => ({ x: [0, thousands.at(-1)], y: [level, level], color: "ink", dashed: true })),
     ],
   });
 }
