@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -62,6 +63,16 @@ def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += f"\n\n```{{toctree}}\n:hidden:\n{head}\n{lines}\n```\n"
 
 
+def say_levels(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Captions of the navigation are headings; a heading has to have a level."""
+    tree = str(context.get("furo_navigation_tree", ""))
+    context["furo_navigation_tree"] = tree.replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+
+
 def add_front_page(app: Sphinx, exception: Exception | None) -> None:
     """The front page also under the name that browsers and servers look for."""
     if exception is None and app.builder.format == "html":
@@ -71,5 +82,6 @@ def add_front_page(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("source-read", add_contents)
+    app.connect("html-page-context", say_levels, priority=900)  # after the theme
     app.connect("build-finished", add_front_page)
     return {"parallel_read_safe": True}

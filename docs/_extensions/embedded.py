@@ -21,11 +21,18 @@ TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 FILMS = "docs/animations"
 
 
-def frame(page: str, title: str, up: str) -> str:
+def frame(app: Sphinx, page: str, up: str) -> str:
     """A page inside of a page; it says how high it is, and follows light and dark."""
+    path = next(
+        (p for p in (Path(app.outdir) / page, Path(app.srcdir) / page) if p.is_file()), None
+    )
+    if path is None:
+        return '<p class="awaited">This figure is being made and will be shown here.</p>'
+    title = TITLE.search(path.read_text(encoding="utf-8"))
+    name = title[1] if title else page
     return (
-        f'<figure class="embedded"><iframe src="{up}{page}.html" title="{title}" loading="lazy">'
-        f'</iframe><figcaption><a href="{up}{page}.html">Open this figure on a page of its own</a>'
+        f'<figure class="embedded"><iframe src="{up}{page}" title="{name}" loading="lazy">'
+        f'</iframe><figcaption><a href="{up}{page}">Open this figure on a page of its own</a>'
         "</figcaption></figure>"
     )
 
@@ -58,15 +65,10 @@ def embed(app: Sphinx, doctree: nodes.document) -> None:
             continue
         kind, name = found.groups()
         if kind == "film":
-            made = film(source, name, up)
-            wanted |= {f"{FILMS}/{path.name}" for path in (source / FILMS).glob(f"{name}.*")}
+            made, files = film(source, name, up), sorted((source / FILMS).glob(f"{name}.*"))
         else:
-            living = Path(app.outdir) / f"{name}.html"
-            path = living if living.is_file() else source / f"{name}.html"
-            title = TITLE.search(path.read_text(encoding="utf-8"))
-            made = frame(name, title[1] if title else name, up)
-            if path != living:
-                wanted.add(f"{name}.html")
+            made, files = frame(app, f"{name}.html", up), [source / f"{name}.html"]
+        wanted |= {path.relative_to(source).as_posix() for path in files if path.is_file()}
         node.replace_self(nodes.raw("", made, format="html"))
 
 

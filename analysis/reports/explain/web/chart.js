@@ -1,7 +1,7 @@
 "use strict";
 // Small charts as SVG, and what the pages share. Colors are classes, so that dark mode is CSS.
 
-const WIDTH = 360, HEIGHT = 250, LEFT = 46, RIGHT = 18, TOP = 10, BOTTOM = 40, ROOM = 112, ROW = 27;
+const WIDTH = 360, HEIGHT = 250, LEFT = 52, RIGHT = 18, TOP = 10, BOTTOM = 40, ROOM = 112, ROW = 27;
 
 function element(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);

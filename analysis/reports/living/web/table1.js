@@ -69,5 +69,5 @@ function curve(run, scale, color) {
 }
 
 function decimals(x) {
-  return x === null || !Number.isFinite(x) ? "" : x.toFixed(2);
+  return x === null || !Number.isFinite(x) ? "" : (Math.round(100 * x) / 100 + 0).toFixed(2);
 }
