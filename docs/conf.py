@@ -47,6 +47,7 @@ html_js_files = ["embedded.js"]
 html_math_renderer = "katex"
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # from disk, no page can be fetched
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#005a8c", "color-brand-content": "#005a8c"},
     "dark_css_variables": {"color-brand-primary": "#7cc4ee", "color-brand-content": "#7cc4ee"},

@@ -14,7 +14,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from analysis.reports.living.command import write as write_living
+from analysis.reports.living import write as write_living
 
 MARK = re.compile(r"<!-- (embed|film): (\S+) -->")
 TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)

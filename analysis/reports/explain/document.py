@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Template
 
 WEB = Path(__file__).parent / "web"
 
@@ -60,38 +61,23 @@ def document(
         footer: HTML: where the numbers come from.
         scripts: the page's own, after the charts'.
     """
-    legend = "".join(f'<span class="key {color}">{text}</span>' for color, text in keys)
-    figures = "".join(
+    figures = (
         f'<section><h2>{heading}</h2><div id="{place}"></div></section>'
         for heading, place in zip(charts, ("first", "second"), strict=True)
     )
-    code = "\n".join([script("chart"), *scripts, script("frame")])
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>{html.escape(title)}</title>
-<style>
-{(WEB / "style.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<h1>{html.escape(title)}</h1>
-<p>{html.escape(text)}</p>
-<div class="controls">{controls}</div>
-<p id="readout" role="status"></p>
-<div class="charts">{figures}</div>
-<p>{legend}</p>
-{table}
-<footer>{footer}</footer>
-</main>
-<script>
-{code}</script>
-</body>
-</html>
-"""
+    page = Template(_web("page.html")).substitute(
+        title=html.escape(title),
+        text=html.escape(text),
+        style=_web("style.css"),
+        controls=controls,
+        charts="".join(figures),
+        keys="".join(f'<span class="key {color}">{meaning}</span>' for color, meaning in keys),
+        table=table,
+        footer=footer,
+        script="\n".join([script("chart"), *scripts, script("frame")]),
+    )
     return page.encode()
+
+
+def _web(name: str) -> str:
+    return (WEB / name).read_text(encoding="utf-8")

@@ -16,8 +16,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.published.paper import paper_table1, task_name
-from analysis.reports.living import numbers
-from analysis.reports.living.command import WEB
+from analysis.reports.living import WEB, numbers
 from analysis.reports.table1 import numbers as table1
 from analysis.runs.load import load_sweep
 from analysis.settings import BEST, DEFAULTS, RANDOM_POLICIES
