@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.cli import ROOT
 
 
 @pytest.fixture(scope="session")

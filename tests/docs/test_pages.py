@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.drawing.text import interval, score
-from tests.docs.conftest import ROOT
+from tests.helpers.cli import ROOT
 
 pytestmark = pytest.mark.browser
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from analysis.reports.explain.pages import PAGES
+from tests.helpers.cli import ROOT
 
-ROOT = Path(__file__).parents[2]
 LOADED = {"audio", "embed", "iframe", "img", "input", "link", "script", "source", "track", "video"}
 
 
