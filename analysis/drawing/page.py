@@ -28,9 +28,15 @@ th { color: var(--muted); font-weight: 600; }
 td.long { white-space: normal; min-width: 20em; }
 .r { text-align: right; }
 img { display: block; width: 100%; min-width: 42rem; background: #fff; }
+@media (max-width: 40rem) {
+  td:not(.r), th { white-space: normal; }
+  td, th { padding-right: .7em; }
+  td.long { min-width: 14em; }
+}
 @media print {
   @page { margin: 15mm; }
-  :root { --paper: #fff; --ink: #1a1a1a; --muted: #595959; --rule: #d9d9d9; color-scheme: light; }
+  :root { --paper: #fff; --ink: #1a1a1a; --muted: #595959; --rule: #d9d9d9;
+    color-scheme: light; font-size: 12px; }
   body { max-width: none; padding: 0; font-size: 10px; }
   h1, h2, h3 { break-after: avoid; }
   tr, img { break-inside: avoid; }

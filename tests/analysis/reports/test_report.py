@@ -27,7 +27,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind, value in STUDY
         for seed in range(3)
     ]
-    store.write_sweep(directory, infos)
+    store.write_sweep(directory, infos, "python -m repro -m 'objective=clip(0.1)' runs_dir=a|b")
     for info in infos[:-1]:
         level = 10.0 * STUDY.index((info["objective"], info["objective_value"]))
         write_run(directory, info, [level + info["seed"]] * 120)
@@ -56,6 +56,8 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.fetched += [value or "" for key, value in attrs if key in ("src", "href")]
+        if tag in ("b", "code"):
+            return
         self.inside = tag in ("td", "th")
         if tag == "table":
             self.tables.append([])
@@ -74,14 +76,38 @@ class _Page(HTMLParser):
 
 def test_the_page_stands_by_itself_and_says_what_the_markdown_says(made: Path) -> None:
     page, text = _Page((made / "report.html").read_text()), (made / "report.md").read_text()
-    assert [url.partition(",")[0] for url in page.fetched] == ["data:image/png;base64"]
+    kinds = [url.partition(",")[0] for url in page.fetched]
+    assert kinds == ["data:image/svg+xml;base64"] * 2
     lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    cells = [[cell.strip() for cell in line[2:-2].split(" | ")] for line in lines]
+    cells = [[cell.strip("* ") for cell in line[1:-1].split("|")] for line in lines]
     assert [[cell.strip() for cell in row] for table in page.tables for row in table] == cells
     for title in re.findall("^#+ (.*)", text, re.MULTILINE):
         assert f">{title}</h" in (made / "report.html").read_text(), title
     assert "23 of 24 runs are done" in text and "never started" in text
     assert "python -m analysis report --runs" in text and "KL(old, new)" in text
+    trained = "<li>Trained by <code>python -m repro -m 'objective=clip(0.1)' runs_dir=a|b</code>."
+    assert trained in (made / "report.html").read_text()
+
+
+def test_the_page_says_in_short_what_is_highest(made: Path) -> None:
+    short = (made / "report.md").read_text().partition("## In short")[2].partition("##")[0]
+    for task in TASKS:
+        assert f"- {task}: **Fixed KL, β = 2** returns 3" in short
+    assert "Highest score: **Fixed KL, β = 2**" in short and "with probability 100 %" in short
+
+
+def test_every_pair_is_compared_in_both_directions(made: Path) -> None:
+    page = _Page((made / "report.html").read_text())
+    (matrix,) = [table for table in page.tables if table[0][:2] == ["A", "B = 1"]]
+    assert [row[0] for row in matrix[1:]] == [
+        "1. Clipping, ε = 0.1",
+        "2. Clipping, ε = 0.25",
+        "3. Adaptive KL, d_targ = 0.003",
+        "4. Fixed KL, β = 2",
+    ]
+    for place, row in enumerate(matrix[1:]):  # a later setting returns more, always
+        assert row[1:] == ["100 %"] * place + [""] + ["0 %"] * (3 - place)
+    assert "<b>100 %</b>" in (made / "report.html").read_text()
 
 
 def test_numbers_of_the_report(made: Path) -> None:
@@ -112,6 +138,16 @@ def test_settings_other_than_objectives(tmp_path: Path) -> None:
     assert main(["report", *where]) == 2  # two settings under one name
     assert main(["report", *where, "--by", "algorithm.learning_rate"]) == 0
     assert len(pd.read_csv(tmp_path / "out" / "better.csv")) == 1
+    assert "| algorithm.learning_rate |" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_tasks_without_a_scale_have_returns_and_no_scores(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path / "runs", identity("Own-v0", seed=seed), [1.0 + seed] * 9)
+    assert main(["report", "--runs", str(tmp_path / "runs")]) == 0
+    text = (tmp_path / "runs" / "tables" / "report.md").read_text()
+    assert "## Scores" not in text and "## In short" not in text, "nothing to compare"
+    assert "Own-v0 is excluded from every score" in text and "| 2 of 2 |" in text
 
 
 @pytest.mark.usefixtures("painted")
