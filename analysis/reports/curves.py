@@ -161,6 +161,6 @@ def command(given: cli.Given) -> cli.Output:
     table, holes = build(sweep, by, settings, given.points)
     text = _markdown(table, sweep, holes, given)
     paper = paper_figure3(settings.reference) if given.paper else {}
-    lines, legend = styles(sweep, by), f"{title(by)} (runs)"
+    lines, legend = styles(sweep, by), f"{title(by).lower()} (runs)"
     picture = partial(drawing.figure, table, lines, legend, paper, settings.episodes)
     return cli.Output({"curves.png": picture, "curves.csv": table, "curves.md": text}, text)

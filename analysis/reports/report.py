@@ -220,7 +220,7 @@ def command(given: cli.Given) -> cli.Output:
     sweep = curves.placed(given.sweep, by)
     found, what = build(sweep, by, settings), curves.title(by)
     text = markdown(found, sweep, settings, given.line, what)
-    lines, legend = curves.styles(sweep, by), f"{what} (runs)"
+    lines, legend = curves.styles(sweep, by), f"{what.lower()} (runs)"
     pictures = {
         CURVES: partial(drawing.figure, found.curves, lines, legend, {}, settings.episodes),
         RETURNS: partial(task_figure, found.scores, settings.episodes, lines),
