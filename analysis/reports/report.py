@@ -157,18 +157,18 @@ def _leaders(found: Report) -> Iterator[str]:
         )
     for task, group in found.returns.dropna(subset="return").groupby("task"):
         best, *others = group.sort_values("return", ascending=False).to_dict("records")
-        second = f", then {found.names[others[0]['row']]}, {estimate(others[0])}" if others else ""
-        yield f"{task}: **{found.names[best['row']]}** returns {estimate(best)}{second}."
+        then = f", then {found.names[others[0]['row']]}, {estimate(others[0])}" if others else ""
+        yield f"{task}: **{found.names[best['row']]}** returns {estimate(best)}{then}."
 
 
 def _pair(found: Report, row: str, other: str) -> Line:
     """The line of `better` of two settings, in either order."""
-    table = found.better.set_index(["row", "other"])
-    if (row, other) in table.index:
-        return dict(table.loc[(row, other)])
-    line = dict(table.loc[(other, row)])
+    lines = {(line["row"], line["other"]): line for line in found.better.to_dict("records")}
+    if (row, other) in lines:
+        return lines[row, other]
+    line = lines[other, row]
     turned = {"better": "better", "ci_low": "ci_high", "ci_high": "ci_low"}
-    return line | {name: 1 - line[source] for name, source in turned.items()}
+    return {name: 1 - line[source] for name, source in turned.items()}
 
 
 def _span(line: Line) -> str:

@@ -60,8 +60,10 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What makes it this search, as JSON values: all but how long and where it runs."""
         fixed = [line for line in self.space.fixed if not line.startswith("hydra")]
-        names = ("batch", "rungs", "eta", "metric", "direction", "sampler", "sampler_seed")
-        names += ("earliest",)
+        names = (
+            *("batch", "rungs", "earliest", "eta", "metric", "direction"),
+            *("sampler", "sampler_seed"),
+        )
         space = {key: str(value) for key, value in self.space.distributions.items()}
         own = {name: getattr(self, name) for name in names}
         return {"overrides": sorted(fixed), "space": space, "seeds": list(self.seeds), **own}
