@@ -24,12 +24,12 @@ code { font-size: .87em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: .15em 1.2em .15em 0; border-bottom: 1px solid var(--rule); text-align: left;
   vertical-align: top; white-space: nowrap; }
-th { color: var(--muted); font-weight: 600; }
+th { color: var(--muted); font-weight: 600; white-space: normal; vertical-align: bottom; }
 td.long { white-space: normal; min-width: 20em; }
 .r { text-align: right; }
 img { display: block; width: 100%; min-width: 42rem; background: #fff; }
 @media (max-width: 40rem) {
-  td:not(.r), th { white-space: normal; }
+  td:not(.r) { white-space: normal; }
   td, th { padding-right: .7em; }
   td.long { min-width: 14em; }
 }
@@ -86,12 +86,16 @@ def _block(block: str, pictures: Mapping[str, bytes]) -> str:
 
 
 def _row(cells: list[str], right: list[bool], tag: str = "td") -> str:
+    """The cells of a row; in a head, a name such as InvertedPendulum may be broken."""
     shown = []
     for cell, is_right in zip(cells, right, strict=True):
         text = cell.strip()
         kind = "r" if is_right else "long" if len(text) > _LONG else ""
         how = f' class="{kind}"' if kind else ""
-        shown.append(f"<{tag}{how}>{_inline(text)}</{tag}>")
+        words = (
+            re.sub("(?<=[a-z])(?=[A-Z])", "<wbr>", _inline(text)) if tag == "th" else _inline(text)
+        )
+        shown.append(f"<{tag}{how}>{words}</{tag}>")
     return "".join(shown)
 
 

@@ -56,7 +56,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.fetched += [value or "" for key, value in attrs if key in ("src", "href")]
-        if tag in ("b", "code"):
+        if tag in ("b", "code", "wbr"):
             return
         self.inside = tag in ("td", "th")
         if tag == "table":
