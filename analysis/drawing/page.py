@@ -44,6 +44,7 @@ img { display: block; width: 100%; min-width: 42rem; background: #fff; }
   td, th { padding-right: .9em; }
   img { min-width: 0; }
 }"""
+_SCROLL = '<div class="scroll" tabindex="0">'  # with the keyboard too
 _LONG = 60  # characters of a cell whose lines are broken
 
 
@@ -73,7 +74,7 @@ def _block(block: str, pictures: Mapping[str, bytes]) -> str:
     if picture := re.fullmatch(r"!\[(.*)\]\((.*)\)", lines[0]):
         source = base64.b64encode(pictures[picture[2]]).decode()
         image = f'<img alt="{picture[1]}" src="data:image/svg+xml;base64,{source}">'
-        return f'<div class="scroll">{image}</div>'
+        return f"{_SCROLL}{image}</div>"
     if lines[0].startswith("- "):
         return "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
     if lines[0].startswith("| "):
@@ -81,7 +82,7 @@ def _block(block: str, pictures: Mapping[str, bytes]) -> str:
         right = [rule.strip().endswith(":") for rule in cells[1]]
         rows = "".join(f"<tr>{_row(row, right)}</tr>" for row in cells[2:])
         head = f"<thead><tr>{_row(cells[0], right, 'th')}</tr></thead>"
-        return f'<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>'
+        return f"{_SCROLL}<table>{head}<tbody>{rows}</tbody></table></div>"
     return f"<p>{_inline(' '.join(lines))}</p>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -108,6 +109,36 @@ def test_every_pair_is_compared_in_both_directions(made: Path) -> None:
     for place, row in enumerate(matrix[1:]):  # a later setting returns more, always
         assert row[1:] == ["100 %"] * place + [""] + ["0 %"] * (3 - place)
     assert "<b>100 %</b>" in (made / "report.html").read_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("painted")
+def test_the_page_in_a_browser(
+    browser: Any, study: Path, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """It fits a narrow screen, is dark where the reader's screen is, and prints on A4."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    assert main(["report", "--runs", str(study), "--out", str(tmp_path)]) == 0
+    size = {"width": width, "height": 900}
+    context = browser.new_context(viewport=size, color_scheme=scheme, bypass_csp=True)
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address := (tmp_path / "report.html").as_uri())
+    assert [url for url in asked if not url.startswith("data:")] == [address]
+    wide = "document.documentElement.scrollWidth"
+    assert page.evaluate(wide) <= width
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 100)")
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (color == "rgb(255, 255, 255)") == (scheme == "light")
+    found = axe.Axe().run(page).response["violations"]
+    assert not [x["id"] for x in found if x["impact"] in ("serious", "critical")]
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 960})  # A4 without its margins
+    assert page.evaluate(wide) <= 680
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    context.close()
 
 
 def test_numbers_of_the_report(made: Path) -> None:
