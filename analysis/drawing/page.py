@@ -7,6 +7,8 @@ import html
 import re
 from collections.abc import Mapping
 
+from markdown_it import MarkdownIt
+
 _STYLE = """\
 :root { --paper: #fff; --ink: #1a1a1a; --muted: #595959; --rule: #d9d9d9;
   color-scheme: light dark; }
@@ -26,10 +28,9 @@ td, th { padding: .15em 1.2em .15em 0; border-bottom: 1px solid var(--rule); tex
   vertical-align: top; white-space: nowrap; }
 th { color: var(--muted); font-weight: 600; white-space: normal; vertical-align: bottom; }
 td.long { white-space: normal; min-width: 20em; }
-.r { text-align: right; }
 img { display: block; width: 100%; min-width: 42rem; background: #fff; }
 @media (max-width: 40rem) {
-  td:not(.r) { white-space: normal; }
+  td:not([style]) { white-space: normal; }
   td, th { padding-right: .7em; }
   td.long { min-width: 14em; }
 }
@@ -45,62 +46,28 @@ img { display: block; width: 100%; min-width: 42rem; background: #fff; }
   img { min-width: 0; }
 }"""
 _SCROLL = '<div class="scroll" tabindex="0">'  # with the keyboard too
-_LONG = 60  # characters of a cell whose lines are broken
+_LONG = re.compile(r"<td>(?=[^<]{60})")  # a cell whose lines are broken
 
 
 def page(text: str, pictures: Mapping[str, bytes]) -> str:
     """What `tables.report` makes, as a page that fetches nothing.
 
     Args:
-        text: titles, lists, tables, paragraphs and `![...](NAME)`.
+        text: Markdown, with pictures as `![...](NAME)`.
         pictures: SVG by NAME.
     """
     title = text.partition("\n")[0].lstrip("# ")
-    body = "\n".join(_block(block, pictures) for block in re.split(r"\n\n+", text))
+    body = MarkdownIt("commonmark").enable("table").render(text)
+    for name, picture in pictures.items():
+        inside = f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
+        image = rf'<p>(<img src="){re.escape(name)}(".*?>)</p>'
+        body = re.sub(image, rf"{_SCROLL}\1{inside}\2</div>", body)
+    body = body.replace("<table>", f"{_SCROLL}<table>").replace("</table>", "</table></div>")
+    # A name such as InvertedPendulum may be broken in the head of a table.
+    body = re.sub("<th.*?</th>", lambda head: re.sub("([a-z])([A-Z])", r"\1<wbr>\2", head[0]), body)
+    body = _LONG.sub('<td class="long">', body)
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{_STYLE}\n</style>\n{body}\n</html>"
+        f"<title>{html.escape(title)}</title>\n<style>\n{_STYLE}\n</style>\n{body}</html>"
     )
-
-
-def _block(block: str, pictures: Mapping[str, bytes]) -> str:
-    """A title, a list, a table, a picture or a paragraph."""
-    lines = block.strip().split("\n")
-    if title := re.fullmatch(r"(#+) (.*)", lines[0]):
-        level = len(title[1])
-        rest = _block("\n".join(lines[1:]), pictures) if lines[1:] else ""
-        return f"<h{level}>{_inline(title[2])}</h{level}>{rest}"
-    if picture := re.fullmatch(r"!\[(.*)\]\((.*)\)", lines[0]):
-        source = base64.b64encode(pictures[picture[2]]).decode()
-        image = f'<img alt="{picture[1]}" src="data:image/svg+xml;base64,{source}">'
-        return f"{_SCROLL}{image}</div>"
-    if lines[0].startswith("- "):
-        return "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
-    if lines[0].startswith("| "):
-        cells = [re.split(r"(?<!\\)\|", line[1:-1]) for line in lines]
-        right = [rule.strip().endswith(":") for rule in cells[1]]
-        rows = "".join(f"<tr>{_row(row, right)}</tr>" for row in cells[2:])
-        head = f"<thead><tr>{_row(cells[0], right, 'th')}</tr></thead>"
-        return f"{_SCROLL}<table>{head}<tbody>{rows}</tbody></table></div>"
-    return f"<p>{_inline(' '.join(lines))}</p>"
-
-
-def _row(cells: list[str], right: list[bool], tag: str = "td") -> str:
-    """The cells of a row; in a head, a name such as InvertedPendulum may be broken."""
-    shown = []
-    for cell, is_right in zip(cells, right, strict=True):
-        text = cell.strip()
-        kind = "r" if is_right else "long" if len(text) > _LONG else ""
-        how = f' class="{kind}"' if kind else ""
-        words = (
-            re.sub("(?<=[a-z])(?=[A-Z])", "<wbr>", _inline(text)) if tag == "th" else _inline(text)
-        )
-        shown.append(f"<{tag}{how}>{words}</{tag}>")
-    return "".join(shown)
-
-
-def _inline(text: str) -> str:
-    escaped = html.escape(text.replace("\\|", "|"), quote=False)
-    bold = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escaped)
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", bold)

@@ -29,6 +29,7 @@ from analysis.statistics.scoring import Scores
 # Runs that collapse have no lower bound; below this the other rows would merge into one point.
 # Values left of an axis are printed at its edge: cut off, but never silently.
 _LOWEST_SCORE = -1.5
+_ABOVE = 0.38  # of a row: where it is printed, so that it is not on the interval
 
 
 def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
@@ -40,7 +41,7 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
         color = styles[line["row"]].color
         panels.point(axes, line, "score", place - 0.1, color)
         if (lowest := min(line["score"], np.nan_to_num(line["ci_low"]))) < _LOWEST_SCORE:
-            _beside(axes, 0.02, place - 0.1, f"◀ {score(lowest)}", color, 8)
+            _beside(axes, 0.02, place - _ABOVE, f"◀ {score(lowest)}", color, 8)
         axes.plot(line["paper_score"], place + 0.2, **PAPER)
         whole = line["n_runs"] == line["n_expected"]
         _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
@@ -102,7 +103,7 @@ def _task_panel(
             panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
             lowest = np.nanmin([*values, lines[row]["return"], np.inf])
             if lowest < low_edge:
-                _beside(axes, 0.02, place, f"◀ {amount(lowest)}", colors[row], 8)
+                _beside(axes, 0.02, place - _ABOVE, f"◀ {amount(lowest)}", colors[row], 8)
     _name_rows(axes, rows, styles)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
     panels.panel_title(axes, task, cells, remark)
