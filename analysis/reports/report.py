@@ -21,7 +21,6 @@ from analysis.drawing.text import (
     between,
     count,
     estimate,
-    interval,
     number,
     percent,
     runs_of,
@@ -88,21 +87,21 @@ def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str, what
     """
     names, scored = found.names, found.scores.rows["score"].notna().any()
     order = found.returns.assign(place=found.returns["row"].map([*names].index))
+    setting: tables.Columns = {what: lambda line: names[line["row"]]}
     columns: tables.Columns = {
-        what: lambda line: names[line["row"]],
+        "Task": "task",
+        **setting,
         "Return": number("return", amount),
         "95 % interval": between(amount),
         "Runs": runs_of,
     }
     scores: tables.Columns = {
-        what: lambda line: names[line["row"]],
+        **setting,
         "Score": number("score"),
         "95 % interval": between(),
         "Runs": runs_of,
     }
-    returns = tables.of(
-        order.sort_values(["task", "place"]), "llr", {"Task": "task"} | dict(columns)
-    )
+    returns = tables.of(order.sort_values(["task", "place"]), "llr", columns)
     sections = {
         "What was run": _bullets(_about(found, sweep, made_by)),
         "In short": _bullets(_leaders(found)),
@@ -115,14 +114,10 @@ def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str, what
     }
     shown = {title: text for title, text in sections.items() if text}
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in shown.items())
-    seeds = count(found.runs["seed"].nunique(), "seed")
-    title = f"Report: {count(len(names), 'setting')}, {count(_tasks(found), 'task')}, {seeds}"
+    tasks, seeds = (count(found.runs[key].nunique(), key) for key in ("task", "seed"))
+    title = f"Report: {count(len(names), 'setting')}, {tasks}, {seeds}"
     known = _notes(found, sweep, settings, bool(scored))
     return tables.report(title, body, known, notes.holes(found.runs))
-
-
-def _tasks(found: Report) -> int:
-    return int(found.runs["task"].nunique())
 
 
 def _bullets(lines: Iterator[str]) -> str:
@@ -148,8 +143,7 @@ def _leaders(found: Report) -> Iterator[str]:
     scores = found.scores.rows.dropna(subset="score").sort_values("score", ascending=False)
     if len(scores) > 1:
         best, second = scores.to_dict("records")[:2]
-        pair = _pair(found, best["row"], second["row"])
-        how = f"{percent(pair['better'])} {_span(pair)}".strip()
+        how = estimate(_pair(found, best["row"], second["row"]), "better", percent)
         yield (
             f"Highest score: **{found.names[best['row']]}**, {estimate(best, 'score', score)}, "
             f"then {found.names[second['row']]}, {estimate(second, 'score', score)}; a run of the "
@@ -169,11 +163,6 @@ def _pair(found: Report, row: str, other: str) -> Line:
     line = lines[other, row]
     turned = {"better": "better", "ci_low": "ci_high", "ci_high": "ci_low"}
     return {name: 1 - line[source] for name, source in turned.items()}
-
-
-def _span(line: Line) -> str:
-    low, high = line["ci_low"], line["ci_high"]
-    return "" if low != low else interval(low, high, percent)
 
 
 def _matrix(found: Report) -> str:
@@ -207,6 +196,7 @@ def _notes(found: Report, sweep: Sweep, settings: Settings, scored: bool) -> lis
         "Probability: share of the pairs of runs in which A's return is above B's, ties a half, "
         "averaged over the tasks that both have. Bold: its interval (better.csv) leaves out 50 %. "
         "It speaks of these runs: an interval without width says that they are apart.",
+        "What is highest of several is so partly by chance: other seeds would say how much.",
         *notes.lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
