@@ -76,8 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
-        out = "where the files go; made if needed"
-        sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+        out = "where the files go; made if needed (default: tables in the directory of --runs)"
+        sub.add_argument("--out", type=Path, metavar="DIR", help=out)
         as_pdf = "each figure also as PDF, as wide as a column or the page, fonts embedded"
         sub.add_argument("--pdf", action="store_true", help=as_pdf)
         options(*command.arguments)(sub)
@@ -93,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     given = build_parser().parse_args(words, Given(words=words))
     try:
+        out = given.place
         output = given.run(given)
-        paths = write_output(output, given.out, given.pdf)
+        paths = write_output(output, out, given.pdf)
     except AnalysisError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2

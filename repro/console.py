@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -35,6 +37,20 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=stream, flush=True)
         except UnicodeEncodeError:
             print(text.encode("ascii", "replace").decode(), file=stream, flush=True)
+
+
+def folded(text: str) -> str:
+    """An indented line, broken between words where a terminal would break it within them."""
+    if not is_terminal(sys.stdout):
+        return f"  {text}"
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns - 1,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class Speed:

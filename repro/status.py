@@ -110,7 +110,7 @@ def _watch(directory: Path) -> list[Expected]:
 
     def frame(runs: Sequence[Expected]) -> str:
         beats = screen.packs(runs)
-        below = screen.lines(runs, beats, curves, ascii=ascii)
+        below = screen.lines(runs, beats, curves, ascii=ascii, width=_width())
         return "\n".join([text(runs, _width()), *below])
 
     runs = survey(directory)

@@ -291,8 +291,9 @@ def test_one_run(cli: Cli) -> None:
     assert finished.code == 0 and not finished.err
     (directory,) = store.run_directories(Path("runs"))
     assert store.read_run(directory)["status"] == store.DONE
-    last = finished.out.splitlines()[-1]
-    assert last.startswith(f"done: {directory}, mean return of the last 2 episodes -")
+    where, score = finished.out.splitlines()[-2:]
+    assert where == f"done: {directory}"
+    assert score.startswith("  mean return of the last 2 episodes: -")
     # Hydra leaves nothing in the working directory, nor changes it.
     assert {path.split("/")[0] for path in cli.left()} == {"runs"}
     assert len(cli.left()) == 2 + len(list(directory.iterdir()))
@@ -300,13 +301,13 @@ def test_one_run(cli: Cli) -> None:
 
     before = {path: path.stat().st_mtime_ns for path in directory.iterdir()}
     again = cli(*line)
-    assert again.code == 0 and again.out == last.replace("done:", "done before:") + "\n"
+    assert again.code == 0 and again.out == f"done before: {directory}\n{score}\n"
     assert before == {path: path.stat().st_mtime_ns for path in directory.iterdir()}
 
 
 def test_silence(cli: Cli) -> None:
     finished = cli("env=reacher", "budget=smoke", "progress=false")
-    assert finished.code == 0 and finished.out.count("\n") == 1
+    assert finished.code == 0 and finished.out.count("\n") == 2
 
 
 def test_a_run_that_stops_being_finite(cli: Cli) -> None:

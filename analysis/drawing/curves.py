@@ -19,8 +19,6 @@ from analysis.drawing.style import (
     MUTED,
     LineStyle,
     label_colors,
-    objective_colors,
-    objective_names,
     scaled,
     steps_axis,
 )
@@ -49,12 +47,6 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     colors |= label_colors(others, taken=[*colors.values()])
     styles = {label: LineStyle(NAMES.get(label, label), color) for label, color in colors.items()}
     return {label: styles[label] if label in styles else entry(label) for label in labels}
-
-
-def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
-    """Names and colors by family; `rows` is from `style.objective_rows`."""
-    names, colors = objective_names(rows, math=True), objective_colors(rows)
-    return {row: LineStyle(names[row], color) for row, color in colors.items()}
 
 
 def panel(

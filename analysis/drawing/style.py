@@ -120,6 +120,14 @@ def png(draw: Callable[[], Figure]) -> bytes:
     return buffer.getvalue()
 
 
+def svg(draw: Callable[[], Figure]) -> bytes:
+    """As `png`, as SVG; equal figures are equal files."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "explain"}]):
+        draw().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
 def pdf(draw: Callable[[], Figure]) -> bytes:
     """The figure for a paper: as wide as a column, or the page if it is wide, fonts embedded."""
     buffer = io.BytesIO()
@@ -191,6 +199,12 @@ def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
     """Color by row, of a frame with `row, objective, value`."""
     lines = rows[["row", "objective", "value"]].itertuples(index=False)
     return {str(row): objective_color(str(kind), float(value)) for row, kind, value in lines}
+
+
+def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
+    """Names and colors by family; `rows` as `objective_rows` has them."""
+    names, colors = objective_names(rows, math=True), objective_colors(rows)
+    return {row: LineStyle(names[row], color) for row, color in colors.items()}
 
 
 def label_colors(labels: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:

@@ -92,7 +92,7 @@ def _phases(axes: Axes, table: pd.DataFrame) -> None:
     physics = table[table["contender"] == "physics"].set_index("env")["total_us"]
     floor = [float(physics.get(name, np.nan)) for name in names]
     axes.vlines(floor, at - 0.42, at + 0.42, color=INK, linewidth=1.8, label="physics alone")
-    axes.set_yticks(at, [name.replace("_", " ") for name in names])
+    axes.set_yticks(at, [_task(name) for name in names])
     axes.set_xlabel("microseconds per environment step, one core")
     axes.set_title("Where the time of a pack of 33 goes")
     axes.legend(loc="lower right")
@@ -106,8 +106,7 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
         rows = table[table["env"] == env].sort_values("population", kind="stable")
         steps = 1e6 / rows["total_us"]
         own = rows["contender"] == "ours"
-        name = env.replace("_", " ")
-        axes.plot(rows["population"][own], steps[own], "o-", color=color, label=name)
+        axes.plot(rows["population"][own], steps[own], "o-", color=color, label=_task(env))
         for contender, line in (("physics", "--"), ("sb3", ":")):
             for level in steps[rows["contender"] == contender].head(1):
                 axes.axhline(level, color=color, linestyle=line)
@@ -120,6 +119,11 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     axes.text(0.98, 0.1, "dashed: physics alone, dotted: Stable-Baselines3", ha="right",
               transform=axes.transAxes, fontsize=scaled(8), color=MUTED)  # fmt: skip
     axes.legend(loc="center right")
+
+
+def _task(env: str) -> str:
+    """`half_cheetah` as people write it: `HalfCheetah`."""
+    return "".join(part[:1].upper() + part[1:] for part in env.split("_"))
 
 
 def text(table: pd.DataFrame) -> str:

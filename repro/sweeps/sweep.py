@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -83,7 +85,7 @@ def _write(configs: Sequence[RunConfig], **further: bool) -> None:
             if config.runs_dir == runs_dir
         ]
         with _only_writer(Path(runs_dir)):
-            store.write_sweep(Path(runs_dir), expected)
+            store.write_sweep(Path(runs_dir), expected, shlex.join(sys.orig_argv))
 
 
 def train(configs: Sequence[RunConfig], settings: Settings, pause: int | None = None) -> list[End]:
