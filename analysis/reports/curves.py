@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
-from analysis.drawing.style import LineStyle, objective_rows
+from analysis.drawing.style import LineStyle, objective_rows, objective_styles
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
@@ -99,7 +99,7 @@ def styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
     lines = [(run.row, *run.objective) for run in sweep.runs]
     rows = pd.DataFrame(lines, columns=["row", "objective", "value"])
-    return drawing.objective_styles(objective_rows(rows))
+    return objective_styles(objective_rows(rows))
 
 
 def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cli.Given) -> str:
