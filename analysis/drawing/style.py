@@ -26,7 +26,7 @@ Stroke = Literal["-", "--", "-.", ":"]
 
 COLUMN, PAGE = 3.25, 6.75  # inches, as in the two-column styles of conferences
 WIDE = 8.0  # a figure of this width takes the page
-LEAST = 0.62  # of their size on a screen that letters keep: 6 points
+LEAST = 0.62  # letters shrink to this share of their size on a screen at most: 6 points
 
 INK = "#1A1A1A"
 MUTED = "#6B6B6B"
