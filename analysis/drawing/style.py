@@ -203,8 +203,7 @@ def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
 def label_colors(labels: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
     """Colors of labels that no table knows, each by its letters alone: the same in every figure.
 
-    Only where two labels of a figure, or one and a color that is `taken`, would have one color does
-    the later one move on.
+    Where that color is `taken`, or has gone to an earlier label, a label gets the next free one.
     """
     colors, found = [*CYCLE, *_FURTHER], dict[str, str]()
     for label in sorted(set(labels)):
