@@ -20,7 +20,7 @@ from analysis.drawing.text import Line
 from analysis.errors import reading
 from repro.runs import store
 
-PPO = "ppo"  # what a row is of that does not say
+PPO = "ppo"  # the algorithm of a row that names none
 PHASES = ("env", "forward", "update", "other")
 TABLE1_TASKS = 7
 TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2048 steps

@@ -1,4 +1,4 @@
-"""Two limits on an update that the paper does not have and other codes do, as the recipe says."""
+"""Clipping of V and early stopping: not in the paper, but in other implementations of PPO."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
 from repro.networks.mlp import MLPActorCritic
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it needs MuJoCo
     from repro.engines.native.collect import Collecting
 
 NATIVE, TORCH = "native", "torch"

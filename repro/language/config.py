@@ -28,7 +28,7 @@ PLACEMENT = (
 )
 # Keys in which the runs of one pack may differ.
 BATCHABLE = ("seed", "kl", "objective", "reward.seed", "reward.pairs", "algorithm.learning_rate")
-SECTIONS = {  # what each stage reads beside the stages before it
+SECTIONS = {  # what each stage reads besides what earlier stages read
     "pretrain": ("text", "model", "pretrain"),
     "reward": ("reward",),
     "ppo": ("seed", "algorithm", "objective", "kl", "recipe"),

@@ -55,7 +55,7 @@ class Record:
     remarks: dict[int, str] = field(default_factory=dict)
 
     def rows(self, learner: int) -> Rows:
-        """A learner's rows of the growing tables beside `progress`."""
+        """A learner's rows of the growing tables besides `progress`."""
         return self.growing.get(learner, {})
 
     def summary(self, learner: int) -> dict[str, Any]:

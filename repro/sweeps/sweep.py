@@ -31,7 +31,7 @@ from repro.sweeps.settings import Settings
 from repro.training import preflight
 from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it loads torch
     from repro.sweeps.packs import Pack
 
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
