@@ -29,6 +29,7 @@ from torch import Tensor
 from repro.algorithms.iteration import Iteration, Tables
 from repro.config.schema import Config
 from repro.engines.batches import Batch
+from repro.engines.cuda import fetched, sent
 from repro.engines.native import Networks
 from repro.engines.selection import TORCH
 from repro.envs.vector import VectorEnv
@@ -44,7 +45,7 @@ from repro.rollouts.rollout import Rollout
 from repro.runs.schema import PROGRESS
 
 Array = np.ndarray[Any, Any]
-Metrics = dict[str, Array]
+Metrics = Mapping[str, Array | Tensor]  # by column, [P] each, on the host or on the device
 MEASURED = [  # columns that an algorithm fills or leaves null
     name
     for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
@@ -89,12 +90,16 @@ class Learners(ABC):
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
+        self._on_host: dict[str, Any] | None = None  # what checkpoints of this iteration take from
 
     # -- what a subclass is made of --------------------------------------------------------------
 
     @abstractmethod
     def update(self, rollout: Rollout) -> Metrics:
-        """Change the parameters; returns columns of `runs.schema.PROGRESS`, [P] each."""
+        """Change the parameters; returns columns of `runs.schema.PROGRESS`."""
+
+    def adapt(self, metrics: Mapping[str, Array]) -> None:  # noqa: B027  (most have none)
+        """Set the coefficients of the next update by what this one measured."""
 
     @classmethod
     def make_policy(cls, config: Config, envs: VectorEnv) -> MLPActorCritic:
@@ -140,6 +145,7 @@ class Learners(ABC):
         """Collect and update."""
         start = time.perf_counter()
         self.iteration += 1
+        self._on_host = None
         training = list(self.active)
         self.before = [part.flat.clone() for part in self.parts]
         self.tables = {}
@@ -148,8 +154,9 @@ class Learners(ABC):
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
         unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
-        metrics = unknown | self.update(rollout)
-        failed |= self._fail(self._finite(), lambda p: "its parameters stopped being finite")
+        metrics, finite = self._fetch(self.update(rollout))
+        self.adapt(metrics)
+        failed |= self._fail(finite, lambda p: "its parameters stopped being finite")
         updated = time.perf_counter()
         seconds = self.collector.seconds | {"update": updated - collected}
         seconds["other"] = updated - start - sum(seconds.values())
@@ -157,7 +164,7 @@ class Learners(ABC):
             number=self.iteration,
             step=self.collector.steps,
             active=[p for p in training if p not in failed],
-            metrics=metrics,
+            metrics=unknown | metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
@@ -190,9 +197,19 @@ class Learners(ABC):
         self.active = [p for p in self.active if not over[p]]
         return finished
 
-    def _finite(self) -> Array:
-        finite = [torch.isfinite(part.flat).all(1) for part in self.parts]
-        return torch.stack(finite).all(0).cpu().numpy()
+    def _fetch(self, measured: Metrics) -> tuple[dict[str, Array], Array]:
+        """The columns on the host, and which learners' parameters are finite, by one copy."""
+        columns = {name: x for name, x in measured.items() if isinstance(x, Tensor)}
+        finite = torch.stack([torch.isfinite(part.flat).all(1) for part in self.parts]).all(0)
+        *values, good = (x.numpy() for x in fetched([*columns.values(), finite]))
+        own = {name: x for name, x in measured.items() if not isinstance(x, Tensor)}
+        return own | dict(zip(columns, values, strict=True)), good
+
+    def mask(self, learners: Sequence[int] | None = None) -> Tensor:
+        """True for some learners, by default for those that still train: bool [P]."""
+        chosen = torch.zeros(len(self.configs), dtype=torch.bool)
+        chosen[list(self.active if learners is None else learners)] = True
+        return sent(chosen, self.device)
 
     def _fail(self, finite: Array, reason: Callable[[int], str]) -> dict[int, str]:
         """Stop active learners that are not finite, at the parameters before this iteration."""
@@ -277,14 +294,14 @@ class Learners(ABC):
         return np.stack(orders).astype(np.int32)
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> Metrics:
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
         """Means over the whole rollout with the new parameters."""
         distribution, values = self.networks.evaluate(batch.inputs)
         return self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
 
     def summarize(
         self, batch: Batch, distribution: Distribution, values: Tensor, kl: Tensor
-    ) -> Metrics:
+    ) -> dict[str, Tensor]:
         """Metrics that all algorithms share, from the networks' outputs at the batch."""
         columns = {
             "value_loss": objectives.value_loss(values, batch.targets),
@@ -293,10 +310,9 @@ class Learners(ABC):
         }
         metrics = {name: mean(x) for name, x in columns.items()}
         explained = advantages.explained_variance(batch.values, batch.targets)
-        metrics["explained_variance"] = explained.cpu().numpy()
+        metrics["explained_variance"] = explained
         if not isinstance(distribution, Categorical):
-            std = distribution.log_std.double().exp().mean((-2, -1))
-            metrics["std"] = std.cpu().numpy()
+            metrics["std"] = distribution.log_std.double().exp().mean((-2, -1))
         return metrics
 
     def close(self) -> None:
@@ -324,16 +340,29 @@ class Learners(ABC):
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """Everything that a learner's next iterations depend on; schedules follow from it."""
+        parts, own = self._saved()
         return {
             "iteration": self.iteration,
             "finished_steps": int(self.finished_steps[learner]),
-            "parameters": {str(i): part.checkpoint(learner) for i, part in enumerate(self.parts)},
+            "parameters": {name: part.checkpoint(learner) for name, part in parts.items()},
             "streams": self.streams[learner].checkpoint(),
             "collector": self.collector.checkpoint(learner),
-        } | {name: packed_state.take(part, learner) for name, part in self.own_state().items()}
+        } | {name: packed_state.take(part, learner) for name, part in own.items()}
+
+    def _saved(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Parameters and own state. From a GPU, one copy an iteration brings them for all P."""
+        parts = {str(i): part for i, part in enumerate(self.parts)}
+        own = self.own_state()
+        if self.device.type == "cpu":
+            return parts, own
+        if self._on_host is None:
+            self._on_host = packed_state.on_host(parts | own, fetched)
+        copied = self._on_host
+        return {name: copied[name] for name in parts}, {name: copied[name] for name in own}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
+        self._on_host = None
         self.iteration = state["iteration"]
         self.finished_steps[learner] = state["finished_steps"]
         for i, part in enumerate(self.parts):
@@ -344,6 +373,6 @@ class Learners(ABC):
             packed_state.put(part, learner, state[name])
 
 
-def mean(x: Tensor) -> Array:
+def mean(x: Tensor) -> Tensor:
     """Over the samples, in float64: [P, B] -> [P]."""
-    return x.double().mean(-1).cpu().numpy()
+    return x.double().mean(-1)

@@ -13,7 +13,7 @@ is its own. Shuffling, clipping, normalization and early stopping are per learne
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,7 @@ class PPO(Learners):
         has_form = self.surrogate.has_form
         self.kernel = selection.updater(self.config, self.networks, self.adam, has_form)
         self.engine = selection.engine(self.networks, self.kernel)
-        # An early stop is decided on the host, which a recorded graph does not ask.
-        self.repeated = selection.repeated(device, self.recipe.early_stop_kl is None)
+        self.repeated = selection.repeated(device)
 
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
@@ -72,7 +71,7 @@ class PPO(Learners):
         self.log_std.set(self.views, self.progress)
 
     def update(self, rollout: Rollout) -> Metrics:
-        """Advantages, K epochs of minibatches, and the next beta."""
+        """Advantages, and K epochs of minibatches."""
         batch = self.estimate(rollout)
         surrogate = self.surrogate.prepare(self.annealed(self.recipe.epsilon_schedule))
         rates = self.step_sizes.now(self.annealed(self.recipe.learning_rate_schedule))
@@ -80,15 +79,18 @@ class PPO(Learners):
         if self.config.probe == "interpolation" and self.iteration == 1:
             found = interpolation(self.policy, self.parameters, self.before[0], batch)
             self.tables = {p: {"interpolation": found[p]} for p in self.active}
-        metrics = self.metrics(batch, surrogate) | {
-            "gradient_norm": np.where(steps > 0, norm, math.nan),
+        return {
+            **self.metrics(batch, surrogate),
+            "gradient_norm": norm,
             "minibatches": steps,
             "learning_rate": np.array(rates),
             "beta": self.surrogate.beta.numpy().copy(),
         }
+
+    def adapt(self, metrics: Mapping[str, Array]) -> None:
+        """Beta of section 4, and step sizes that follow the KL."""
         self.surrogate.adapt(metrics["kl"])
         self.step_sizes.adapt(metrics["kl"])
-        return metrics
 
     def estimate(self, rollout: Rollout) -> Batch:
         """The update's samples with their advantages."""
@@ -100,43 +102,46 @@ class PPO(Learners):
 
     def optimize(
         self, batch: Batch, surrogate: UpdateSurrogate, rates: Sequence[float]
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array | Tensor, Array | Tensor]:
         """Minibatches that each learner took, and the norm of its first gradient; [P] both."""
         samples = batch.advantages.shape[1]
         # All K permutations are drawn now: a stream must not depend on when others stop.
         orders = np.stack([self.orders(samples) for _ in range(self.settings.epochs)])
         if self.kernel is not None:  # what follows, compiled
             coefs = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
-            return self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
+            steps, norms = self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
+            return steps, np.where(steps > 0, norms, math.nan)
         hold = self.repeated.hold
         value_clip = self.value_clip()
         value_clip = None if value_clip is None else hold("value_clip", value_clip)
         batch, surrogate = batch.held(self.repeated), surrogate.held(hold)
         norm = first_norm = hold("norm", torch.full_like(self.gamma, math.nan))
         step_sizes = selection.step_sizes(self.repeated, rates, self.active, self.device)
-        running, taken = list(self.active), np.zeros(len(self.configs), np.int64)
+        running = hold("running", self.mask())
+        taken = hold("taken", torch.zeros_like(running, dtype=torch.int64))
+        stops = self.recipe.early_stop_kl is not None
 
         def step(minibatch: Samples) -> None:
-            nonlocal running
             loss, log_ratio = self.loss(batch.minibatch(minibatch), surrogate, value_clip)
-            running = self.keep_running(running, log_ratio)
-            if not running:
-                return
+            if stops:
+                running.logical_and_(self.goes_on(log_ratio))
+                if selection.none_left(running):
+                    return
             gradient = self.parameters.gradient(loss)
             self.log_std.hold(self.parameters)
             if self.recipe.max_grad_norm is not None:
                 norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
             else:
                 norm.copy_(gradient_norm(gradient))
-            self.adam.step(gradient, by_rate(step_sizes, running))
+            self.adam.step(gradient, by_rate(step_sizes, self.active), running if stops else None)
+            taken.add_(running)
 
         for _ in Minibatches(batch.samples(), self.config).visit(orders, step, self.repeated):
             if first_norm is norm:
                 first_norm = norm.clone()
-            taken[running] += 1
-            if not running:
+            if stops and selection.none_left(running):
                 break
-        return taken, first_norm.cpu().double().numpy()
+        return taken, torch.where(taken > 0, first_norm, math.nan).double()
 
     def loss(
         self, minibatch: Batch, surrogate: UpdateSurrogate, value_clip: Tensor | None
@@ -171,13 +176,11 @@ class PPO(Learners):
         limits = [self.recipe.value_clip * factor for factor in scale]
         return torch.tensor(limits, device=self.device)[:, None]
 
-    def keep_running(self, running: list[int], log_ratio: Tensor) -> list[int]:
-        """Drop learners whose policy has moved too far, where the recipe stops early."""
-        if self.recipe.early_stop_kl is None:
-            return running
+    def goes_on(self, log_ratio: Tensor) -> Tensor:
+        """Whose policy has not moved too far for a recipe that stops early: [P, M] -> bool [P]."""
+        assert self.recipe.early_stop_kl is not None
         limit = objectives.EARLY_STOP_SLACK * self.recipe.early_stop_kl
-        stop = (objectives.approximate_kl(log_ratio.detach()) > limit).tolist()
-        return [p for p in running if not stop[p]]
+        return ~(objectives.approximate_kl(log_ratio.detach()) > limit)
 
     @torch.no_grad()
     def metrics(self, batch: Batch, surrogate: UpdateSurrogate) -> Metrics:

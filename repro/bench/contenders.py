@@ -82,7 +82,7 @@ class Pack:
         task = config.env
         self.env = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
         device = resolve_device(config.device)
-        cuda.set_precision(device)
+        cuda.prepare(device)
         self.learners = ALGORITHMS[algorithm](self.configs, self.env, device)
         self.measure()
         self.memory_mib = resident_mib() - before

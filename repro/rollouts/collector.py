@@ -17,7 +17,8 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers, Recorded
+from repro.engines.buffers import Buffers, FrameBuffers, Recorded
+from repro.engines.cuda import sent
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
@@ -98,8 +99,12 @@ class Collector:
     def bind(self, networks: BoundPolicy | Networks) -> None:
         """Act with these networks from now on, by compiled kernels where they cover that."""
         self.networks, seen, episodes = networks, self._seen, self._episode_statistics
-        self._fast_act, self._many_steps = None, None
+        self._fast_act: selection.Act | None = None
+        self._many_steps = None
         if isinstance(seen, FrameObservations):
+            kept = (self._values, self._noise, self._statistics, self._actions)
+            frames = FrameBuffers(seen.frames, *kept)
+            self._fast_act = selection.frame_acting(networks, frames, seen.place)
             return
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
         self._fast_act = selection.acting(networks, seen.normalizer, buffers, self._action_box)
@@ -201,22 +206,25 @@ class Collector:
         values = self._all_values(inputs)
         current_values = self.networks.value(self._seen.encode(self._observations))
         next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
-        truncated = torch.from_numpy(self._truncated).to(self.device)
+        truncated = self._sent(self._truncated)
         if self.bootstrap and self._truncated.any():
             next_values = torch.where(truncated, self._all_final_values(), next_values)
         return Rollout(
             inputs=inputs,
             actions=self._actions.view(*samples, -1),
             old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
-            rewards=torch.from_numpy(self._rewards).float().to(self.device),
+            rewards=sent(torch.from_numpy(self._rewards).float(), self.device),
             values=values,
             next_values=next_values,
-            terminated=torch.from_numpy(self._terminated).to(self.device),
+            terminated=self._sent(self._terminated),
             truncated=truncated,
             episodes=episodes,
             finished_steps=self._episode_statistics.finished_steps.copy(),
             finite=self._finite(),
         )
+
+    def _sent(self, array: Array) -> Tensor:
+        return sent(torch.from_numpy(array), self.device)
 
     def _all_values(self, inputs: Inputs) -> Tensor:
         """V(s_t), [P, T, N]."""

@@ -36,7 +36,7 @@ class Training:
         """
         config = configs[0]
         device = resolve_device(config.device)
-        cuda.set_precision(device)
+        cuda.prepare(device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)

@@ -97,8 +97,8 @@ class Recorded:
         return lambda: function(x)
 
 
-def always_recorded(device: torch.device, possible: bool = True) -> gpu.Repeated:
-    return gpu.Repeated(records=possible)
+def always_recorded(device: torch.device) -> gpu.Repeated:
+    return gpu.Repeated(records=True)
 
 
 # Step sizes that float32 holds exactly, since a recorded step reads them as a tensor.
