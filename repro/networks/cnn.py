@@ -116,8 +116,8 @@ def grouped(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
 
 def one_by_one(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
     """The same, learner by learner."""
-    each = zip(*([(w, b, s) for w, b in zip(ws, bs, strict=True)] for ws, bs, s in layers))
-    return torch.stack([_convolve(x, own) for x, own in zip(frames, each, strict=True)])
+    own = [[(w[p], b[p], stride) for w, b, stride in layers] for p in range(len(frames))]
+    return torch.stack([_convolve(*each) for each in zip(frames, own, strict=True)])
 
 
 def _convolve(frames: Tensor, layers: Sequence[Layer]) -> Tensor:

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from repro.algorithms import ALGORITHMS
+from repro.algorithms import ALGORITHMS, base
 from repro.algorithms.base import Batch
 from repro.config.schema import Config
 from repro.engines import cuda as gpu
 from repro.engines import selection
-from repro.engines.cuda import graphs
+from repro.engines.cuda import graphs, transfers
 from repro.envs import make
+from repro.networks import cnn
 from repro.networks.distributions import DiagonalGaussian
+from repro.runs import checkpoint
 from tests.helpers import bits, tiny
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.configs import Compose
@@ -30,6 +32,14 @@ TASKS = [
     ("env=reacher", "recipe=sb3"),  # no filter, true next observations at time limits
     ("env=hopper", "algorithm=trpo"),
     CARTPOLE,
+]
+# Games of a few frames, so that episodes end and stacks are padded within a rollout.
+GAME = ("env=atari", "env.game=breakout", "env.num_envs=2", "env.atari.max_game_frames=40")
+FRAMES = [
+    (*GAME, "algorithm.horizon=12", "algorithm.minibatch_size=8"),
+    (*GAME, "algorithm.horizon=12", "algorithm.minibatch_size=8", "recipe=sb3"),
+    (*GAME, "env.atari.stack_padding=reset", "algorithm=a2c", "algorithm.horizon=12"),
+    (*GAME, "algorithm=acer", "algorithm.replay_start=12", "algorithm.replay_size=48"),
 ]
 # CEM replaces what the collector acts with, and changes it while it collects.
 SEARCHES = [
@@ -45,28 +55,34 @@ def pack(config: Compose, overrides: Sequence[str]) -> list[Config]:
 
 def learners(configs: Sequence[Config], device: str) -> Any:
     env = configs[0].env
-    envs = make(env.id, env.backend, len(configs) * env.num_envs)
+    size = len(configs) * env.num_envs
+    envs = make(env.id, env.backend, size, env.switches, env.kwargs)
     return ALGORITHMS[configs[0].algorithm.name](configs, envs, torch.device(device))
 
 
 @pytest.fixture
-def acting_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[gpu.Acting]:
+def acting_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> list[gpu.Acting | gpu.FrameActing]:
     """All of `gpu.Acting` but what CUDA does, page-locked memory and the graph, chosen on a CPU."""
-    made: list[gpu.Acting] = []
+    made: list[gpu.Acting | gpu.FrameActing] = []
 
-    def acting(*arguments: Any) -> gpu.Acting:
-        made.append(gpu.Acting(*arguments))
-        return made[-1]
+    def chosen(kind: Any) -> Any:
+        def acting(*arguments: Any) -> Any:
+            made.append(kind(*arguments))
+            return made[-1]
 
-    monkeypatch.setattr(selection, "acting", acting)
+        return acting
+
+    monkeypatch.setattr(selection, "acting", chosen(gpu.Acting))
+    monkeypatch.setattr(selection, "frame_acting", chosen(gpu.FrameActing))
     return made
 
 
-@pytest.mark.parametrize("overrides", [*TASKS, *SEARCHES], ids=" ".join)
+@pytest.mark.parametrize("overrides", [*TASKS, *SEARCHES, *FRAMES], ids=" ".join)
 def test_acting_equals_the_plain_code(
     config: Compose, request: pytest.FixtureRequest, overrides: tuple[str, ...]
 ) -> None:
-    short = () if "algorithm=cem" in overrides else ("algorithm.epochs=1",)
+    has_epochs = not any(f"algorithm={name}" in overrides for name in ("cem", "a2c", "acer"))
+    short = ("algorithm.epochs=1",) if has_epochs else ()
     configs = pack(config, (*overrides, *short))
     expected = bits.traces(learners(configs, "cpu"), 2)
     made = request.getfixturevalue("acting_as_on_a_gpu")
@@ -108,6 +124,11 @@ RECORDED = [
     (*ANNEALED, "objective=kl_adaptive", "env=reacher", "algorithm.epochs=2"),
     (*ANNEALED, "env=gymnasium", "env.id=CartPole-v1", "algorithm.epochs=2"),
     ("algorithm=trpo", "env=hopper", "algorithm.value_learning_rate=0.0009765625"),
+    (*ANNEALED, "env=hopper", "algorithm.epochs=2", "recipe.early_stop_kl=0.004"),
+    (*ANNEALED, "algorithm=a2c", "env=hopper", "env.num_envs=2"),
+    (*ANNEALED, "algorithm=a2c", *CARTPOLE),
+    (*ANNEALED, "algorithm=a2c_tr", "env=hopper"),
+    ("algorithm=a2c", *GAME, "algorithm.horizon=12"),
 ]
 
 
@@ -142,6 +163,104 @@ def test_a_hundred_updates_have_one_recording(
     own.iterate()
     moved = (own.parameters.flat != before).any(1).tolist()
     assert (own.repeated.recordings, moved) == (2, [True, False, True])
+
+
+def test_an_early_stop_is_a_mask_on_the_device(
+    config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learners stop at different minibatches, and none of their bits changes after that."""
+    line = ("env=hopper", "recipe.early_stop_kl=0.002", "algorithm.learning_rate=0.002")
+    configs = pack(config, line)
+    expected = learners(configs, "cpu")
+    rows = [expected.iterate() for _ in range(2)]
+    taken = np.array([row.metrics["minibatches"] for row in rows])
+    assert len(set(taken.ravel().tolist())) > 1 and taken.max() < 20
+    monkeypatch.setattr(selection, "repeated", always_recorded)
+    monkeypatch.setattr(selection, "none_left", lambda running: False)  # no loop ends early
+    monkeypatch.setattr(graphs, "Recorder", Recorded)
+    own = learners(configs, "cpu")
+    for row in rows:
+        bits.assert_equal_bits(row.metrics, own.iterate().metrics)
+    assert torch.equal(own.parameters.flat, expected.parameters.flat)
+    assert torch.equal(own.adam.steps, expected.adam.steps)
+
+
+@pytest.mark.parametrize("overrides", [("env=hopper", "algorithm=trpo")], ids=" ".join)
+def test_masked_loops_may_run_to_their_ends(
+    config: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    configs = pack(config, (*overrides, "algorithm.cg_tolerance=1e-4"))
+    expected = bits.traces(learners(configs, "cpu"), 3)
+    asked: list[bool] = []
+
+    def never(running: torch.Tensor) -> bool:
+        asked.append(not running.any())
+        return False
+
+    monkeypatch.setattr(selection, "none_left", never)
+    for pair in zip(expected, bits.traces(learners(configs, "cpu"), 3), strict=True):
+        bits.assert_equal_bits(*pair)
+    assert any(asked), "both loops would have ended earlier"
+
+
+def test_tensors_of_all_kinds_travel_in_one_copy() -> None:
+    kinds = (torch.bool, torch.float32, torch.uint8, torch.int64, torch.float64, torch.bool)
+    tensors = [
+        (torch.arange(3 * i).reshape(i, 3) * 1.5).to(kind).T for i, kind in enumerate(kinds, 1)
+    ]
+    found = transfers.unpacked(transfers.packed(tensors), tensors)
+    for x, expected in zip(found, tensors, strict=True):
+        assert x.dtype == expected.dtype and torch.equal(x, expected)
+    assert gpu.fetched([]) == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("env=hopper",), ("algorithm=a2c_tr", "env=hopper"), (*CARTPOLE, "algorithm=cem")],
+    ids=" ".join,
+)
+def test_a_checkpoint_takes_from_one_copy(config: Compose, overrides: tuple[str, ...]) -> None:
+    own = learners(pack(config, overrides), "cpu")
+    own.iterate()
+    expected = [own.checkpoint(p) for p in range(3)]
+    own.device, fetches = torch.device("cuda"), []
+
+    def fetch(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        fetches.append(len(tensors))
+        return transfers.unpacked(transfers.packed(tensors), tensors)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "fetched", fetch)
+        found = [own.checkpoint(p) for p in range(3)]
+    assert len(fetches) == 1
+    for one, other in zip(expected, found, strict=True):
+        assert checkpoint.digest(one) == checkpoint.digest(other)
+
+
+def test_grouped_convolutions_are_those_of_each_learner() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (3, 5, 4, 36, 36), dtype=torch.uint8, generator=generator)
+    shapes = [((8, 4, 8, 8), 4), ((16, 8, 4, 4), 2)]
+
+    def features(convolve: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        drawn = torch.Generator().manual_seed(1)
+        layers = [
+            (
+                torch.randn(3, *shape, generator=drawn).requires_grad_(),
+                torch.randn(3, shape[0], generator=drawn).requires_grad_(),
+                stride,
+            )
+            for shape, stride in shapes
+        ]
+        out = convolve(frames, layers)
+        out.square().mean().backward()
+        return out, [x.grad for weight, bias, _ in layers for x in (weight, bias)]
+
+    (expected, slopes), (found, own) = features(cnn.one_by_one), features(cnn.grouped)
+    assert found.shape == expected.shape == (3, 5, 3 * 3 * 16)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    for one, other in zip(slopes, own, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-4 * float(one.abs().max()))
 
 
 # -- with a device ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from repro.algorithms import ALGORITHMS
+from repro.engines.cuda import Acting, FrameActing
 from repro.envs import make
 from tests.helpers.configs import Compose
 from tests.helpers.fake_gpu import DEVICE, fake_gpu, outside
@@ -15,6 +16,8 @@ from tests.helpers.fake_gpu import DEVICE, fake_gpu, outside
 SMALL = ("device=cuda", "algorithm.horizon=8", "total_timesteps=100000")
 MINIBATCHES = ("algorithm.minibatch_size=4", "algorithm.epochs=2")
 CARTPOLE = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=2")
+PONG = ("env=atari", "env.game=pong", "env.num_envs=2")
+REPLAYS = ("algorithm=acer", "algorithm.replay_start=8", "algorithm.replay_size=64")
 RUNS = [
     ("env=hopper", *MINIBATCHES),
     ("env=hopper", "recipe=ppo2", "env.num_envs=2", *MINIBATCHES),
@@ -28,13 +31,24 @@ RUNS = [
     (*CARTPOLE, "algorithm=a2c"),
     ("env=hopper", "algorithm=cem", "env.num_envs=2"),
     (*CARTPOLE, "algorithm=cem"),
+    (*CARTPOLE, *REPLAYS),
+    ("env=hopper", "recipe.early_stop_kl=0.01", *MINIBATCHES),
+    ("env=reacher", "policy.shared=true", "policy.activation=relu", *MINIBATCHES),
+    (*PONG, *MINIBATCHES),
+    (*PONG, "policy=cnn_nature", "recipe=sb3", *MINIBATCHES),
+    (*PONG, "algorithm=a2c"),
+    (*PONG, "algorithm=a2c_tr"),
+    (*PONG, *REPLAYS),
 ]
+# Where all of an iteration's columns come by one copy, and nothing else is read.
+ONE_WAIT = [*RUNS[:8], *RUNS[8:10], *RUNS[13:18]]
 
 
 def learners(config: Compose, overrides: tuple[str, ...]) -> Any:
     configs = [config(*SMALL, *overrides, f"seed={seed}") for seed in range(2)]
     first = configs[0]
-    envs = outside(make)(first.env.id, first.env.backend, len(configs) * first.env.num_envs)
+    size, task = len(configs) * first.env.num_envs, first.env
+    envs = outside(make)(task.id, task.backend, size, task.switches, task.kwargs)
     for name in ("reset", "step", "state", "set_state", "restart"):
         setattr(envs, name, outside(getattr(envs, name)))
     return ALGORITHMS[first.algorithm.name](configs, envs, DEVICE)
@@ -48,13 +62,32 @@ def test_collect_update_checkpoint_restore(
         own = learners(config, overrides)
         own.iterate()
         assert all(part.flat.device == DEVICE for part in own.parts)
+        before = waits.count
         saved = [own.checkpoint(p) for p in range(2)]
+        assert waits.count == before + 1, "one copy brings the state of all learners"
         again = learners(config, overrides)
         for p, state in enumerate(saved):
             again.restore(p, state)
         again.iterate()
         assert again.iteration == 2
         assert waits.recordings >= 1, "acting at least is recorded"
+
+
+@pytest.mark.parametrize("overrides", ONE_WAIT, ids=" ".join)
+def test_an_iteration_reads_the_device_once_and_copies_from_locked_memory(
+    config: Compose, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    """Besides the actions of each step, which an event announces."""
+    with fake_gpu(monkeypatch) as waits:
+        own = learners(config, overrides)
+        for _ in range(2):
+            own.iterate()
+        assert isinstance(own.collector._fast_act, Acting | FrameActing)
+        waits.count = waits.pageable = 0
+        own.collector.collect(3)
+        assert (waits.count, waits.pageable) == (0, 0)
+        own.iterate()
+        assert waits.count == 1
 
 
 def test_the_stand_in_refuses_what_a_gpu_would(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,3 +99,9 @@ def test_the_stand_in_refuses_what_a_gpu_would(monkeypatch: pytest.MonkeyPatch) 
             x.cpu()
         with waits.refused(), pytest.raises(AssertionError, match="waits for the device"):
             bool(x.sum() > 0)
+        with waits.refused(), pytest.raises(AssertionError, match="copies from the host"):
+            x.copy_(torch.ones(3))
+        x.copy_(torch.ones(3))
+        x.copy_(torch.zeros(3, pin_memory=True))
+        torch.ones(3).pin_memory().to(DEVICE)
+        assert waits.pageable == 1
