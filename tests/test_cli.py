@@ -18,6 +18,7 @@ from repro.config.overrides import check_overrides
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
+from repro.training import preflight
 from tests.helpers.cli import Cli, finish, start
 from tests.helpers.sweeps import composed
 
@@ -79,6 +80,11 @@ WRONG = {
     "env=hopper runs_dir=/dev/null/runs": "runs_dir=/dev/null/runs cannot be written to",
     "env=hopper runs_dir=/proc/runs": "runs_dir=/proc/runs cannot be written to",
     "env=hopper device=gpu": "device=gpu is not known",
+    "env=hopper device=1": "as in device=cuda:1",
+    "env=hopper device=cuda:one": "as in device=cuda:1",
+    "env=hopper device=cuda:1+1": "names a GPU twice",
+    "-m env=hopper device=cuda:0,1": "for a sweep device=cuda:0+1",
+    "-m env=hopper device=cuda:0 hydra.launcher.backend=submitit": "hands out GPUs by itself",
     "env=hopper logger=wandb logger.mode=onlin": "logger.mode=onlin is not known",
     "-m env=hopper,hoper seed=0,1": "did you mean hopper?",
     "-m seed=0,1": "env has no value",
@@ -155,8 +161,27 @@ def test_a_gpu_that_torch_cannot_use_is_refused(cli: Cli, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for mode in ([], ["-m"]):
-        finished = cli(*mode, "env=hopper", "device=cuda")
-        assert finished.code == 2 and "device=cpu" in finished.err
+        for name in ("cuda", "cuda:1", "cuda:0+1"):
+            finished = cli(*mode, "env=hopper", f"device={name}")
+            assert finished.code == 2 and f"device={name}, but" in finished.err
+            assert "device=cpu" in finished.err
+            assert finished.err.count("\n") == 1 and not finished.out
+    assert not cli.left()
+
+
+def test_a_gpu_that_is_not_there_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(preflight, "check_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for mode, name, words in (
+        ([], "cuda:2", "there is no cuda:2 here, cuda:0 to cuda:1"),
+        (["-m"], "cuda:1+3", "there is no cuda:3 here"),
+        ([], "cuda:0+1", "this is a single run: say device=cuda:0"),
+    ):
+        finished = cli(*mode, "env=hopper", f"device={name}")
+        assert finished.code == 2 and words in finished.err
         assert finished.err.count("\n") == 1 and not finished.out
     assert not cli.left()
 

@@ -17,11 +17,12 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.console import say
 from repro.engines import cuda
 from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.rollouts.rollout import Rollout
-from repro.training.loop import resolve_device
+from repro.training.devices import resolve_device, settled
 
 Array = np.ndarray[Any, Any]
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
@@ -76,7 +77,7 @@ class Pack:
             compose(*common, *_member_overrides(algorithm, p), *overrides)
             for p in range(population)
         ]
-        config, before = self.configs[0], resident_mib()
+        config, before = settled(self.configs[:1], say)[0], resident_mib()
         self.iterations = iterations_per_round(config)
         size = population * config.env.num_envs
         task = config.env
