@@ -19,6 +19,7 @@ from analysis.reports import (
     figure1,
     figure2,
     figure4,
+    gpu,
     origin,
     remake,
     report,
@@ -46,7 +47,7 @@ REPORTS: tuple[Command, ...] = (
         origin.command,
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command),
-    *(agreement.command, speed.command, atari, rlhf, explain),
+    *(agreement.command, speed.command, gpu.command, atari, rlhf, explain),
     claims.command,
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))

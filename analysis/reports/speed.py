@@ -37,17 +37,28 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        try:
-            result = store.read_json(path)
-            about = {"file": path.name, "overrides": " ".join(result["overrides"])}
-            rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
-        except OSError as error:
-            raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
-        except (ValueError, LookupError, TypeError) as error:
-            raise AnalysisError(
-                f"--bench {path} is not a file of python -m repro.bench.speed --out."
-            ) from error
+        result = read(path)
+        about = {"file": path.name, "overrides": " ".join(result["overrides"])}
+        rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
     return pd.DataFrame(rows)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A file of the benchmark, with `overrides` and `rows`.
+
+    Raises:
+        AnalysisError: it is missing, or not the benchmark's.
+    """
+    try:
+        result: dict[str, Any] = store.read_json(path)
+        [" ".join(result["overrides"]), *({} | row for row in result["rows"])]
+    except OSError as error:
+        raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise AnalysisError(
+            f"--bench {path} is not a file of python -m repro.bench.speed --out."
+        ) from error
+    return result
 
 
 def _tasks(table: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +145,7 @@ def text(table: pd.DataFrame) -> str:
         "task": "env",
         "algorithm": "algorithm",
         "with": "overrides",
-        "contender": _contender,
+        "contender": contender,
         "µs a step": lambda row: f"{row['total_us']:.1f}",
         "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
         "x physics": lambda row: _number(row["over_physics"], 2),
@@ -171,7 +182,8 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _contender(row: Line) -> str:
+def contender(row: Line) -> str:
+    """`pack of 33`, or the name of what is no pack."""
     return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
 
 

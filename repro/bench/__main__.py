@@ -1,4 +1,4 @@
-"""`python -m repro.bench speed|scaling|atari ...`: the benchmarks; without a name, `speed`."""
+"""`python -m repro.bench speed|scaling|atari|gpu ...`: the benchmarks; without a name, `speed`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ usage: python -m repro.bench [NAME] [options] [overrides]
            several
   atari    training against Stable-Baselines3 on an Atari game, and the floors
            of both parts
+  gpu      packs, games and humanoids on a GPU and on this processor
 
 The options of each: python -m repro.bench NAME --help
 """
-NAMES = ("speed", "scaling", "atari")
+NAMES = ("speed", "scaling", "atari", "gpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

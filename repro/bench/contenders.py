@@ -178,7 +178,7 @@ class StableBaselines3:
 
         self.steps = iterations_per_round(own) * own.batch_size
         env = mapping.normalized(own, mapping.make_envs(own))
-        self.model = mapping.make_model(own, env, "cpu")
+        self.model = mapping.make_model(own, env, resolve_device(config.device))
         self.measure()
 
     def measure(self) -> Sample:

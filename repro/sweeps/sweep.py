@@ -176,17 +176,18 @@ def raise_failures(codes: Sequence[int], runs: int) -> None:
 
 
 def _check(configs: Sequence[RunConfig], settings: Settings, alone: bool = False) -> None:
-    preflight.preflight(configs)
-    from repro.training.devices import gpus  # only now: it loads torch
-
-    for device in dict.fromkeys(config.device for config in configs):
-        if settings.here:
-            gpus(device)
-        elif devices.numbers(device):
+    named = dict.fromkeys(config.device for config in configs)
+    for device in named:
+        if not settings.here and devices.numbers(device):
             raise ConfigError(
                 f"device={device}, but hydra.launcher.backend={settings.backend} hands out GPUs by "
                 "itself: say device=cuda."
             )
+    preflight.preflight(configs)
+    from repro.training.devices import gpus  # only now: it loads torch
+
+    for device in named if settings.here else ():
+        gpus(device)
         if alone and len(names := devices.names(device)) > 1:
             raise ConfigError(
                 f"device={device} names GPUs for a sweep to share, and this is a single run: say "

@@ -53,15 +53,16 @@ def settled(configs: Sequence[C], say: Callable[[str], None]) -> list[C]:
         configs: of any devices.
         say: called once with each choice and its reason.
     """
-    chosen: dict[str, str] = {}
+    chosen: dict[tuple[str, int], str] = {}
     found = []
     for config in configs:
         if config.device == devices.AUTO:
-            # Only seeds and the like differ within a pack: its networks are counted once.
-            if config.pack_key not in chosen:
-                chosen[config.pack_key], reason = _chosen(config)
-                say(f"device=auto: {chosen[config.pack_key]}, since {reason}.")
-            config = dataclasses.replace(config, device=chosen[config.pack_key])
+            # The networks of a pack are alike, and counted once.
+            key = config.pack_key, config.gpu_from_parameters
+            if key not in chosen:
+                chosen[key], reason = _chosen(config)
+                say(f"device=auto: {chosen[key]}, since {reason}.")
+            config = dataclasses.replace(config, device=chosen[key])
         found.append(config)
     return found
 

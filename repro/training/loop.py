@@ -46,6 +46,9 @@ class Training:
         else:
             self._algorithm = _make_learners(configs, device)
         self.device, self._task = str(device), config.env.id
+        own = self._algorithm
+        discrete = isinstance(own, Learners) and own.policy.discrete
+        self.deterministic = cuda.deterministic(device, discrete)
         self.engine = self._algorithm.engine
 
     def __iter__(self) -> Iterator[Iteration]:

@@ -1,4 +1,4 @@
-"""Which devices the runs of a sweep train on. No GPU is needed: torch is told that there are some."""
+"""Which devices the runs of a sweep train on. Torch is told that there are GPUs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_slurm_is_asked_for_a_gpu(tmp_path: Path) -> None:
         return text
 
     assert "#SBATCH --gres=gpu:1\n" in script(True)
-    assert "gpu" not in script(False)
+    assert "gres" not in script(False) and "--gpu" not in script(False)
     assert "#SBATCH --gres=gpu:a100:2\n" in script(True, slurm_gres="gpu:a100:2")
     own = script(True, slurm_gpus_per_node="h100:1")
     assert "gres" not in own and "#SBATCH --gpus-per-node=h100:1\n" in own
