@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE
+from analysis.drawing.text import Line
 from analysis.errors import AnalysisError
 from analysis.reports import speed
 
@@ -28,13 +29,11 @@ def compared(table: pd.DataFrame) -> pd.DataFrame:
         AnalysisError: rows that name no device.
     """
     if "device" not in table or table["device"].isna().any():
-        raise AnalysisError(
-            "--bench: a row names no device; measure with python -m repro.bench gpu."
-        )
-    rates = table.assign(rate=1e6 / table["total_us"])
+        raise AnalysisError("--bench: rows name no device; measure by python -m repro.bench gpu.")
     # Packs of different files are of one machine here: `repro.bench gpu` measures all of them.
-    wide = rates.pivot_table("rate", list(ONE), "device", sort=False, dropna=False)
-    return wide.dropna(how="all").reset_index()
+    filled = table.assign(rate=1e6 / table["total_us"], population=table["population"].fillna(0))
+    lines = filled.pivot_table("rate", list(ONE), "device", sort=False).reset_index()
+    return lines.assign(population=lines["population"].replace(0, np.nan))
 
 
 def devices(lines: pd.DataFrame) -> list[str]:
@@ -46,7 +45,7 @@ def devices(lines: pd.DataFrame) -> list[str]:
 def text(lines: pd.DataFrame, about: str) -> str:
     """The table in Markdown."""
     names = devices(lines)
-    columns: tables.Columns = {
+    columns: dict[str, str | Callable[[Line], str]] = {
         "task": "env",
         "contender": speed.contender,
         **{f"steps/s, {name}": _rate(name) for name in names},
@@ -58,12 +57,12 @@ def text(lines: pd.DataFrame, about: str) -> str:
     return f"{about}\n\n{table}\n"
 
 
-def _rate(name: str) -> Any:
+def _rate(name: str) -> Callable[[Line], str]:
     return lambda row: "" if pd.isna(row[name]) else f"{row[name]:,.0f}"
 
 
-def _over(name: str) -> Any:
-    def times(row: Any) -> str:
+def _over(name: str) -> Callable[[Line], str]:
+    def times(row: Line) -> str:
         ratio = row[name] / row[CPU]
         return "" if pd.isna(ratio) else f"{ratio:.2f}"
 
@@ -94,7 +93,7 @@ def _bars(axes: Axes, others: pd.DataFrame, colors: dict[str, str]) -> None:
     at, height = np.arange(len(others)), 0.8 / max(1, len(colors))
     for i, (name, color) in enumerate(colors.items()):
         axes.barh(at + i * height, others[name], height, color=color, label=name)
-    labels = [f"{row['env']}, {speed.contender(row)}" for _, row in others.iterrows()]
+    labels = [f"{row['env']}, {speed.contender(row)}" for row in others.to_dict("records")]
     axes.set_yticks(at + 0.4 - height / 2, labels)
     axes.invert_yaxis()
     axes.set_xscale("log")
