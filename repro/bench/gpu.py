@@ -47,13 +47,16 @@ class Measurement(NamedTuple):
 
 def measurements(out: Path, devices: Sequence[str], chosen: Sequence[str]) -> list[Measurement]:
     """In their order: each of `chosen` on all devices before the next."""
-    return [
-        Measurement(path, [*PLAN[name].split(), "--out", str(path), f"device={device}"])
-        for name in PLAN
-        if name in chosen
-        for device in devices
-        for path in [out / f"{name}-{device.replace(':', '')}.json"]
-    ]
+    found = []
+    for name in [name for name in PLAN if name in chosen]:
+        words = PLAN[name].split()
+        options = [word for word in words if "=" not in word]
+        overrides = [word for word in words if "=" in word]
+        for device in devices:
+            path = out / f"{name}-{device.replace(':', '')}.json"
+            arguments = [*options, "--out", str(path), *overrides, f"device={device}"]
+            found.append(Measurement(path, arguments))
+    return found
 
 
 def measure(plan: Sequence[Measurement], minutes: float) -> Iterator[tuple[Measurement, str]]:
