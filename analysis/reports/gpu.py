@@ -16,6 +16,7 @@ from analysis.drawing.style import CYCLE
 from analysis.drawing.text import Line
 from analysis.errors import AnalysisError
 from analysis.reports import speed
+from repro.runs import store
 
 PACKS = "half_cheetah"  # the task whose packs of many sizes are measured
 CPU = "cpu"
@@ -102,7 +103,7 @@ def _bars(axes: Axes, others: pd.DataFrame, colors: dict[str, str]) -> None:
 
 def machine(paths: list[Path]) -> str:
     """What measured: processor, and GPU with its driver, as the files say."""
-    found = [speed.read(path) for path in paths]
+    found = [store.read_json(path) for path in paths]
     cpus = dict.fromkeys(each["cpu"] for each in found if each.get("cpu"))
     gpus = dict.fromkeys(
         f"{each['gpu']} (driver {each['driver']}, CUDA {each['cuda']}, cuDNN {each['cudnn']})"
@@ -118,7 +119,7 @@ _FILES = "files that python -m repro.bench gpu wrote"
 @cli.command("gpu", cli.option("--bench", _FILES, **cli.MANY | {"metavar": "FILE"}))
 def command(given: cli.Given) -> cli.Output:
     """Speed on a GPU, beside the processor and SB3."""
-    lines = compared(speed.load(given.bench))
+    lines = compared(speed.load(given.bench, "gpu"))
     written = text(lines, machine(given.bench))
     drawn = {"gpu.png": lambda: figure(lines)}
     return cli.Output({**drawn, "gpu.csv": lines, "gpu.md": written}, written)

@@ -17,7 +17,7 @@ from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE, INK, MUTED, scaled
 from analysis.drawing.text import Line
-from analysis.errors import AnalysisError
+from analysis.errors import reading
 from repro.runs import store
 
 PPO = "ppo"  # what a row is of that does not say
@@ -27,38 +27,25 @@ TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2
 _COLORS = dict(zip(PHASES, ("#9A9A9A", CYCLE[2], CYCLE[0], CYCLE[1]), strict=True))
 
 
-def load(paths: Sequence[Path]) -> pd.DataFrame:
+def load(paths: Sequence[Path], name: str = "speed") -> pd.DataFrame:
     """The rows of all files (`repro.bench.speed.measure`), with `file` and `overrides` in front.
 
     Contenders are only ever compared within a file: the machine may differ from one to the next.
+
+    Args:
+        paths: of files of one benchmark.
+        name: the benchmark's.
 
     Raises:
         AnalysisError: a file that is missing, or not the benchmark's.
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        result = read(path)
-        about = {"file": path.name, "overrides": " ".join(result["overrides"])}
-        rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
+        with reading(path, f"give --bench a file of python -m repro.bench {name} --out"):
+            result = store.read_json(path)
+            about = {"file": path.name, "overrides": " ".join(result["overrides"])}
+            rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
     return pd.DataFrame(rows)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A file of the benchmark, with `overrides` and `rows`.
-
-    Raises:
-        AnalysisError: it is missing, or not the benchmark's.
-    """
-    try:
-        result: dict[str, Any] = store.read_json(path)
-        [" ".join(result["overrides"]), *({} | row for row in result["rows"])]
-    except OSError as error:
-        raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
-    except (ValueError, LookupError, TypeError) as error:
-        raise AnalysisError(
-            f"--bench {path} is not a file of python -m repro.bench.speed --out."
-        ) from error
-    return result
 
 
 def _tasks(table: pd.DataFrame) -> pd.DataFrame:
@@ -191,7 +178,7 @@ def _number(value: Any, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-_FILES = "files that python -m repro.bench.speed --out wrote"
+_FILES = "files that python -m repro.bench speed --out wrote"
 
 
 @cli.command("speed", cli.option("--bench", _FILES, **cli.MANY | {"metavar": "FILE"}))

@@ -34,7 +34,7 @@ from repro.engines.cuda import sent
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.learning import objectives, off_policy
-from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
+from repro.learning.optimizers import RMSProp, clip_gradient
 from repro.networks.action_values import CNNActionValues, MLPActionValues
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
@@ -203,9 +203,7 @@ class ACER(Learners):
         """
         batch, loss = self.loss(segment)
         gradient = self.parameters.gradient(loss)
-        norm = gradient_norm(gradient)
-        if self.settings.max_grad_norm is not None:
-            clip_gradient(gradient, self.settings.max_grad_norm)
+        norm = clip_gradient(gradient, self.settings.max_grad_norm)
         step_sizes, taking = sent(torch.tensor(rates), self.device), self.mask(members)
         self.rmsprop.step(gradient, step_sizes, taking)
         following = self.average.lerp(self.parameters.flat, 1 - self.settings.average_decay)
