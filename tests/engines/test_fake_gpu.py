@@ -16,7 +16,7 @@ from tests.helpers.fake_gpu import DEVICE, fake_gpu, outside
 SMALL = ("device=cuda", "algorithm.horizon=8", "total_timesteps=100000")
 MINIBATCHES = ("algorithm.minibatch_size=4", "algorithm.epochs=2")
 CARTPOLE = ("env=gymnasium", "env.id=CartPole-v1", "env.num_envs=2")
-PONG = ("env=atari", "env.game=pong", "env.num_envs=2")
+PONG = ("env=atari", "env.game=pong", "env.num_envs=2", "env.atari.screen_size=36")
 REPLAYS = ("algorithm=acer", "algorithm.replay_start=8", "algorithm.replay_size=64")
 # Whose columns of an iteration come by one copy, with nothing else read from the device.
 READ_ONCE = [
