@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from repro.bench import gpu
 from repro.bench.__main__ import main
+from tests.helpers.configs import compose
 
 
 def test_without_a_gpu_it_is_one_sentence(
@@ -30,6 +32,16 @@ def test_what_matters_comes_first_and_on_each_device(tmp_path: Path) -> None:
     assert len(names) == len(set(names)) == 2 * len(gpu.PLAN)
     assert [each.arguments[-1] for each in plan[:2]] == ["device=cuda:1", "device=cpu"]
     assert sum("atari" in each.arguments for each in plan) == 4, "both networks"
+
+
+@pytest.mark.parametrize("name", gpu.PLAN)
+def test_what_is_planned_can_be_configured(tmp_path: Path, name: str) -> None:
+    (each,) = gpu.measurements(tmp_path, ["cpu"], [name])
+    env = re.search(r"--env (\w+)", gpu.PLAN[name])
+    task = f"env={env[1]}" if env else "env=atari env.game=breakout"
+    overrides = [word for word in each.arguments if "=" in word]
+    config = compose(*task.split(), *overrides)
+    assert config.batch_size >= 1000 and config.device == "cpu"
 
 
 def test_what_is_done_when_the_time_is_over_stays(
