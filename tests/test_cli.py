@@ -18,7 +18,6 @@ from repro.config.overrides import check_overrides
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps import sweep
-from repro.training import preflight
 from tests.helpers.cli import Cli, finish, start
 from tests.helpers.sweeps import composed
 
@@ -154,36 +153,6 @@ def test_online_needs_a_key(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path:
     finished = cli("env=hopper", "logger=wandb", "logger.mode=online")
     assert finished.code == 2 and "logger.mode=offline" in finished.err
     assert finished.err.count("\n") == 1 and not cli.left()
-
-
-def test_a_gpu_that_torch_cannot_use_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for mode in ([], ["-m"]):
-        for name in ("cuda", "cuda:1", "cuda:0+1"):
-            finished = cli(*mode, "env=hopper", f"device={name}")
-            assert finished.code == 2 and f"device={name}, but" in finished.err
-            assert "device=cpu" in finished.err
-            assert finished.err.count("\n") == 1 and not finished.out
-    assert not cli.left()
-
-
-def test_a_gpu_that_is_not_there_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr(preflight, "check_device", lambda device: None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for mode, name, words in (
-        ([], "cuda:2", "there is no cuda:2 here, cuda:0 to cuda:1"),
-        (["-m"], "cuda:1+3", "there is no cuda:3 here"),
-        ([], "cuda:0+1", "this is a single run: say device=cuda:0"),
-    ):
-        finished = cli(*mode, "env=hopper", f"device={name}")
-        assert finished.code == 2 and words in finished.err
-        assert finished.err.count("\n") == 1 and not finished.out
-    assert not cli.left()
 
 
 def test_a_launcher_in_an_experiment_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import A2CSettings
 from repro.config.schema import Config
 from repro.engines import selection

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import ACERSettings
 from repro.config.schema import Config
 from repro.engines.batches import Batch
@@ -178,7 +179,7 @@ class ACER(Learners):
         """Segments of the replay, one of each actor; `numbers` is [P, N]."""
         found = self.replay.take(numbers)
         actions, rewards, logits, terminated, truncated = (
-            sent(torch.from_numpy(getattr(found, name)), self.device)
+            sent(getattr(found, name), self.device)
             for name in ("actions", "rewards", "logits", "terminated", "truncated")
         )
         terminal = terminated

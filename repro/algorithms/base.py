@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.iteration import Iteration, Tables
+from repro.algorithms.measured import MEASURED, Metrics, fetch, mean
 from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.engines.cuda import fetched, sent
@@ -42,15 +43,8 @@ from repro.networks.distributions import Categorical, Distribution
 from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector
 from repro.rollouts.rollout import Rollout
-from repro.runs.schema import PROGRESS
 
 Array = np.ndarray[Any, Any]
-Metrics = Mapping[str, Array | Tensor]  # by column, [P] each, on the host or on the device
-MEASURED = [  # columns that an algorithm fills or leaves null
-    name
-    for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
-    if not name.startswith("time_")
-]
 
 
 class Learners(ABC):
@@ -154,7 +148,7 @@ class Learners(ABC):
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
         unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
-        metrics, finite = self._fetch(self.update(rollout))
+        metrics, finite = fetch(self.update(rollout), self.parts)
         self.adapt(metrics)
         failed |= self._fail(finite, lambda p: "its parameters stopped being finite")
         updated = time.perf_counter()
@@ -197,19 +191,10 @@ class Learners(ABC):
         self.active = [p for p in self.active if not over[p]]
         return finished
 
-    def _fetch(self, measured: Metrics) -> tuple[dict[str, Array], Array]:
-        """The columns on the host, and which learners' parameters are finite, by one copy."""
-        columns = {name: x for name, x in measured.items() if isinstance(x, Tensor)}
-        finite = torch.stack([torch.isfinite(part.flat).all(1) for part in self.parts]).all(0)
-        *values, good = (x.numpy() for x in fetched([*columns.values(), finite]))
-        own = {name: x for name, x in measured.items() if not isinstance(x, Tensor)}
-        return own | dict(zip(columns, values, strict=True)), good
-
     def mask(self, learners: Sequence[int] | None = None) -> Tensor:
         """True for some learners, by default for those that still train: bool [P]."""
-        chosen = torch.zeros(len(self.configs), dtype=torch.bool)
-        chosen[list(self.active if learners is None else learners)] = True
-        return sent(chosen, self.device)
+        members = self.active if learners is None else learners
+        return sent(torch.tensor([p in members for p in range(len(self.configs))]), self.device)
 
     def _fail(self, finite: Array, reason: Callable[[int], str]) -> dict[int, str]:
         """Stop active learners that are not finite, at the parameters before this iteration."""
@@ -340,7 +325,10 @@ class Learners(ABC):
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """Everything that a learner's next iterations depend on; schedules follow from it."""
-        parts, own = self._saved()
+        parts, own = {str(i): part for i, part in enumerate(self.parts)}, self.own_state()
+        if self.device.type != "cpu":  # one copy an iteration brings all of it for all P
+            self._on_host = self._on_host or packed_state.on_host(parts | own, fetched)
+            parts, own = ({name: self._on_host[name] for name in each} for each in (parts, own))
         return {
             "iteration": self.iteration,
             "finished_steps": int(self.finished_steps[learner]),
@@ -348,17 +336,6 @@ class Learners(ABC):
             "streams": self.streams[learner].checkpoint(),
             "collector": self.collector.checkpoint(learner),
         } | {name: packed_state.take(part, learner) for name, part in own.items()}
-
-    def _saved(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Parameters and own state. From a GPU, one copy an iteration brings them for all P."""
-        parts = {str(i): part for i, part in enumerate(self.parts)}
-        own = self.own_state()
-        if self.device.type == "cpu":
-            return parts, own
-        if self._on_host is None:
-            self._on_host = packed_state.on_host(parts | own, fetched)
-        copied = self._on_host
-        return {name: copied[name] for name in parts}, {name: copied[name] for name in own}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
@@ -371,8 +348,3 @@ class Learners(ABC):
         self.collector.restore(learner, state["collector"])
         for name, part in self.own_state().items():
             packed_state.put(part, learner, state[name])
-
-
-def mean(x: Tensor) -> Tensor:
-    """Over the samples, in float64: [P, B] -> [P]."""
-    return x.double().mean(-1)

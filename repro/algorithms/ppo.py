@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
 from repro.algorithms.interpolation import interpolation
 from repro.algorithms.limits import EarlyStop, ValueClip
+from repro.algorithms.measured import Metrics, mean
 from repro.algorithms.schedules import LogStd, StepSizes
 from repro.config.algorithms import PPOSettings
 from repro.config.schema import Config

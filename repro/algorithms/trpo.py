@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Metrics, mean
 from repro.algorithms.fitted_critic import ACTOR, CriticLearners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
 from repro.engines import selection

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Metrics, mean
+from repro.algorithms.base import Array
 from repro.algorithms.fitted_critic import CriticLearners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
 from repro.engines import selection

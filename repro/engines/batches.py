@@ -152,7 +152,7 @@ class Minibatches:
         packed = self._columns.packed
         learners, count, width = packed.shape
         numbers = order.astype(np.int64) + np.arange(learners)[:, None] * count
-        index = sent(torch.from_numpy(numbers.ravel()), packed.device)
+        index = sent(numbers.ravel(), packed.device)
         shuffled = packed.view(-1, width).index_select(0, index).view(packed.shape)
         for start in range(0, self._used, self._size):
             yield shuffled[:, start : start + self._size]

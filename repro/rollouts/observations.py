@@ -243,14 +243,14 @@ class FrameObservations:
 
     def encode(self, observations: Array) -> Tensor:
         """Move stacks [P, M, S, H, W] to the device without storing them."""
-        return sent(torch.from_numpy(observations), self._device)
+        return sent(observations, self._device)
 
     def all_inputs(self) -> Inputs:
         """The rollout's stacks, T N of each learner."""
         learners, _, num_envs, stack = self._rows.shape
         index = self._rows * num_envs + np.arange(num_envs)[:, None]
         index = index.reshape(learners, -1, stack)
-        return FrameStacks(self.frames, sent(torch.from_numpy(index), self._device))
+        return FrameStacks(self.frames, sent(index, self._device))
 
     def all_finals(self) -> Tensor | None:
         """None: `Collector` computes values of last stacks when episodes end."""

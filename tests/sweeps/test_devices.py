@@ -14,7 +14,8 @@ from repro.sweeps.backends import loky, submitit
 from repro.sweeps.settings import Settings
 from repro.sweeps.sweep import planned
 from repro.sweeps.worker import Task
-from repro.training import devices
+from repro.training import devices, preflight
+from tests.helpers.cli import Cli
 from tests.helpers.configs import Compose
 
 
@@ -107,3 +108,29 @@ def test_slurm_is_asked_for_a_gpu(tmp_path: Path) -> None:
     assert "#SBATCH --gres=gpu:a100:2\n" in script(True, slurm_gres="gpu:a100:2")
     own = script(True, slurm_gpus_per_node="h100:1")
     assert "gres" not in own and "#SBATCH --gpus-per-node=h100:1\n" in own
+
+
+def test_a_gpu_that_torch_cannot_use_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for mode in ([], ["-m"]):
+        for name in ("cuda", "cuda:1", "cuda:0+1"):
+            finished = cli(*mode, "env=hopper", f"device={name}")
+            assert finished.code == 2 and f"device={name}, but" in finished.err
+            assert "device=cpu" in finished.err
+            assert finished.err.count("\n") == 1 and not finished.out
+    assert not cli.left()
+
+
+def test_a_gpu_that_is_not_there_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "check_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for mode, name, words in (
+        ([], "cuda:2", "there is no cuda:2 here, cuda:0 to cuda:1"),
+        (["-m"], "cuda:1+3", "there is no cuda:3 here"),
+        ([], "cuda:0+1", "this is a single run: say device=cuda:0"),
+    ):
+        finished = cli(*mode, "env=hopper", f"device={name}")
+        assert finished.code == 2 and words in finished.err
+        assert finished.err.count("\n") == 1 and not finished.out
+    assert not cli.left()

@@ -159,7 +159,7 @@ class FrameActing(_RoundTrip):
     def __call__(self, t: int, observations: Array) -> Array:
         """Actions [P N] at time t's stacks [P, N, S, H, W]; overwritten by the next call."""
         if t == 0 and self._stack > 1:
-            older = sent(torch.from_numpy(observations[:, :, :-1].copy()), self._device)
+            older = sent(observations[:, :, :-1].copy(), self._device)
             self._buffers.frames[:, : self._stack - 1] = older.transpose(1, 2)
         rows = self._place(t)
         self._index[:] = (self._first + rows) * len(self._actor) + self._actor

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def sent(x: Tensor, device: torch.device) -> Tensor:
+def sent(x: Tensor | np.ndarray[Any, Any], device: torch.device) -> Tensor:
     """A host's tensor on the device. To a GPU through page-locked memory, without a wait."""
+    x = torch.as_tensor(x)
     if device.type == "cpu":
         return x
     # The allocator of page-locked memory keeps a block until the copy from it has ended.
