@@ -24,14 +24,17 @@ from analysis.reports import (
     figure4,
     gpu,
     origin,
+    peers,
     pilot,
     reading,
     remake,
     report,
     rlhf,
+    search,
     seeds,
     speed,
     table1,
+    tokens,
     updates,
 )
 
@@ -39,8 +42,22 @@ from analysis.reports import (
 REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
-        *(figure1, figure2, figure3, figure4, agreement, speed, gpu, atari, rlhf, explain, claims),
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
+        *(
+            figure1,
+            figure2,
+            figure3,
+            figure4,
+            agreement,
+            speed,
+            gpu,
+            peers,
+            atari,
+            rlhf,
+            tokens,
+            explain,
+            claims,
+        ),
     )
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))

@@ -56,21 +56,21 @@ class End(NamedTuple):
     exit_code: int
 
 
-def expect(configs: Sequence[RunConfig], settings: Settings) -> None:
+def expect(configs: Sequence[RunConfig], settings: Settings | None = None) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
     One that was pruned before is expected to be done again.
 
     Args:
         configs: of the runs.
-        settings: how they will be spread.
+        settings: how they will be spread; None: over the cores of this machine.
 
     Raises:
         ConfigError: runs that are impossible on this machine. Nothing has been written then.
     """
     places = dict.fromkeys(config.runs_dir for config in configs)
     summary.beginning(len(configs), ", ".join(places), configs[0].progress)
-    _check(configs, settings)
+    _check(configs, settings or Settings())
     _write(configs)
 
 

@@ -107,7 +107,12 @@ def test_steps_act_as_a_cpu_does(config: Compose, device: str, overrides: tuple[
         assert_near(own._statistics[:, t], plain._statistics[:, t])
         assert_near(own._values[:, t], plain._values[:, t])
         for each in (own, plain):
-            each.envs.step(np.zeros_like(expected))
+            _, _, terminated, truncated, infos = each.envs.step(np.zeros_like(expected))
+            if (terminated | truncated).any():
+                ends, finals = (
+                    each._by_learner(x) for x in (terminated | truncated, infos["final_obs"])
+                )
+                each._seen.store_ends(t, ends, finals)
             each._observations = each._by_learner(each.envs.observations)
     if overrides in FRAMES:
         kept, others = (each._seen.all_inputs() for each in (own, plain))
