@@ -19,6 +19,7 @@ from analysis.reports import (
     figure1,
     figure2,
     figure4,
+    figure5,
     origin,
     remake,
     report,
@@ -45,7 +46,7 @@ REPORTS: tuple[Command, ...] = (
         updates.command,
         origin.command,
     ),
-    *(report.command, figure1.command, figure2.command, figure3, figure4.command),
+    *(report.command, figure1.command, figure2.command, figure3, figure4.command, figure5.command),
     *(agreement.command, speed.command, atari, rlhf, explain),
     claims.command,
 )
