@@ -20,6 +20,7 @@ from analysis.reports import (
     figure2,
     figure4,
     figure5,
+    measures,
     origin,
     remake,
     report,
@@ -47,6 +48,7 @@ REPORTS: tuple[Command, ...] = (
         origin.command,
     ),
     *(report.command, figure1.command, figure2.command, figure3, figure4.command, figure5.command),
+    measures.command,
     *(agreement.command, speed.command, atari, rlhf, explain),
     claims.command,
 )
