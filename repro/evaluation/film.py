@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import logging
 import math
@@ -233,5 +234,5 @@ def _webp(path: Path, size: tuple[int, int], fps: float) -> Writer:
             pictures.append(Pictures.fromarray(image))
     finally:
         first, *others = pictures
-        looped = {"save_all": True, "append_images": others, "loop": 0}
-        first.save(path, duration=round(1000 / fps), quality=WEBP_QUALITY, **looped)
+        looped = functools.partial(first.save, save_all=True, append_images=others, loop=0)
+        looped(path, duration=round(1000 / fps), quality=WEBP_QUALITY)
