@@ -18,7 +18,7 @@ import yaml
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.text import percent
-from analysis.errors import AnalysisError
+from analysis.errors import reading
 from analysis.published.files import read
 from analysis.reports.reading.claims import verdict
 from analysis.settings import DEFAULT_REFERENCE
@@ -39,16 +39,10 @@ def ledger(results: Path) -> pd.DataFrame:
             or an unknown verdict.
     """
     path = results / NAME
-    try:
+    with reading(path, "it, a file or a field that it names is not there"):
         plan = yaml.safe_load(path.read_text(encoding="utf-8"))
         sources = {name: _source(results, what) for name, what in plan["sources"].items()}
         lines = [_line(claim, sources) for claim in plan["claims"]]
-    except OSError as error:
-        raise AnalysisError(f"{error.filename} cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise AnalysisError(
-            f"{path} asks for what is not there ({type(error).__name__}: {error})."
-        ) from error
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

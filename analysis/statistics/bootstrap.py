@@ -32,6 +32,13 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def named(self, value: str, ends: str) -> dict[str, float]:
+        """By column: `value`, and the ends of the interval as `ends` with low and high."""
+        return {value: self.value, f"{ends}low": self.low, f"{ends}high": self.high}
+
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+
 
 def stream(seed: int, *names: str) -> np.random.Generator:
     """A generator of its own for each name: no cell's interval depends on which others exist."""
@@ -76,7 +83,8 @@ def mean_of_means(
 def summary(estimates: FloatArray) -> Estimate:
     """The estimate of `[1 + B]` and the central 95 % of its replicates, where they are known."""
     known = not np.isnan(estimates[1:]).any()
-    return Estimate(float(estimates[0]), *(bounds(estimates).tolist() if known else (np.nan,) * 2))
+    ends = bounds(estimates).tolist() if known else UNKNOWN[1:]
+    return Estimate(float(estimates[0]), *ends)
 
 
 def bounds(estimates: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pandas as pd
@@ -182,56 +183,30 @@ PAGES: Mapping[str, Page] = {
 }
 
 
-def _number(x: float) -> str:
-    return f"{x:.4g}"
-
-
 def page(name: str, tables: Path) -> bytes:
     """The whole page: nothing is loaded from anywhere, and its policy forbids it."""
     own = PAGES[name]
-    data = json.dumps(own.data(tables), separators=(",", ":"))
-    script = "\n".join(
-        [
-            *((WEB / f"{part}.js").read_text(encoding="utf-8") for part in ("functions", "chart")),
-            f"const DATA = {data};",
-            (WEB / f"{name}.js").read_text(encoding="utf-8"),
-        ]
-    )
-    keys = "".join(f'<span class="key {color}">● {text}</span>' for color, text in own.keys)
-    rows = own.table(tables).to_html(index=False, border=0, float_format=_number, na_rep="")
-    figures = "".join(
+    data = f"const DATA = {json.dumps(own.data(tables), separators=(',', ':'))};"
+    script = [_web("functions.js"), _web("chart.js"), data, _web(f"{name}.js")]
+    charts = "".join(
         f'<section><h2>{title}</h2><div id="{place}"></div></section>'
         for title, place in zip(own.charts, ("first", "second"), strict=True)
     )
-    title = html.escape(own.title)
-    text = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-{(WEB / "style.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{html.escape(own.text)}</p>
-<div class="controls">{own.controls}</div>
-<p id="readout" role="status"></p>
-<div class="charts">{figures}</div>
-<p>{keys}</p>
-<details><summary>The measured numbers as a table</summary>
-<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">{rows}</div></details>
-<footer>Measured by <code>python -m repro.explain {name}</code>; units are in \
-<code>results/explain/{name}.json</code>. Reload to go back to the first setting.</footer>
-</main>
-<script>
-{script}</script>
-</body>
-</html>
-"""
+    text = Template(_web("page.html")).substitute(
+        name=name,
+        title=html.escape(own.title),
+        text=html.escape(own.text),
+        style=_web("style.css"),
+        controls=own.controls,
+        charts=charts,
+        keys="".join(f'<span class="key {color}">● {text}</span>' for color, text in own.keys),
+        rows=own.table(tables).to_html(
+            index=False, border=0, float_format="{:.4g}".format, na_rep=""
+        ),
+        script="\n".join(script),
+    )
     return text.encode()
+
+
+def _web(name: str) -> str:
+    return (WEB / name).read_text(encoding="utf-8")

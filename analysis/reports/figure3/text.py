@@ -61,10 +61,10 @@ def _rank(column: str, line: Line) -> str:
 
 def _aggregate_table(found: Figure3) -> str:
     header = ("Algorithm", "IQM", "95 % interval", "Mean", "Runs", "Tasks", "P(PPO is better)")
-    columns = (_name, number("iqm"), between(name="iqm"), number("mean"), runs_of)
+    columns = (_name, number("iqm"), between(ends="iqm_"), number("mean"), runs_of)
     rows = []
     for line in found.aggregates.to_dict("records"):
-        better = (score(line["ppo_better"]), between(name="ppo_better")(line))
+        better = (score(line["ppo_better"]), between(ends="ppo_better_")(line))
         compared = ("", "") if line["algorithm"] == BETTER else better
         rows.append((*(how(line) for how in columns), str(line["n_tasks"]), *compared))
     return tables.markdown((*header, "95 % interval"), rows, "lr")

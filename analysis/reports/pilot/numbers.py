@@ -15,7 +15,7 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.variants import Variant, check_variants, variants
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream, summary
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, means, stream, summary
 from analysis.statistics.scoring import Scores, paper_score
 
 GAP = ("clip_0.2", "none")  # the paper's best row less its worst
@@ -104,9 +104,8 @@ def _lines(
         changed = " ".join(f"{key}={value}" for key, value in variant.changed)
         line: dict[str, object] = {**labels, "variant": variant.name, "changed": changed}
         line |= {"n_runs": int((there["hole"] == "").sum()), "n_expected": len(there)}
-        for key, bounds, one in ((name, "ci", total), ("difference", "difference", difference)):
-            value, low, high = (np.nan,) * 3 if one is None else summary(one)
-            line |= {key: value, f"{bounds}_low": low, f"{bounds}_high": high}
+        for key, ends, one in ((name, "ci_", total), ("difference", "difference_", difference)):
+            line |= (UNKNOWN if one is None else summary(one)).named(key, ends)
         lines.append(line)
     return pd.DataFrame(lines)
 

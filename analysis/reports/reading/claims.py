@@ -16,7 +16,7 @@ import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream, summary
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, means, stream, summary
 from analysis.statistics.cells import strata
 
 PAPERS_BEST = "clip_0.2"
@@ -67,10 +67,10 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
     """
     places = [i for i, row in enumerate(found.rows) if row in paper]
     if len(places) < 3 or np.ptp(found.scores[places]) == 0:
-        return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
+        return UNKNOWN.named("rho", "") | {"p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    rho = _named("rho", correlations(found.estimates[places], theirs))
+    rho = summary(correlations(found.estimates[places], theirs)).named("rho", "")
     return rho | {"p": float(result.pvalue), "rows": len(places)}
 
 
@@ -120,7 +120,7 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
 def above(difference: FloatArray) -> dict[str, Any]:
     """The `difference` of estimates, its interval, and the `probability` that it is above 0."""
     probability = float((difference[1:] > 0).mean())
-    return _named("difference", difference) | {"probability": probability}
+    return summary(difference).named("difference", "") | {"probability": probability}
 
 
 def unconstrained(found: Replicates) -> dict[str, Any]:
@@ -145,11 +145,7 @@ def unconstrained(found: Replicates) -> dict[str, Any]:
 
 def _negative(score: FloatArray) -> dict[str, Any]:
     negative = float((score[1:] < 0).mean())
-    return _named("score", score) | {"negative": negative}
-
-
-def _named(name: str, estimates: FloatArray) -> dict[str, Any]:
-    return dict(zip((name, "low", "high"), summary(estimates), strict=True))
+    return summary(score).named("score", "") | {"negative": negative}
 
 
 def verdict(probability: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import means, stream, summary
+from analysis.statistics.bootstrap import UNKNOWN, means, stream, summary
 
 MEASURES = ("gold", "proxy", "kl")
 # PPO with clipping and its penalty in the reward; other ways to train; other reward models.
@@ -152,7 +152,7 @@ def _difference(
     known = {run.info["seed"]: _end(run, "gold") for run in runs if run.cell == first}
     seeds = {run.info["seed"] for run in members}
     if members[0].group == GROUPS[0] or cell not in others or not seeds <= set(known):
-        return dict.fromkeys(("difference", "difference_low", "difference_high"), np.nan)
+        return UNKNOWN.named("difference", "difference_")
     values = [_end(run, "gold") - known[run.info["seed"]] for run in members]
     return _interval(cell, "difference", values, settings)
 
@@ -161,5 +161,4 @@ def _interval(
     cell: str, name: str, values: Sequence[float], settings: Settings
 ) -> dict[str, float]:
     rng = stream(settings.seed, "rlhf", cell, name)
-    found = summary(means(np.array(values), settings.replicates, rng))
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return summary(means(np.array(values), settings.replicates, rng)).named(name, f"{name}_")

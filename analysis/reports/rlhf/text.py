@@ -41,7 +41,7 @@ def markdown(found: Numbers) -> str:
 
 
 def _between(name: str) -> Callable[[Line], str]:
-    return lambda line: estimate(line, name, score, (f"{name}_low", f"{name}_high"))
+    return lambda line: estimate(line, name, score, f"{name}_")
 
 
 def _cells(found: Numbers, cells: list[str]) -> str:
