@@ -14,9 +14,8 @@ from analysis.drawing import notes, tables
 from analysis.drawing.text import Line, amount, of
 from analysis.errors import AnalysisError
 from analysis.published.files import read_csv
-from analysis.runs.load import load_sweep
+from analysis.runs.load import load_sweep, read_evaluations
 from analysis.runs.run import Run
-from repro.errors import CorruptError
 from repro.runs import store
 
 RANDOM = "random_humanoids.csv"
@@ -40,11 +39,7 @@ def build(runs: Sequence[Run], reference: Path) -> pd.DataFrame:
 
 
 def _line(run: Run) -> dict[str, object]:
-    assert run.directory is not None
-    try:
-        found = store.read_evaluations(run.directory)
-    except CorruptError as error:
-        raise AnalysisError(str(error)) from error
+    found = read_evaluations(run)
     last = found[found["evaluation"] == found["evaluation"].max()]
     if last.empty or last["measures"].isna().any():
         raise AnalysisError(
