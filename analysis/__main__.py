@@ -25,6 +25,7 @@ from analysis.reports import (
     figure5,
     measures,
     origin,
+    peers,
     pilot,
     reading,
     remake,
@@ -41,8 +42,8 @@ REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
         *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
-        *(figure1, figure2, figure3, figure4, figure5, measures, agreement, speed, atari),
-        *(rlhf, explain, claims),
+        *(figure1, figure2, figure3, figure4, figure5, measures, agreement, speed, peers),
+        *(atari, rlhf, explain, claims),
     )
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
