@@ -112,6 +112,11 @@ def scientific(x: float) -> str:
     return f"{digit}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
+def signed(text: str) -> str:
+    """With minus signs for hyphens."""
+    return text.replace("-", "−")
+
+
 def percent(share: float) -> str:
     """A share as whole percent."""
     return f"{100 * share:.0f} %"

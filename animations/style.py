@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from manim import (
-    DOWN,
     LEFT,
     UP,
     Dot,
@@ -38,10 +37,9 @@ PAPER = "#FFFFFF"
 BLUE, ORANGE, GREEN, PINK = CYCLE[:4]
 CLIP, FREE = objective_color("clip", 0.2), objective_color("none", math.nan)
 FONT = STYLE["font.family"]
-LARGE, MEDIUM, SMALL = 34, 27, 24  # of sentences, labels, ticks
-WIDE = 50  # letters of a sentence's line
-LEFT_EDGE, RIGHT_EDGE, TOP_EDGE, BOTTOM_EDGE = -6.7, 6.7, 3.65, -3.75  # of the screen
-UNDER = 1.9  # where pictures begin, below two lines of a sentence
+LARGE, MEDIUM, SMALL = 36, 31, 28  # of sentences, labels, ticks
+WIDE = 46  # letters of a sentence's line
+LEFT_EDGE, TOP_EDGE = -6.7, 3.65  # of the screen
 FADE = 0.4  # seconds
 
 
@@ -65,14 +63,14 @@ class Film(Scene):
         raise NotImplementedError
 
     @contextmanager
-    def line(self, *leaving: Mobject) -> Iterator[None]:
-        """The next sentence comes, `leaving` goes, and the picture stays until its time is over."""
+    def line(self, *leaving: Mobject, coming: Sequence[Mobject] = ()) -> Iterator[None]:
+        """The next sentence and `coming` come, `leaving` goes; all stays until its time is over."""
         line, start = self.script.lines[self.place], self.time
         self.place += 1
         text = label("\n".join(textwrap.wrap(line.says, WIDE)), LARGE, weight="BOLD")
-        text.to_corner(UP + LEFT, buff=0).move_to((LEFT_EDGE, TOP_EDGE, 0), aligned_edge=UP + LEFT)
+        text.move_to((LEFT_EDGE, TOP_EDGE, 0), aligned_edge=UP + LEFT)
         going = [FadeOut(x) for x in (*leaving, self.sentence) if x is not None]
-        self.play(*going, FadeIn(text), run_time=FADE)
+        self.play(*going, FadeIn(text, *coming), run_time=FADE)
         self.sentence = text
         yield
         # In whole frames, so that a film is as long as its script.
@@ -187,5 +185,3 @@ class Plot(VGroup):
 def beside(text: Mobject, point: Any, direction: Any = UP, gap: float = 0.2) -> Mobject:
     """Text next to a point of the screen."""
     return text.next_to(np.asarray(point, float), direction, buff=gap)
-
-

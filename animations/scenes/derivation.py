@@ -52,7 +52,7 @@ LINES = (
 LEFT_OVER = f"nabla_theta log P(tau|theta) = sum_t nabla_theta log {POLICY}"
 STEPS = 7
 MIDDLE, CHECKED = 0.9, -1.75  # heights on the screen
-COUNTS = {10: "10", 100: "100", 1000: "1,000", 10000: "10,000"}
+COUNTS = {10: "10", 100: "100", 1000: "1k", 10000: "10k"}
 
 
 class Scene(Film):
@@ -75,20 +75,21 @@ class Scene(Film):
         with self.line():
             self.play(Write(self.now), run_time=1.5)
             self.play(FadeIn(self.check, self.marks, numbers), run_time=0.6)
-        self.numbers = numbers
+        self.numbers, self.over = numbers, list[Mobject]()
         for step in range(1, STEPS):
-            with self.line(self.check):
+            with self.line(self.check, *self.over):
+                self.over = []
                 self.advance(step)
                 if step == 4:
                     self.drop()
                 self.confirm(step)
-        with self.line(self.check):
+        with self.line(self.check, *self.over):
             self.estimate()
 
     @staticmethod
     def law(step: int) -> MathTypst:
         """The formula of a step, as large as the screen lets it be."""
-        made = formula(LINES[step], 62)
+        made = formula(LINES[step], 66)
         return made.scale(min(1, 12.8 / made.width)).move_to((0, MIDDLE, 0))
 
     def advance(self, step: int) -> None:
@@ -111,16 +112,17 @@ class Scene(Film):
             own.set_color(MUTED)
             ends = own.get_corner(LEFT + (0, -1, 0)), own.get_corner(RIGHT + (0, 1, 0))
             crosses.add(Line(*ends, color=ORANGE, stroke_width=6))
-        left = formula(LEFT_OVER, 52).move_to((0, MIDDLE - 1.55, 0))
+        left = formula(LEFT_OVER, 60).move_to((0, MIDDLE - 1.6, 0))
         self.play(Create(crosses), run_time=0.7)
         self.play(FadeIn(left), run_time=0.6)
-        self.now = VGroup(self.now, crosses, left)
+        self.over = [self.now, crosses]
+        self.now = left
 
     def confirm(self, step: int) -> None:
         """The number that says that the step is right."""
         tick = label("✓", 40, GREEN)
         self.check = VGroup(tick, self.write(f"check_{step}", color=GREEN)).arrange(RIGHT, buff=0.3)
-        self.check.move_to((0, CHECKED - (0.5 if step == 4 else 0), 0))
+        self.check.move_to((0, CHECKED - (0.55 if step == 4 else 0), 0))
         self.play(FadeIn(self.check), run_time=0.5)
 
     def estimate(self) -> None:
@@ -129,10 +131,10 @@ class Scene(Film):
         errors = read(RESULTS / "explain", "derivation_errors")
         x = Axis(8, 14000, COUNTS, "trajectories", True)
         y = Axis(0.004, 1.2, {0.01: "0.01", 0.1: "0.1", 1: "1"}, "error of ĝ", True)
-        plot = Plot(x, y, (0.9, -2.0), (5.4, 3.6))
-        made = self.now.copy().scale(5.2 / self.now.width).move_to((-3.7, 0.6, 0))
+        plot = Plot(x, y, (1.4, -1.9), (5.2, 3.6))
+        made = self.now.copy().scale(6.2 / self.now.width).move_to((-3.4, 0.5, 0))
         self.check = self.write("check_7", SMALL, GREEN)
-        self.check.move_to((0, -2.95, 0))
+        self.check.move_to((-3.4, -1.1, 0))
         self.play(self.now.animate.become(made), FadeIn(plot), run_time=0.7)
         frame = SurroundingRectangle(self.now, color=BLUE, buff=0.3, stroke_width=5)
         drawn = VGroup()

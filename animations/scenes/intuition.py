@@ -41,7 +41,7 @@ from animations.style import (
 )
 from animations.words.intuition import right
 
-STEPS = 48  # that the first line shows
+STEPS = 18  # that the first line shows
 
 
 def cart(angle: float, at: tuple[float, float], size: float = 1.0) -> VGroup:
@@ -91,10 +91,9 @@ class Scene(Film):
             place = min(int(alpha * STEPS), STEPS - 1)
             group.become(self.moment(rows.iloc[place]))
 
-        with self.line():
-            self.play(FadeIn(ground, picture, *words.values()), run_time=0.5)
+        with self.line(coming=[ground, picture, *words.values()]):
             moving = UpdateFromAlphaFunc(picture, show, rate_func=linear)
-            self.play(moving, run_time=0.09 * STEPS)
+            self.play(moving, run_time=0.27 * STEPS)
         self.shown = VGroup(ground, picture, *words.values())
 
     @staticmethod
@@ -108,13 +107,11 @@ class Scene(Film):
     def judge(self) -> None:
         """A bar for each advantage."""
         count = len(self.samples)
-        x = Axis(0, count, {0: "0", 100: "100", 200: "200 steps"})
+        x = Axis(0, count, {0: "0", 100: "100", 200: "200"}, "steps")
         y = Axis(-2.5, 2.7, {-2: "−2", 0: "0", 2: "2"}, "advantage A, in standard deviations")
-        plot = Plot(x, y, (-5.9, -3.2), (12.1, 4.8))
+        plot = Plot(x, y, (-5.9, -2.9), (12.1, 4.4))
         bars = VGroup()
-        for step, (a, color) in enumerate(
-            zip(self.samples["advantage"], self.colors, strict=True)
-        ):
+        for step, (a, color) in enumerate(zip(self.samples["advantage"], self.colors, strict=True)):
             foot, top = plot.at([step, step + 0.8], [0, a])
             bar = Rectangle(
                 width=top[0] - foot[0], height=abs(top[1] - foot[1]), color=color, fill_opacity=1
@@ -122,8 +119,7 @@ class Scene(Film):
             bars.add(bar.move_to((foot + top) / 2))
         better = beside(label("better than expected", MEDIUM, BLUE), plot.at(12, 2.35), RIGHT, 0)
         worse = beside(label("worse", MEDIUM, ORANGE), plot.at(30, -1.8), RIGHT, 0)
-        with self.line(self.shown):
-            self.play(FadeIn(plot), run_time=0.4)
+        with self.line(self.shown, coming=[plot]):
             self.play(ShowIncreasingSubsets(bars, rate_func=linear), run_time=2.5)
             self.play(FadeIn(better, worse), run_time=0.4)
         self.shown = VGroup(plot, bars, better, worse)
@@ -131,15 +127,15 @@ class Scene(Film):
     def step(self) -> None:
         """The estimator, and what it pushes at."""
         law = formula(
-            "hat(g) = hat(EE)_t [nabla_theta log pi_theta (a_t|s_t) thin hat(A)_t]", 60
-        ).move_to((0, 1.0, 0))
+            "hat(g) = hat(EE)_t [nabla_theta log pi_theta (a_t|s_t) thin hat(A)_t]", 72
+        ).move_to((0, 0.9, 0))
         pushes = VGroup()
         for sign, color, x in ((1, BLUE, -3.6), (-1, ORANGE, 3.6)):
-            word = label("A > 0" if sign > 0 else "A < 0", LARGE, color).move_to((x - 1.5, -1.6, 0))
+            word = label("A > 0" if sign > 0 else "A < 0", LARGE, color).move_to((x - 1.6, -1.9, 0))
             arrow = Arrow(
-                (x, -1.6 - 0.9 * sign, 0), (x, -1.6 + 0.9 * sign, 0), color=color, stroke_width=16
+                (x, -1.9 - 1.3 * sign, 0), (x, -1.9 + 1.3 * sign, 0), color=color, stroke_width=20
             )
-            chance = formula("pi_theta (a_t|s_t)", 50).move_to((x + 1.7, -1.6, 0))
+            chance = formula("pi_theta (a_t|s_t)", 60).move_to((x + 1.8, -1.9, 0))
             pushes.add(VGroup(word, arrow, chance))
         with self.line(self.shown):
             self.play(Write(law), run_time=1.8)
@@ -162,10 +158,9 @@ class Scene(Film):
         dots = plot.dots(self.samples["advantage"], change, self.colors, 0.08).set_opacity(0.75)
         zero = plot.level(0, MUTED)
         upright = Line(*plot.at([0, 0], [y.low, y.high]), color=MUTED, stroke_width=3)
-        good = self.write("good", color=BLUE).move_to((2.2, 0.6, 0), LEFT)
-        bad = self.write("bad", color=ORANGE).move_to((2.2, -0.4, 0), LEFT)
-        with self.line(self.shown):
-            self.play(FadeIn(plot, zero, upright), run_time=0.4)
+        good = self.write("good", color=BLUE).move_to((2.4, 0.7, 0), LEFT)
+        bad = self.write("bad", color=ORANGE).move_to((2.4, -1.2, 0), LEFT)
+        with self.line(self.shown, coming=[plot, zero, upright]):
             self.play(ShowIncreasingSubsets(dots, rate_func=linear), run_time=2.2)
             self.play(FadeIn(good), run_time=0.5)
             self.play(FadeIn(bad), run_time=0.5)
@@ -190,8 +185,7 @@ class Scene(Film):
             ).set_stroke(width=10)
             falls.add(VGroup(cart(0.45 * sign, (at, -1.0), 0.55), push))
         agreement = self.write("agreement", color=BLUE).move_to((4.4, 1.5, 0))
-        with self.line(self.shown):
-            self.play(FadeIn(plot, zero), run_time=0.4)
+        with self.line(self.shown, coming=[plot, zero]):
             self.play(ShowIncreasingSubsets(dots, rate_func=linear), run_time=2.0)
             self.play(FadeIn(agreement), run_time=0.4)
             self.play(LaggedStart(*(FadeIn(x) for x in falls), lag_ratio=0.5), run_time=1.0)

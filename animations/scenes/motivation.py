@@ -11,6 +11,7 @@ from manim import (
     Create,
     Dot,
     FadeIn,
+    Group,
     GrowArrow,
     LaggedStart,
     Line,
@@ -68,14 +69,22 @@ class Scene(Film):
                 ("narrow", ORANGE, (-4.6, -1.0, 0)),
             )
         ]
-        with self.line():
-            self.play(FadeIn(plot), Create(wide[0]), run_time=1.2)
+        with self.line(coming=[plot]):
+            self.play(Create(wide[0]), run_time=1.0)
             self.play(GrowArrow(step), FadeIn(named), run_time=0.6)
-            self.play(wide[0].copy().animate.become(wide[1]), FadeIn(texts[0]), run_time=1.2)
+            self.move(plot, wide, texts[0])
         with self.line():
             self.play(Create(narrow[0]), run_time=1.2)
-            self.play(narrow[0].copy().animate.become(narrow[1]), FadeIn(texts[1]), run_time=1.4)
-        self.shown = VGroup(*(x for x in self.mobjects if x is not self.sentence))
+            self.move(plot, narrow, texts[1])
+        self.shown = Group(*(x for x in self.mobjects if x is not self.sentence))
+
+    def move(self, plot: Plot, pair: VGroup, text: VGroup) -> None:
+        """The step: from before to after."""
+        moving = pair[0].copy().set_stroke(pair[1].get_color(), 7)
+        step = plot.at(0.1, 0) - plot.at(0, 0)
+        self.play(moving.animate.shift(step), FadeIn(text), run_time=1.4)
+        self.remove(moving)
+        self.add(pair[1])
 
     @staticmethod
     def pair(plot: Plot, table: object, sigma: float) -> VGroup:
@@ -89,7 +98,9 @@ class Scene(Film):
     def all_widths(self) -> None:
         """KL of the step against the standard deviation."""
         found = {at: x for at, x in kl(RESULTS).items() if 0.05 <= at <= 2}
-        x = Axis(0.045, 2.4, {0.05: "0.05", 0.1: "0.1", 0.3: "0.3", 1: "1"}, "σ of the policy", True)
+        x = Axis(
+            0.045, 2.4, {0.05: "0.05", 0.1: "0.1", 0.3: "0.3", 1: "1"}, "σ of the policy", True
+        )
         ticks = {y: POWERS[y] for y in (0.01, 0.1, 1)}
         y = Axis(0.001, 3, ticks, "KL of the same step, nats", True)
         plot = Plot(x, y, (-5.6, -2.9), (11.6, 4.3))
@@ -97,10 +108,11 @@ class Scene(Film):
         dots, texts = VGroup(), VGroup()
         for name, at, color in (("wide", 1.0, BLUE), ("narrow", 0.1, ORANGE)):
             dots.add(Dot(plot.at(at, found[at]), 0.17, color=color))
-            texts.add(beside(self.write(f"kl_{name}", color=color), dots[-1].get_center(), RIGHT, 0.4))
+            texts.add(
+                beside(self.write(f"kl_{name}", color=color), dots[-1].get_center(), RIGHT, 0.4)
+            )
         texts.shift(0.3 * UP)
-        with self.line(self.shown):
-            self.play(FadeIn(plot), run_time=0.4)
+        with self.line(self.shown, coming=[plot]):
             self.play(FadeIn(dots[0], texts[0]), run_time=0.5)
             self.play(Create(curve.reverse_points()), run_time=1.8)
             self.play(FadeIn(dots[1], texts[1]), run_time=0.5)
@@ -108,14 +120,14 @@ class Scene(Film):
 
     def real_updates(self) -> None:
         """Table 1: without clipping and with it."""
-        moved = updates(RESULTS)
+        moved = updates(RESULTS)["kl"]
         x = Axis(0.001, 200, POWERS, "KL of an update, nats", True)
-        plot = Plot(x, Axis(0, 3, {}), (-3.0, -2.7), (9.5, 4.3))
+        plot = Plot(x, Axis(0, 3, {}), (-3.2, -2.8), (9.7, 4.2))
         rows, free, held = VGroup(), VGroup(), VGroup()
         for place, (task, name) in enumerate(TASKS.items()):
             height = 2.5 - place
-            text = label(name.replace("Double ", "Double\n"), MEDIUM)
-            rows.add(text.move_to((-3.3 - text.width / 2, plot.at(1, height)[1], 0)))
+            text = label(name.replace(" ", "\n"), MEDIUM)
+            rows.add(text.move_to((-3.6 - text.width / 2, plot.at(1, height)[1], 0)))
             ends = [plot.at(moved[task, row], height) for row in ("clip_0.2", "none")]
             for group, row, color, at in zip(
                 (held, free), ("clip_0.2", "none"), (CLIP, FREE), ends, strict=True
@@ -123,10 +135,9 @@ class Scene(Film):
                 number = self.write(f"{task} {row}", color=color)
                 group.add(VGroup(Dot(at, 0.17, color=color), beside(number, at, UP, 0.22)))
             held[-1].add(Line(*ends, color=GRID, stroke_width=6).set_z_index(-1))
-        no = label("no clipping", MEDIUM, FREE).move_to((*plot.at(20, 3)[:2] + (0, 0.1), 0))
-        yes = label("clipping at 0.2", MEDIUM, CLIP).move_to((*plot.at(0.02, 3)[:2] + (0, 0.1), 0))
-        with self.line(self.shown):
-            self.play(FadeIn(plot, rows), run_time=0.5)
+        no = label("no clipping", MEDIUM, FREE).move_to((*plot.at(25, 3)[:2] + (0, 0.25), 0))
+        yes = label("clipping at 0.2", MEDIUM, CLIP).move_to((*plot.at(0.02, 3)[:2] + (0, 0.25), 0))
+        with self.line(self.shown, coming=[plot, rows]):
             self.play(FadeIn(no), LaggedStart(*map(FadeIn, free), lag_ratio=0.5), run_time=1.8)
         with self.line():
             self.play(FadeIn(yes), LaggedStart(*map(FadeIn, held), lag_ratio=0.5), run_time=1.8)

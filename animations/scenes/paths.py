@@ -7,6 +7,7 @@ import pandas as pd
 from manim import (
     DOWN,
     LEFT,
+    UP,
     Create,
     Dot,
     FadeIn,
@@ -15,6 +16,7 @@ from manim import (
     ManimColor,
     Rectangle,
     ShowIncreasingSubsets,
+    Triangle,
     VGroup,
     interpolate_color,
     linear,
@@ -31,22 +33,22 @@ from animations.style import (
     ORANGE,
     PAPER,
     PINK,
-    SMALL,
     Axis,
     Film,
     Plot,
     label,
 )
-from animations.words.paths import FIGURE3, STARTS, divergences, figure3
+from animations.words.paths import FIGURE3, NAMED, STARTS, divergences, figure3
 
 COLORS = {"vpg_0.1": PINK, "vpg_3": ORANGE, "trpo": GREEN, "ppo": BLUE}
 NAMES = {
-    "vpg_0.1": "plain gradient, small steps",
-    "vpg_3": "plain gradient, large steps",
+    "vpg_0.1": "VPG, step 0.1",
+    "vpg_3": "VPG, step 3",
     "trpo": "TRPO",
     "ppo": "PPO",
 }
 DARK = "#8C8C8C"
+HIGH = 9.0  # gain of the velocity where the picture ends
 NATS = {0.001: "0.001", 0.1: "0.1", 10: "10", 1000: "1,000"}
 
 
@@ -70,32 +72,31 @@ class Scene(Film):
         """Returns on a grid of gains, and the two starts."""
         grid = read(RESULTS / "explain", "paths_grid")
         x = Axis(-6.25, 31.25, {0: "0", 10: "10", 20: "20", 30: "30"}, "gain of the angle")
-        y = Axis(-1.25, 12, {0: "0", 5: "5", 10: "10"}, "gain of its velocity")
-        self.map = Plot(x, y, (-5.9, -2.9), (5.9, 4.4))
+        y = Axis(-2.2, HIGH, {0: "0", 3: "3", 6: "6"}, "gain of its velocity")
+        self.map = Plot(x, y, (-6.2, -2.9), (6.2, 4.3))
         cells = VGroup()
-        width, height = self.map.at(1.25, 0.25) - self.map.at(-1.25, -0.25), None
+        width, height, _ = self.map.at(1.25, 0.25) - self.map.at(-1.25, -0.25)
         for row in grid.itertuples():
             share = row.value / grid["value"].max()
             shade = interpolate_color(ManimColor(PAPER), ManimColor(DARK), share)
-            cell = Rectangle(width=width[0], height=width[1], color=shade, fill_opacity=1)
+            cell = Rectangle(width=width, height=height, color=shade, fill_opacity=1)
             cell.set_stroke(shade, 1)
             cells.add(cell.move_to(self.map.at(row.angle_gain, row.velocity_gain)))
-        del height
         first = self.climbs[self.climbs["iteration"] == 0]
         marks = VGroup()
         for start in STARTS:
             own = first[first["start"] == start].drop_duplicates("measure")
             own = own.set_index("measure")["value"]
-            marks.add(Dot(self.map.at(own["angle_gain"], own["velocity_gain"]), 0.13, color=INK))
+            dot = Dot(self.map.at(own["angle_gain"], own["velocity_gain"]), 0.13, color=INK)
+            marks.add(VGroup(dot, label(NAMED[start], MEDIUM).next_to(dot, LEFT, buff=0.1)))
         ticks = {1: "1", 5: "5", 10: "10", 15: "15"}
         self.panel = Plot(
             Axis(0, 16, ticks, "update"),
             Axis(0.001, 40000, NATS, "KL of the update, nats", True),
-            (1.6, -2.9),
-            (4.9, 2.6),
+            (2.2, -2.9),
+            (4.5, 2.3),
         )
-        with self.line():
-            self.play(FadeIn(self.map, cells), run_time=1.2)
+        with self.line(coming=[self.map, cells]):
             self.play(FadeIn(marks, scale=2), run_time=0.6)
         self.shown = VGroup(self.map, cells, marks)
 
@@ -112,16 +113,23 @@ class Scene(Film):
             own = table[(table["start"] == start) & (table["algorithm"] == name)]
             for _, rows in own.groupby("seed") if name == "vpg_3" else [(0, own)]:
                 x, y = self.path(rows)
+                if y.max() > HIGH:  # it leaves the picture: to the edge, with an arrow there
+                    end = int(np.argmax(y > HIGH))
+                    share = (HIGH - y[end - 1]) / (y[end] - y[end - 1])
+                    x = np.append(x[:end], x[end - 1] + share * (x[end] - x[end - 1]))
+                    y = np.append(y[:end], HIGH)
+                    tip = Triangle(color=color, fill_opacity=1).scale(0.13)
+                    dots.add(VGroup(tip.move_to(self.map.at(x[-1], HIGH))))
                 lines.add(self.map.curve(x, y, color, 4 if name == "vpg_3" else 7))
                 dots.add(self.map.dots(x, y, color, 0.05))
         kl = self.kl[self.kl["algorithm"] == name].sort_values("iteration")
         points = self.panel.dots(kl["iteration"], kl["value"], color, 0.09)
         text = VGroup(
-            label(NAMES[name], SMALL, color),
-            self.write(f"kl_{name}", SMALL),
-            self.write(f"end_{name}", SMALL),
-        ).arrange(DOWN, aligned_edge=LEFT, buff=0.12)
-        text.move_to((0.75, 2.1, 0), LEFT + (0, 1, 0))
+            label(NAMES[name], MEDIUM, color),
+            self.write(f"kl_{name}"),
+            self.write(f"end_{name}"),
+        ).arrange(DOWN, aligned_edge=LEFT, buff=0.15)
+        text.move_to((1.2, 2.1, 0), LEFT + UP)
         first = name == next(iter(COLORS))
         with self.line(*self.drawn):
             self.play(FadeIn(text, *([self.panel] if first else [])), run_time=0.5)
@@ -138,18 +146,17 @@ class Scene(Film):
         """Figure 3 here: interquartile means with intervals."""
         scores = figure3(RESULTS)
         x = Axis(0, 1, {0: "0", 0.5: "0.5", 1: "1"}, "normalized return")
-        plot = Plot(x, Axis(0, 3, {}), (-3.2, -2.7), (8.6, 4.3))
+        plot = Plot(x, Axis(0, 3, {}), (-3.0, -2.8), (8.2, 4.3))
         bars = VGroup()
         colors = {"ppo": BLUE, "trpo": GREEN, "vpg": FREE}
         for place, (name, said) in enumerate(FIGURE3.items()):
             row, height = scores.loc[name], 2.5 - place
             start, end = plot.at([0, row["iqm"]], [height, height])
-            text = label(said.replace(" ", "\n"), MEDIUM)
+            text = label(said.replace(", ", ",\n"), MEDIUM)
             bar = Line(start, end, color=colors[name], stroke_width=60)
             spread = Line(*plot.at(row[["iqm_low", "iqm_high"]], [height] * 2), color=INK)
             number = self.write(f"score_{name}").move_to(plot.at(1.09, height))
-            text.move_to((-3.5 - text.width / 2, start[1], 0))
+            text.move_to((-3.4 - text.width / 2, start[1], 0))
             bars.add(VGroup(text, bar, spread.set_stroke(width=6), number))
-        with self.line(*self.drawn, self.shown):
-            self.play(FadeIn(plot), run_time=0.4)
+        with self.line(*self.drawn, self.shown, coming=[plot]):
             self.play(LaggedStart(*map(FadeIn, bars), lag_ratio=0.4), run_time=1.8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.reports.explain.numbers import read
-from animations.script import Line, Script, rounded, scientific
+from animations.script import Line, Script, scientific
 
 AT = 1000  # trajectories where the errors of two signals are compared
 
@@ -17,7 +17,7 @@ def script(results: Path) -> Script:
     errors = read(tables, "derivation_errors").set_index(["signal", "trajectories"])["value"]
     counts = errors["advantage"].index
     better = errors["return", AT] / errors["advantage", AT]
-    first, last = (rounded(errors["advantage", n]) for n in (counts[0], counts[-1]))
+    more, less = counts[-1] / counts[0], errors["advantage"].iloc[0] / errors["advantage"].iloc[-1]
     labels = {
         "check_1": f"the P(τ) of all trajectories add up to {off[1]:.10g}",
         "check_2": f"against differences of J: off by {scientific(off[2])}",
@@ -25,10 +25,9 @@ def script(results: Path) -> Script:
         "check_4": f"left minus right: at most {scientific(off[4])}",
         "check_5": f"against step 2: off by {scientific(off[5])}",
         "check_6": f"against step 2: off by {scientific(off[6])}",
-        "check_7": f"error {first} → {last}, from {counts[0]} to {counts[-1]:,} trajectories",
+        "check_7": f"n × {more:,.0f}: error ÷ {less:.0f}; √{more:,.0f} = {more**0.5:.0f}",
         "return": "return",
         "advantage": "advantage",
-        "better": f"error ÷ {better:.1f}",
     }
     says = (
         ("How does the expected return change with the policy's parameters?", 4.0),
@@ -37,7 +36,10 @@ def script(results: Path) -> Script:
         ("Since ∇P = P ∇log P, this is an expectation: samples will do.", 5.0),
         ("The log is a sum, and start and dynamics do not depend on θ.", 6.0),
         ("Put in, this is REINFORCE. It needs no model of the task.", 4.5),
-        (f"The advantage leaves the gradient, and makes the error {better:.1f} times smaller.", 5.0),
+        (
+            f"The advantage leaves the gradient, and makes the error {better:.1f} times smaller.",
+            5.0,
+        ),
         ("Sample, average: the error falls as 1/√n.", 5.5),
     )
     shows = (

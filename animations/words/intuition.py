@@ -25,8 +25,8 @@ def script(results: Path) -> Script:
     agreement = float(change.corr(samples["angular_velocity"]))
     good, bad = percent(value["good_rose"]), percent(value["bad_fell"])
     labels = {
-        "good": f"A > 0: {good} likelier",
-        "bad": f"A < 0: {bad} less likely",
+        "good": f"A > 0:\n{good} likelier",
+        "bad": f"A < 0:\n{bad} less likely",
         "agreement": f"correlation {agreement:.2f}",
     }
     lines = (

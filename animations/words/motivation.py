@@ -11,7 +11,7 @@ from animations.script import Line, Script, rounded
 
 TASKS = {
     "Reacher-v4": "Reacher",
-    "InvertedPendulum-v4": "Pendulum",
+    "InvertedPendulum-v4": "Inverted pendulum",
     "InvertedDoublePendulum-v4": "Double pendulum",
 }
 ROWS = ("none", "clip_0.2")
@@ -24,11 +24,11 @@ def kl(results: Path) -> dict[float, float]:
     return dict(zip(table["at"], table["kl"], strict=True))
 
 
-def updates(results: Path) -> pd.Series:
-    """Median KL of an update by task and row of Table 1, in nats."""
+def updates(results: Path) -> pd.DataFrame:
+    """Median `kl` of an update, in nats, and `std` of the actions by task and row of Table 1."""
     table = pd.read_csv(results / "table1" / "updates.csv")
     table = table[table["task"].isin(TASKS) & table["row"].isin(ROWS)]
-    return table.set_index(["task", "row"])["kl"]
+    return table.set_index(["task", "row"])[["kl", "std"]]
 
 
 def script(results: Path) -> Script:
@@ -36,7 +36,9 @@ def script(results: Path) -> Script:
     table = read(results / "explain", "motivation_densities")
     wide, narrow = table["sigma"].max(), table["sigma"].min()
     step = float(read(results / "explain", "motivation").query("policy == 'gaussian'")["step"][0])
-    found, moved = kl(results), updates(results)
+    found, medians = kl(results), updates(results)
+    moved = medians["kl"]
+    sigmas = sorted({rounded(x, 1) for x in medians.xs("none", level="row")["std"]})
     times = found[narrow] / found[wide]
     free = [rounded(x) for x in sorted(moved.xs("none", level="row"))]
     held = [rounded(x) for x in sorted(moved.xs("clip_0.2", level="row"))]
@@ -61,15 +63,15 @@ def script(results: Path) -> Script:
             5.5,
         ),
         Line(
-            "So the size of a step in θ says nothing of how far the policy goes. KL does.",
+            "So the size of a step in θ does not say how far the policy goes. KL does.",
             "The KL of this one step against the standard deviation of the policy, on logarithmic "
             "scales: a falling line.",
             6.5,
         ),
         Line(
-            f"Without clipping, PPO narrows its policies: an update then moves {free[0]} to "
-            f"{free[-1]} nats.",
-            "Table 1, a million steps, median of the second half: "
+            f"PPO without clipping: σ falls to {' or '.join(sigmas)}, an update moves {free[0]} "
+            f"to {free[-1]} nats.",
+            "Table 1, a million steps, medians of the second half: "
             + ", ".join(f"{TASKS[t]} {rounded(moved[t, 'none'])}" for t in TASKS)
             + " nats.",
             7.0,

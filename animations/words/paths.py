@@ -11,7 +11,8 @@ from animations.script import Line, Script, rounded
 
 STARTS = ("flat", "cliff")
 ALGORITHMS = ("vpg_0.1", "vpg_3", "trpo", "ppo")
-FIGURE3 = {"ppo": "PPO", "trpo": "TRPO", "vpg": "Plain gradient"}
+NAMED = {"flat": "A", "cliff": "B"}  # the starts, on the screen
+FIGURE3 = {"ppo": "PPO", "trpo": "TRPO", "vpg": "VPG, adaptive"}
 
 
 def divergences(results: Path) -> pd.DataFrame:
@@ -21,7 +22,7 @@ def divergences(results: Path) -> pd.DataFrame:
 
 
 def figure3(results: Path) -> pd.DataFrame:
-    """`iqm, iqm_low, iqm_high` by algorithm, over tasks and seeds."""
+    """`iqm`, `ppo_better` and their intervals by algorithm, over tasks and seeds."""
     table = pd.read_csv(results / "figure3_medium" / "figure3_aggregates.csv")
     return table.set_index("algorithm").loc[list(FIGURE3)]
 
@@ -34,59 +35,64 @@ def script(results: Path) -> Script:
     ends = seeds.query("measure == 'return' and iteration == @last")
     ends = ends.set_index(["algorithm", "start", "seed"])["value"]
     returns = ends.groupby(["algorithm", "start"]).mean()
-    fates = sorted(ends["vpg_3", "cliff"])
-    span = {name: " to ".join(rounded(x) for x in kl.loc[name]) for name in ALGORITHMS}
+    fates = sorted(ends.xs(("vpg_3", "cliff")))
+    span = {name: "–".join(rounded(x) for x in kl.loc[name]) for name in ALGORITHMS}
     scores = figure3(results)
     labels = {
         **{f"kl_{name}": f"KL {span[name]}" for name in ALGORITHMS},
         **{
-            f"end_{name}": "return " + ", ".join(f"{returns[name, x]:.0f}" for x in STARTS)
+            f"end_{name}": "return "
+            + ", ".join(f"{NAMED[x]} {returns[name, x]:.0f}" for x in STARTS)
             for name in ALGORITHMS
         },
         **{f"score_{name}": f"{scores['iqm'][name]:.2f}" for name in FIGURE3},
     }
 
     def picture(name: str) -> str:
-        both = " and ".join(f"{returns[name, start]:.0f} from {start}" for start in STARTS)
+        both = " and ".join(f"{returns[name, start]:.0f} from {NAMED[start]}" for start in STARTS)
         return (
-            f"Two paths of {last} updates on the landscape, and the KL of each update, "
-            f"{span[name]} nats. Returns at the end, means of 3 seeds: {both}."
+            f"Two paths of {last} updates, and the KL of each, {span[name]} nats. Returns at the end: "
+            f"{both}. All are means of 3 seeds."
         )
 
     lines = (
         Line(
-            "A policy with two gains balances a pole: darker is a higher return.",
+            "A policy with two gains balances a pole. Darker: a higher return.",
             "Returns measured on a grid of gains, with a plateau of high ones and cliffs around "
-            "it. Two starts are marked.",
+            "it. Two starts are marked: A where all is flat, B beyond a cliff.",
             6.0,
         ),
         Line(
-            "Plain gradient, small steps: they happen to suit here. Who knew the size?",
+            "VPG, small steps: KL happens to stay low. Nothing ensures it.",
             picture("vpg_0.1"),
             6.5,
         ),
         Line(
-            f"30 times larger: from one start, three seeds end at {fates[0]:.0f}, "
+            f"VPG, steps 30 times as large: from B, three seeds end at {fates[0]:.0f}, "
             f"{fates[1]:.0f} and {fates[2]:.0f}.",
-            picture("vpg_3") + " Here each seed has a path of its own.",
+            picture("vpg_3") + " Here each seed has a path of its own; one leaves the picture.",
             7.0,
         ),
         Line(
-            f"TRPO bounds the KL itself: at most {rounded(kl['max']['trpo'])} from both starts.",
+            f"TRPO bounds the KL of an update: {rounded(kl['max']['trpo'])} nats at most.",
             picture("trpo"),
             6.0,
         ),
         Line(
-            f"PPO only clips ratios, and stays at most {rounded(kl['max']['ppo'])}.",
+            f"PPO only clips ratios, and is as careful: {rounded(kl['max']['ppo'])} nats at most.",
             picture("ppo"),
             6.0,
         ),
         Line(
-            "Three MuJoCo tasks, 307,200 steps: PPO is ahead.",
+            "Over three MuJoCo tasks: "
+            + ", ".join(
+                f"{text.split(',')[0]} {scores['iqm'][x]:.2f}" for x, text in FIGURE3.items()
+            )
+            + ".",
             "Normalized returns, interquartile means over 3 tasks and 3 seeds with 95 % "
             "intervals: "
             + ", ".join(f"{FIGURE3[name]} {scores['iqm'][name]:.2f}" for name in FIGURE3)
-            + ".",
+            + f". A run of PPO beats one of TRPO with probability {scores['ppo_better']['trpo']:.2f}.",
             6.5,
         ),
     )

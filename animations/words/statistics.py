@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.reports.explain.numbers import read
-from animations.script import Line, Script, percent, rounded
+from animations.script import Line, Script, percent, signed
 
 FEW, MANY = 100, 10_000  # samples whose errors are compared
 LAST = 10  # epochs of an update
@@ -25,10 +25,8 @@ def script(results: Path) -> Script:
     share = {name: found[name, LAST, "effective_share"] for name in ("none", "clip_0.2")}
     largest = {name: found[name, LAST, "largest_weight"] for name in ("none", "clip_0.2")}
     labels = {
-        "mean": f"exact: {mean:g}",
-        "gradient": f"exact: {gradient:g}",
-        "mean_found": f"after {count} samples: {samples['mean', count]:.2f}",
-        "gradient_found": f"after {count} samples: {samples['gradient', count]:.2f}",
+        "mean": f"{samples['mean', count]:.2f} (exact: {mean:g})",
+        "gradient": signed(f"{samples['gradient', count]:.2f} (exact: {gradient:g})"),
         "less": f"error ÷ {less:.0f}",
         "more": f"error × {more:.1f}",
         "none": f"no clipping: {percent(share['none'])}",
@@ -53,7 +51,7 @@ def script(results: Path) -> Script:
         Line(
             "The log-derivative trick makes a gradient an average, too.",
             "∇E[f(x)] = E[f(x) ∇log p(x)]. The running average of f(x) ∇log p(x) of the same "
-            f"draws comes to {samples['gradient', count]:.2f}. Exact is {gradient:g}.",
+            + signed(f"draws comes to {samples['gradient', count]:.2f}. Exact is {gradient:g}."),
             6.5,
         ),
         Line(
