@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -63,8 +63,9 @@ class Script:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it, which a film carries: another number asks for another film."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """SHA-256 of what is on the screen, which a film carries: other words, another film."""
+        lines = [(line.says, line.seconds) for line in self.lines]
+        text = json.dumps([self.name, lines, dict(self.labels)], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def captions(self) -> str:
@@ -81,8 +82,8 @@ class Script:
         """Markdown: each sentence with its time, and the picture in words."""
         parts = [
             f"# {self.title}",
-            f"Transcript of [{self.name}.mp4]({self.name}.mp4), {self.seconds:.0f} seconds, without "
-            f"sound. [Captions]({self.name}.vtt). [All films](README.md).",
+            f"Transcript of [{self.name}.mp4]({self.name}.mp4), {self.seconds:.0f} seconds, "
+            f"without sound. [Captions]({self.name}.vtt). [All films](README.md).",
             f"![The end of the film]({self.name}.jpg)",
             *(
                 f"**{int(start // 60)}:{int(start % 60):02d} {line.says}** {line.shows}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from manim import (
+    DOWN,
     LEFT,
     RIGHT,
+    UP,
     Circle,
     Create,
     FadeIn,
@@ -70,7 +72,7 @@ class Scene(Film):
         self.now = self.law(0)
         task = label("Checked on a task so small that", MEDIUM, MUTED)
         rest = label("all its trajectories can be listed", MEDIUM, MUTED)
-        self.check: Mobject = VGroup(task, rest).arrange(direction=(0, -1, 0), buff=0.2)
+        self.check: Mobject = VGroup(task, rest).arrange(DOWN, buff=0.2)
         self.check.move_to((0, CHECKED, 0))
         with self.line():
             self.play(Write(self.now), run_time=1.5)
@@ -110,7 +112,7 @@ class Scene(Film):
         for part in ("start", "dynamics"):
             own = self.now.select(part)
             own.set_color(MUTED)
-            ends = own.get_corner(LEFT + (0, -1, 0)), own.get_corner(RIGHT + (0, 1, 0))
+            ends = own.get_corner(LEFT + DOWN), own.get_corner(RIGHT + UP)
             crosses.add(Line(*ends, color=ORANGE, stroke_width=6))
         left = formula(LEFT_OVER, 60).move_to((0, MIDDLE - 1.6, 0))
         self.play(Create(crosses), run_time=0.7)
@@ -143,6 +145,6 @@ class Scene(Film):
             drawn.add(plot.curve(own["trajectories"], own["value"], color, 6))
             at = plot.at(10000, own["value"].iloc[-1])
             text = self.write(signal, SMALL, color)
-            drawn.add(beside(text, at + (0, 0.75 if signal == "return" else -0.1, 0), LEFT, 0.1))
+            drawn.add(beside(text, at + (0.75 if signal == "return" else -0.1) * UP, LEFT, 0.1))
         self.play(Create(frame), Create(drawn), run_time=1.3)
         self.play(FadeIn(self.check), run_time=0.4)

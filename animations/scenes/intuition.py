@@ -101,7 +101,7 @@ class Scene(Film):
         """One step: the pole's angle, and the action drawn."""
         sign = 1 if row["action"] == 1 else -1
         start = np.array((1.3 * sign, -2.1, 0))
-        push = Arrow(start, start + (3.2 * sign, 0, 0), color=INK, stroke_width=14, buff=0)
+        push = Arrow(start, start + 3.2 * sign * RIGHT, color=INK, stroke_width=14, buff=0)
         return VGroup(cart(float(row["angle"]), (0, -2.0)), push)
 
     def judge(self) -> None:
@@ -153,8 +153,8 @@ class Scene(Film):
         """Advantage against change: hardly a relation."""
         change = self.samples["after"] - self.samples["before"]
         x = Axis(-2.5, 2.7, {-2: "−2", 0: "0", 2: "2"}, "advantage A")
-        y = Axis(-0.06, 0.06, {-0.05: "−5 %", 0: "0", 0.05: "+5 %"}, "change of π(a|s)")
-        plot = Plot(x, y, (-5.4, -2.9), (7.2, 4.4))
+        y = Axis(-0.06, 0.06, {-0.05: "−0.05", 0: "0", 0.05: "0.05"}, "change of π(a|s)")
+        plot = Plot(x, y, (-5.3, -2.9), (7.2, 4.4))
         dots = plot.dots(self.samples["advantage"], change, self.colors, 0.08).set_opacity(0.75)
         zero = plot.level(0, MUTED)
         upright = Line(*plot.at([0, 0], [y.low, y.high]), color=MUTED, stroke_width=3)
@@ -170,8 +170,8 @@ class Scene(Film):
         """Angular velocity against the change of P(right): a line."""
         chance = right(self.samples)
         x = Axis(-1.3, 1.3, {-1: "−1", 0: "0", 1: "1"}, "angular velocity, rad/s")
-        y = Axis(-0.06, 0.06, {-0.05: "−5 %", 0: "0", 0.05: "+5 %"}, "change of π(right|s)")
-        plot = Plot(x, y, (-5.4, -2.9), (7.2, 4.4))
+        y = Axis(-0.06, 0.06, {-0.05: "−0.05", 0: "0", 0.05: "0.05"}, "change of π(right|s)")
+        plot = Plot(x, y, (-5.3, -2.9), (7.2, 4.4))
         speed = self.samples["angular_velocity"]
         shown = speed.between(x.low, x.high)
         change = (chance["after"] - chance["before"])[shown]
@@ -181,7 +181,7 @@ class Scene(Film):
         for sign, at in ((-1, 3.3), (1, 5.6)):
             start = np.array((at, -1.75, 0))
             push = Arrow(
-                start - (0.8 * sign, 0, 0), start + (0.8 * sign, 0, 0), color=BLUE, buff=0
+                start - 0.8 * sign * RIGHT, start + 0.8 * sign * RIGHT, color=BLUE, buff=0
             ).set_stroke(width=10)
             falls.add(VGroup(cart(0.45 * sign, (at, -1.0), 0.55), push))
         agreement = self.write("agreement", color=BLUE).move_to((4.4, 1.5, 0))

@@ -135,8 +135,8 @@ class Scene(Film):
                 number = self.write(f"{task} {row}", color=color)
                 group.add(VGroup(Dot(at, 0.17, color=color), beside(number, at, UP, 0.22)))
             held[-1].add(Line(*ends, color=GRID, stroke_width=6).set_z_index(-1))
-        no = label("no clipping", MEDIUM, FREE).move_to((*plot.at(25, 3)[:2] + (0, 0.25), 0))
-        yes = label("clipping at 0.2", MEDIUM, CLIP).move_to((*plot.at(0.02, 3)[:2] + (0, 0.25), 0))
+        no = label("no clipping", MEDIUM, FREE).move_to(plot.at(25, 3) + 0.25 * UP)
+        yes = label("clipping at 0.2", MEDIUM, CLIP).move_to(plot.at(0.02, 3) + 0.25 * UP)
         with self.line(self.shown, coming=[plot, rows]):
             self.play(FadeIn(no), LaggedStart(*map(FadeIn, free), lag_ratio=0.5), run_time=1.8)
         with self.line():

@@ -7,6 +7,7 @@ import pandas as pd
 from manim import (
     DOWN,
     LEFT,
+    RIGHT,
     UP,
     Create,
     Dot,
@@ -63,7 +64,6 @@ class Scene(Film):
         self.climbs, self.seeds = read(tables, "paths"), read(tables, "paths_seeds")
         self.kl = divergences(RESULTS)
         self.landscape()
-        self.drawn = VGroup()
         for name in COLORS:
             self.climb(name)
         self.mujoco()
@@ -96,9 +96,23 @@ class Scene(Film):
             (2.2, -2.9),
             (4.5, 2.3),
         )
-        with self.line(coming=[self.map, cells]):
+        shades = VGroup(
+            Rectangle(
+                width=0.2,
+                height=0.4,
+                fill_opacity=1,
+                color=interpolate_color(ManimColor(PAPER), ManimColor(DARK), share),
+            )
+            for share in np.linspace(0, 1, 15)
+        ).arrange(RIGHT, buff=0)
+        scale = VGroup(label("0"), shades, self.write("highest")).arrange(RIGHT, buff=0.2)
+        begin = VGroup(label("return of an episode"), scale, label("at the start"))
+        begin.add(self.write("start")).arrange(DOWN, aligned_edge=LEFT, buff=0.3)
+        begin[2:].shift(0.5 * DOWN)
+        begin.move_to((1.2, 1.6, 0), LEFT + UP)
+        with self.line(coming=[self.map, cells, begin]):
             self.play(FadeIn(marks, scale=2), run_time=0.6)
-        self.shown = VGroup(self.map, cells, marks)
+        self.shown, self.drawn = VGroup(self.map, cells, marks), VGroup(begin)
 
     def path(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Both gains, update by update."""

@@ -37,7 +37,7 @@ def script(results: Path) -> Script:
         ("The log is a sum, and start and dynamics do not depend on θ.", 6.0),
         ("Put in, this is REINFORCE. It needs no model of the task.", 4.5),
         (
-            f"The advantage leaves the gradient, and makes the error {better:.1f} times smaller.",
+            f"With the advantage the gradient stays, and the error is {better:.1f} times smaller.",
             5.0,
         ),
         ("Sample, average: the error falls as 1/√n.", 5.5),

@@ -33,12 +33,16 @@ def script(results: Path) -> Script:
     seeds = read(results / "explain", "paths_seeds")
     last = seeds["iteration"].max()
     ends = seeds.query("measure == 'return' and iteration == @last")
-    ends = ends.set_index(["algorithm", "start", "seed"])["value"]
+    ends = ends.set_index(["algorithm", "start", "seed"])["value"].sort_index()
     returns = ends.groupby(["algorithm", "start"]).mean()
     fates = sorted(ends.xs(("vpg_3", "cliff")))
     span = {name: "–".join(rounded(x) for x in kl.loc[name]) for name in ALGORITHMS}
     scores = figure3(results)
+    begin = seeds.query("measure == 'return' and iteration == 0").groupby("start")["value"].mean()
+    highest = read(results / "explain", "paths_grid")["value"].max()
     labels = {
+        "start": "return " + ", ".join(f"{NAMED[x]} {begin[x]:.0f}" for x in STARTS),
+        "highest": f"{highest:.0f}",
         **{f"kl_{name}": f"KL {span[name]}" for name in ALGORITHMS},
         **{
             f"end_{name}": "return "
@@ -51,8 +55,8 @@ def script(results: Path) -> Script:
     def picture(name: str) -> str:
         both = " and ".join(f"{returns[name, start]:.0f} from {NAMED[start]}" for start in STARTS)
         return (
-            f"Two paths of {last} updates, and the KL of each, {span[name]} nats. Returns at the end: "
-            f"{both}. All are means of 3 seeds."
+            f"Two paths of {last} updates, and the KL of each, {span[name]} nats. Returns at the "
+            f"end: {both}. All are means of 3 seeds."
         )
 
     lines = (
@@ -92,7 +96,8 @@ def script(results: Path) -> Script:
             "Normalized returns, interquartile means over 3 tasks and 3 seeds with 95 % "
             "intervals: "
             + ", ".join(f"{FIGURE3[name]} {scores['iqm'][name]:.2f}" for name in FIGURE3)
-            + f". A run of PPO beats one of TRPO with probability {scores['ppo_better']['trpo']:.2f}.",
+            + ". A run of PPO beats one of TRPO with probability "
+            + f"{scores['ppo_better']['trpo']:.2f}.",
             6.5,
         ),
     )

@@ -28,7 +28,7 @@ def script(results: Path) -> Script:
         "mean": f"{samples['mean', count]:.2f} (exact: {mean:g})",
         "gradient": signed(f"{samples['gradient', count]:.2f} (exact: {gradient:g})"),
         "less": f"error ÷ {less:.0f}",
-        "more": f"error × {more:.1f}",
+        "more": f"gradient: × {more:.1f}",
         "none": f"no clipping: {percent(share['none'])}",
         "clip": f"clipping: {percent(share['clip_0.2'])}",
         "none_largest": f"largest weight: {largest['none']:.0f}",
@@ -42,7 +42,7 @@ def script(results: Path) -> Script:
             5.5,
         ),
         Line(
-            f"{MANY // FEW} times the samples make a tenth of the error.",
+            f"{MANY // FEW} times the samples divide the error by {less:.0f}.",
             "The error against the number of samples, both on logarithmic scales: a line with "
             f"slope -1/2. From {FEW} to {MANY:,} samples the error falls by a factor of "
             f"{less:.1f}.",
@@ -62,7 +62,8 @@ def script(results: Path) -> Script:
         Line(
             "Importance weights let samples of an old policy count for a new one.",
             "The average over the new policy is one over the old policy of r f, where "
-            "r = π_new(a|s) / π_old(a|s).",
+            f"r = π_new(a|s) / π_old(a|s). Dots as large as the ratios of samples of an update on "
+            f"Reacher, which are equal before it and differ after {LAST} epochs.",
             6.0,
         ),
         Line(
@@ -75,5 +76,6 @@ def script(results: Path) -> Script:
             7.0,
         ),
     )
-    sources = tuple(f"explain/statistics_{name}.csv" for name in ("samples", "errors", "weights"))
+    names = ("statistics_samples", "statistics_errors", "statistics_weights", "clip_samples")
+    sources = tuple(f"explain/{name}.csv" for name in names)
     return Script("statistics", "Statistics behind policy gradients", lines, labels, sources)
