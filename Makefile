@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain demo gpu test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo animations gpu test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -61,6 +61,11 @@ explain: install ## measure what the explanatory figures show, and draw them: 15
 demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	$(BIN)/python demo/build.py
+
+animations: install ## the five films of docs/animations, by manim (10 minutes; cairo and pango are needed)
+	@$(BIN)/python -m animations.packages
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[animations]'
+	$(BIN)/python -m animations
 
 gpu: install ## on a machine with a GPU: its tests, then the speed of packs beside the CPU's kernels
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: torch finds no GPU here; docs/gpu.md says which torch has CUDA.")'

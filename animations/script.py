@@ -103,8 +103,10 @@ def rounded(x: float, digits: int = 2) -> str:
     """To significant digits, without an exponent: 0.041547 is 0.042, and 19091.8 is 19,000."""
     if x == 0:
         return "0"
-    places = digits - 1 - math.floor(math.log10(abs(x)))
-    return f"{round(x, places):,.{max(places, 0)}f}"
+    for _ in range(2):  # rounding may carry: 0.0099998 is 0.010
+        places = digits - 1 - math.floor(math.log10(abs(x)))
+        x = round(x, places)
+    return f"{x:,.{max(places, 0)}f}"
 
 
 def scientific(x: float) -> str:

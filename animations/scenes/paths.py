@@ -137,7 +137,7 @@ class Scene(Film):
                 lines.add(self.map.curve(x, y, color, 4 if name == "vpg_3" else 7))
                 dots.add(self.map.dots(x, y, color, 0.05))
         kl = self.kl[self.kl["algorithm"] == name].sort_values("iteration")
-        points = self.panel.dots(kl["iteration"], kl["value"], color, 0.09)
+        points = self.panel.dots(kl["iteration"], kl["value"], color, 0.07)
         text = VGroup(
             label(NAMES[name], MEDIUM, color),
             self.write(f"kl_{name}"),

@@ -16,8 +16,8 @@ FIGURE3 = {"ppo": "PPO", "trpo": "TRPO", "vpg": "VPG, adaptive"}
 
 
 def divergences(results: Path) -> pd.DataFrame:
-    """`algorithm, start, iteration, value`: KL of each update, mean over seeds, in nats."""
-    table = read(results / "explain", "paths")
+    """`algorithm, start, seed, iteration, value`: KL of each update, in nats."""
+    table = read(results / "explain", "paths_seeds")
     return table[table["measure"] == "kl"]
 
 
@@ -55,8 +55,8 @@ def script(results: Path) -> Script:
     def picture(name: str) -> str:
         both = " and ".join(f"{returns[name, start]:.0f} from {NAMED[start]}" for start in STARTS)
         return (
-            f"Two paths of {last} updates, and the KL of each, {span[name]} nats. Returns at the "
-            f"end: {both}. All are means of 3 seeds."
+            f"Two paths of {last} updates, means of 3 seeds, and the KL of each update of each seed, "
+            f"{span[name]} nats. Mean returns at the end: {both}."
         )
 
     lines = (
@@ -74,7 +74,7 @@ def script(results: Path) -> Script:
         Line(
             f"VPG, steps 30 times as large: from B, three seeds end at {fates[0]:.0f}, "
             f"{fates[1]:.0f} and {fates[2]:.0f}.",
-            picture("vpg_3") + " Here each seed has a path of its own; one leaves the picture.",
+            picture("vpg_3") + " Here the paths are those of the seeds; one leaves the picture.",
             7.0,
         ),
         Line(
@@ -83,7 +83,7 @@ def script(results: Path) -> Script:
             6.0,
         ),
         Line(
-            f"PPO only clips ratios, and is as careful: {rounded(kl['max']['ppo'])} nats at most.",
+            f"PPO only clips ratios, and comes close: {rounded(kl['max']['ppo'])} nats at most.",
             picture("ppo"),
             6.0,
         ),
