@@ -62,7 +62,7 @@ demo: install ## the page that trains in the browser: docs/demo/index.html, comp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	$(BIN)/python demo/build.py
 
-animations: install ## the five films of docs/animations, by manim (10 minutes; cairo and pango are needed)
+animations: install ## the five films of docs/animations, by manim (minutes; cairo and pango are needed)
 	@$(BIN)/python -m animations.packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[animations]'
 	$(BIN)/python -m animations

@@ -14,7 +14,7 @@ from animations.packages import MISSING, missing
 from animations.script import OUT, Script
 from animations.words import FILMS, script
 
-CRF = 27  # of x264; a film of 40 s stays below 400 KB
+CRF, KEYED = 32, 300  # of x264: quality, and frames from one whole picture to the next at most
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +55,7 @@ def render(name: str, folder: Path, draft: bool) -> Path:
         **{"pixel_width": width, "pixel_height": height, "frame_rate": rate},
         **{"media_dir": str(folder), "verbosity": "WARNING", "progress_bar": "none"},
         "disable_caching": True,
+        "video_encoder_options": {"crf": "0", "preset": "ultrafast"},  # no noise to encode again
     }
     with tempconfig(settings):
         made = scene()
@@ -65,6 +66,7 @@ def render(name: str, folder: Path, draft: bool) -> Path:
 def encode(source: Path, words: Script, target: Path) -> None:
     """H.264 for every browser, its index first so that it starts before all of it is there."""
     import av
+    from av.video.frame import PictureType
 
     tags = {"title": words.title, "comment": words.digest}
     with (
@@ -74,12 +76,13 @@ def encode(source: Path, words: Script, target: Path) -> None:
         written.metadata.update(tags)
         shot = read.streams.video[0]
         rate = Fraction(shot.average_rate or 30)
-        options = {"crf": str(CRF), "preset": "veryslow", "tune": "animation"}
+        options = {"crf": str(CRF), "preset": "medium", "tune": "animation", "g": str(KEYED)}
         stream = written.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = shot.width, shot.height, "yuv420p"
         for number, frame in enumerate(read.decode(shot)):
             plain = frame.reformat(format="yuv420p")
             plain.pts, plain.time_base = number, 1 / rate
+            plain.pict_type = PictureType.NONE  # whole pictures where the new film needs them
             written.mux(stream.encode(plain))
         written.mux(stream.encode())
 

@@ -70,7 +70,9 @@ class Film(Scene):
         text = label("\n".join(textwrap.wrap(line.says, WIDE)), LARGE, weight="BOLD")
         text.move_to((LEFT_EDGE, TOP_EDGE, 0), aligned_edge=UP + LEFT)
         going = [FadeOut(x) for x in (*leaving, self.sentence) if x is not None]
-        self.play(*going, FadeIn(text, *coming), run_time=FADE)
+        if going:
+            self.play(*going, run_time=FADE / 2)  # first, so that no two pictures overlap
+        self.play(FadeIn(text, *coming), run_time=FADE)
         self.sentence = text
         yield
         # In whole frames, so that a film is as long as its script.

@@ -102,7 +102,7 @@ class Scene(Film):
             TransformMatchingShapes(self.now, new),
             mark.animate.set_fill(BLUE, 1).set_stroke(BLUE),
             number.animate.set_color(PAPER),
-            run_time=1.3,
+            run_time=1.1,
         )
         self.now = new
 

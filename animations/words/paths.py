@@ -41,11 +41,11 @@ def script(results: Path) -> Script:
     begin = seeds.query("measure == 'return' and iteration == 0").groupby("start")["value"].mean()
     highest = read(results / "explain", "paths_grid")["value"].max()
     labels = {
-        "start": "return " + ", ".join(f"{NAMED[x]} {begin[x]:.0f}" for x in STARTS),
+        "start": "return: " + ", ".join(f"{NAMED[x]} {begin[x]:.0f}" for x in STARTS),
         "highest": f"{highest:.0f}",
         **{f"kl_{name}": f"KL {span[name]}" for name in ALGORITHMS},
         **{
-            f"end_{name}": "return "
+            f"end_{name}": "return: "
             + ", ".join(f"{NAMED[x]} {returns[name, x]:.0f}" for x in STARTS)
             for name in ALGORITHMS
         },
@@ -55,8 +55,8 @@ def script(results: Path) -> Script:
     def picture(name: str) -> str:
         both = " and ".join(f"{returns[name, start]:.0f} from {NAMED[start]}" for start in STARTS)
         return (
-            f"Two paths of {last} updates, means of 3 seeds, and the KL of each update of each seed, "
-            f"{span[name]} nats. Mean returns at the end: {both}."
+            f"Two paths of {last} updates, means of 3 seeds, and the KL of each update of each "
+            f"seed, {span[name]} nats. Mean returns at the end: {both}."
         )
 
     lines = (

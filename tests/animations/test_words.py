@@ -14,7 +14,7 @@ from animations.script import RESULTS, Script, rounded, scientific
 from animations.words import FILMS, script
 
 PACE = 17  # letters a second that subtitles may have
-DRAWN = {"explain/clip_samples.csv"}  # without a number on the screen
+DRAWN = {"explain/clip_samples.csv", "explain/paths.csv"}  # without a number on the screen
 
 
 def said(name: str) -> str:
