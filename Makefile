@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain demo animations gpu test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo animations gpu peers test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -47,8 +47,12 @@ parity-trl: install ## token-level PPO beside trl 1.12.0, in an environment of i
 	$(BIN)/python tests/parity/export.py write runs/parity/ours.npz
 	.venv-trl/bin/python tests/parity/with_trl.py batch runs/parity/ours.npz runs/parity/theirs.npz
 	$(BIN)/python tests/parity/export.py compare runs/parity/ours.npz runs/parity/theirs.npz
-	.venv-trl/bin/python tests/parity/with_trl.py train runs/parity/ours.npz runs/parity/trained.npz
-	$(BIN)/python tests/parity/export.py train runs/parity/trained.npz
+	@rm -f runs/parity/rounds.txt
+	for round in 1 2 3; do \
+	  .venv-trl/bin/python tests/parity/with_trl.py train runs/parity/ours.npz runs/parity/trained.npz && \
+	  $(BIN)/python tests/parity/export.py train runs/parity/trained.npz | tee -a runs/parity/rounds.txt \
+	  || exit 1; done
+	@echo "median of three rounds: $$(grep ^ratio runs/parity/rounds.txt | sort -k2 -n | sed -n 2p)"
 
 figures: install ## make the committed tables and figures again, from the tables in results/
 	$(BIN)/python -m analysis figures --out results
@@ -56,6 +60,7 @@ figures: install ## make the committed tables and figures again, from the tables
 
 explain: install ## measure what the explanatory figures show, and draw them: 15 minutes on a core
 	$(BIN)/python -m repro.explain all
+	$(BIN)/python -m analysis tokens --runs results/language --out results/explain
 	$(BIN)/python -m analysis explain --out docs/explain
 
 demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)
@@ -102,6 +107,14 @@ imports: install ## import-linter: imports between rooms go one way
 format: install ## ruff: fix and format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+peers: install ## this project beside SB3, SBX, EnvPool and CleanRL (CLEANRL=a checkout), each on a core of its own
+	@test -x .venv-peers/bin/python || python3 -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet 'torch>=2.10,<2.14' 'sbx-rl==0.28.0' 'envpool==1.2.5' 'gymnasium[mujoco]>=1.4,<1.5'
+	@test -z "$(CLEANRL)" || test -x .venv-cleanrl/bin/python || python3 -m venv .venv-cleanrl
+	@test -z "$(CLEANRL)" || .venv-cleanrl/bin/python -m pip install --quiet 'torch>=2.10,<2.14' 'gymnasium==0.29.1' 'mujoco>=3,<4' 'numpy<2' imageio tyro tensorboard setuptools
+	$(BIN)/python -m repro.bench peers --env half_cheetah,hopper,reacher --cores 1,2 --out runs/peers.json $(if $(CLEANRL),--cleanrl $(CLEANRL))
+	$(BIN)/python -m analysis peers --bench runs/peers.json --out runs/speed
 
 bench: install ## speed against physics and Stable-Baselines3, on one core
 	@mkdir -p runs

@@ -13,41 +13,50 @@ from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
 from analysis.reports import (
     agreement,
+    atari,
     claims,
     collect,
     curves,
+    explain,
     figure1,
     figure2,
+    figure3,
     figure4,
     origin,
+    peers,
+    pilot,
+    reading,
     remake,
     report,
+    rlhf,
+    search,
+    seeds,
     speed,
+    table1,
+    tokens,
     updates,
 )
-from analysis.reports.atari.command import command as atari
-from analysis.reports.explain.command import command as explain
-from analysis.reports.figure3.command import command as figure3
-from analysis.reports.pilot.command import command as pilot
-from analysis.reports.reading.command import command as reading
-from analysis.reports.rlhf.command import command as rlhf
-from analysis.reports.seeds.command import command as seeds
-from analysis.reports.table1.command import command as table1
 
-REPORTS: tuple[Command, ...] = (
-    *(
-        collect.command,
-        table1,
-        curves.command,
-        pilot,
-        reading,
-        seeds,
-        updates.command,
-        origin.command,
-    ),
-    *(report.command, figure1.command, figure2.command, figure3, figure4.command),
-    *(agreement.command, speed.command, atari, rlhf, explain),
-    claims.command,
+# In the order of the help.
+REPORTS: tuple[Command, ...] = tuple(
+    module.command
+    for module in (
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
+        *(
+            figure1,
+            figure2,
+            figure3,
+            figure4,
+            agreement,
+            speed,
+            peers,
+            atari,
+            rlhf,
+            tokens,
+            explain,
+            claims,
+        ),
+    )
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -14,7 +14,7 @@ from animations.packages import MISSING, missing
 from animations.script import OUT, Script
 from animations.words import FILMS, script
 
-CRF, KEYED = 32, 300  # of x264: quality, and frames from one whole picture to the next at most
+CRF, KEYED = 34, 300  # of x264: quality, and frames from one whole picture to the next at most
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 NOT_KNOWN = "n/a"
 Line = Mapping[Any, Any]  # of a frame
+Format = Callable[[float], str]
 
 
 def score(value: float) -> str:
@@ -22,36 +23,42 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
-def signed(value: float, how: Callable[[float], str] = score) -> str:
+def signed(value: float, how: Format = score) -> str:
     """A difference: `+0.12`."""
     text = how(value)
     return text if text == NOT_KNOWN or text.startswith("-") else f"+{text}"
 
 
-def interval(low: float, high: float, how: Callable[[float], str] = score) -> str:
+def interval(low: float, high: float, how: Format = score) -> str:
     """`[0.79, 0.85]`."""
     return NOT_KNOWN if math.isnan(low) else f"[{how(low)}, {how(high)}]"
 
 
 def estimate(
-    line: Line,
-    key: str = "return",
-    how: Callable[[float], str] = amount,
-    bounds: tuple[str, str] = ("ci_low", "ci_high"),
+    line: Line, key: str = "return", how: Format = amount, ends: str = "ci_", sign: bool = False
 ) -> str:
-    """A value with its interval, as far as they are known: `1,023 [978, 1,068]`."""
-    low, high = (float(line[bound]) for bound in bounds)
-    return how(line[key]) + ("" if math.isnan(low) else f" {interval(low, high, how)}")
+    """A value with its interval, as far as they are known: `1,023 [978, 1,068]`.
+
+    The interval is from `ci_low` to `ci_high`, or `ends` is another prefix.
+    """
+    value = signed(line[key], how) if sign else how(line[key])
+    known = not math.isnan(line[f"{ends}low"])
+    return f"{value} {between(how, ends)(line)}" if known else value
 
 
-def number(key: str, how: Callable[[float], str] = score) -> Callable[[Line], str]:
+def change(line: Line, how: Format = score, ends: str = "difference_") -> str:
+    """A difference with its interval: `+0.12 [0.04, 0.17]`."""
+    return estimate(line, "difference", how, ends, sign=True)
+
+
+def number(key: str, how: Format = score) -> Callable[[Line], str]:
     """A column of numbers."""
     return lambda line: how(line[key])
 
 
-def between(how: Callable[[float], str] = score, name: str = "ci") -> Callable[[Line], str]:
-    """A column of intervals."""
-    return lambda line: interval(line[f"{name}_low"], line[f"{name}_high"], how)
+def between(how: Format = score, ends: str = "ci_") -> Callable[[Line], str]:
+    """A column of intervals; `ends` as in `estimate`."""
+    return lambda line: interval(line[f"{ends}low"], line[f"{ends}high"], how)
 
 
 def of(count: int, expected: int) -> str:

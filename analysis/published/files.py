@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import reading
 
 T = TypeVar("T")
 
@@ -27,10 +27,5 @@ def read_csv(path: Path, *columns: str) -> pd.DataFrame:
 
 def read(path: Path, how: Callable[[Path], T]) -> T:
     """What `how` makes of a file; an AnalysisError if the file is missing or damaged."""
-    try:
+    with reading(path, "restore it, or change --reference"):
         return how(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise AnalysisError(
-            f"{path} cannot be read ({reason}): restore it, or change --reference."
-        ) from error

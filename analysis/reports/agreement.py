@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from analysis import cli
 from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import entry, ordered
-from analysis.drawing.text import NOT_KNOWN, Line, estimate, of
+from analysis.drawing.text import NOT_KNOWN, Line, estimate, runs_of
 from analysis.errors import AnalysisError
 from analysis.runs.comparison import check_entries, entry_key, with_objective
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import means, stream, summary
-from analysis.statistics.cells import cells, strata
+from analysis.statistics.bootstrap import UNKNOWN, stream, summary
+from analysis.statistics.cells import cells, strata, typical_by_task
+from analysis.statistics.estimates import replicates
 
+SIDES = ("first", "second")
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
 COLUMNS = (
-    *("task", "step", *(f"{name}_first" for name in _SIDE), *(f"{name}_second" for name in _SIDE)),
+    *("task", "step", *(f"{name}_{side}" for side in SIDES for name in _SIDE)),
     *("difference", "difference_low", "difference_high"),
     *("intervals_overlap", "difference_holds_zero"),
 )
+_NO_CELL = {"n_runs": 0, "n_expected": 0, **UNKNOWN.named("return", "ci_")}
 
 
 def build(
@@ -53,37 +58,34 @@ def build(
 
 
 def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> pd.DataFrame:
-    tasks, by = sorted(set(runs["task"])), ["task", "row"]
+    """`COLUMNS` but the step."""
+    there = cells(runs, ["task", "row"], settings).set_index(["task", "row"]).to_dict("index")
     done = runs[runs["hole"] == ""].sort_values("seed").astype({"seed": str})
-    seeds = done.groupby(by)["seed"].agg(" ".join).rename("seeds")
-    every = pd.MultiIndex.from_product([tasks, pair], names=by)
-    found = cells(runs, by, settings).join(seeds, on=by).set_index(by).reindex(every)
-    found = found.fillna({"n_runs": 0, "n_expected": 0, "seeds": ""})
-    found = found.astype({"n_runs": int, "n_expected": int})
-    sides = [
-        found.xs(key, level="row").assign(algorithm=key).add_suffix(f"_{side}")
-        for key, side in zip(pair, ("first", "second"), strict=True)
-    ]
-    values, apart = [strata(runs, key) for key in pair], []
-    for task in tasks:
+    seeds = done.groupby(["task", "row"])["seed"].agg(" ".join).to_dict()
+    values, lines, common = [strata(runs, key) for key in pair], [], typical_by_task(runs)
+    for task in sorted(set(runs["task"])):
         rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
-        x, y = (means(one, settings.replicates, rng) for one in both)
-        apart.append(summary(x - y))
-    names = ["difference", "difference_low", "difference_high"]
-    table = pd.concat([*sides, pd.DataFrame(apart, tasks).set_axis(names, axis=1)], axis=1)
-    low, high = table["difference_low"], table["difference_high"]
-    below = table["ci_low_first"] <= table["ci_high_second"]
-    overlap = below & (table["ci_low_second"] <= table["ci_high_first"])
-    table = table.assign(
-        intervals_overlap=overlap.astype(object).where(low.notna(), None),
-        difference_holds_zero=((low <= 0) & (high >= 0)).astype(object).where(low.notna(), None),
-    )
-    compared: pd.DataFrame = table.reset_index(names="task")
-    return compared
+        x, y = (replicates(one, common[task], settings.replicates, rng) for one in both)
+        line: dict[str, Any] = {"task": task, **summary(x - y).named("difference", "difference_")}
+        sides: list[dict[Any, Any]] = [
+            {"algorithm": k, "seeds": seeds.get((task, k), ""), **there.get((task, k), _NO_CELL)}
+            for k in pair
+        ]
+        for name, cell in zip(SIDES, sides, strict=True):
+            line |= {f"{key}_{name}": value for key, value in cell.items()}
+        known = not np.isnan(line["difference_low"])
+        first, second = sides
+        below = first["ci_low"] <= second["ci_high"]
+        overlap = bool(below and second["ci_low"] <= first["ci_high"])
+        holds_zero = line["difference_low"] <= 0 <= line["difference_high"]
+        line["intervals_overlap"] = overlap if known else None
+        line["difference_holds_zero"] = holds_zero if known else None
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:
-    first, second = (entry(table[f"algorithm_{side}"].iloc[0]).name for side in ("first", "second"))
+    first, second = (entry(table[f"algorithm_{side}"].iloc[0]).name for side in SIDES)
     compared = [run for run in sweep.runs if run.run_id in set(runs["run_id"])]
     header = ("Task", first, "Runs", second, "Runs", "Difference", "Intervals overlap")
     overlap = table["intervals_overlap"].dropna()
@@ -95,8 +97,8 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
         "for more.",
         f"Recipe {compared[0].info['recipe']}, {compared[0].steps:,} steps. Return: mean over "
         f"seeds of the mean return of the last {settings.episodes} training episodes, with 95 % "
-        f"bootstrap intervals ({notes.bootstrap(settings)}); of the "
-        "difference, each side is resampled by itself. No interval for a single run.",
+        f"intervals ({notes.law(settings)}); the two sides "
+        "of a difference are independent. No interval for a single run.",
         f"Seeds of either: {seeds.pop()}."
         if len(seeds) == 1
         else "The seeds differ by task or algorithm: agreement.csv has them.",
@@ -108,18 +110,13 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
 
 
 def _row(line: Line) -> tuple[str, ...]:
+    sides = []
+    for side in SIDES:
+        cell = {name: line[f"{name}_{side}"] for name in _SIDE}
+        sides += [estimate(cell), runs_of(cell)]
     overlap = line["intervals_overlap"]
-    sides = [
-        text
-        for side in ("first", "second")
-        for text in (
-            estimate(line, f"return_{side}", bounds=(f"ci_low_{side}", f"ci_high_{side}")),
-            of(line[f"n_runs_{side}"], line[f"n_expected_{side}"]),
-        )
-    ]
-    difference = estimate(line, "difference", bounds=("difference_low", "difference_high"))
     yes = NOT_KNOWN if overlap is None else ("yes" if overlap else "no")
-    return (str(line["task"]), *sides, difference, yes)
+    return line["task"], *sides, estimate(line, "difference", ends="difference_"), yes
 
 
 _BOTH = "the two to compare (default: ppo sb3_ppo; both under one recipe)"

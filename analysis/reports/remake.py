@@ -12,7 +12,7 @@ import yaml
 
 from analysis import cli
 from analysis.cli import Command, Given, Output, options
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, reading
 from analysis.runs.collected import is_collected
 from analysis.settings import DEFAULT_REFERENCE
 
@@ -40,17 +40,9 @@ def read_plan(results: Path) -> list[Step]:
         AnalysisError: when it is missing or not a list of steps.
     """
     path = results / PLAN
-    try:
+    with reading(path, "give --results a directory that has a list of steps there"):
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
         return [Step(**{key: str(value) for key, value in entry.items()}) for entry in entries]
-    except OSError as error:
-        raise AnalysisError(
-            f"{path} cannot be read ({error.strerror}): give --results the directory that has it."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
-        raise AnalysisError(
-            f"{path} is no list of steps with runs, into and command ({error})."
-        ) from error
 
 
 def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) -> dict[str, bytes]:

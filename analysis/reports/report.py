@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
 import itertools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
+from markdown_it import MarkdownIt
 
 from analysis import cli
 from analysis.drawing import curves as drawing
@@ -132,44 +131,16 @@ def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str) -> s
 
 def page(text: str, picture: bytes) -> str:
     """The Markdown of `markdown` as one HTML file, its picture inside: it can be mailed."""
-    encoded = base64.b64encode(picture).decode()
-    body = "\n".join(_block(block, encoded) for block in re.split(r"\n\n+", text))
+    inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    body = MarkdownIt("commonmark").enable("table").render(text).replace(CURVES, inside)
     return f"<!doctype html>\n<meta charset=utf-8>\n<title>Report</title>\n{_STYLE}\n{body}"
 
 
 _STYLE = (
     "<style>body{font:15px/1.45 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
     "table{border-collapse:collapse}td,th{padding:.15em .8em;border-bottom:1px solid #ddd}"
-    "th{text-align:left}.r{text-align:right}img{max-width:100%}</style>"
+    "th{text-align:left}img{max-width:100%}</style>"
 )
-
-
-def _block(block: str, picture: str) -> str:
-    """One block of the Markdown that this module makes: a title, a list, a table, a picture."""
-    lines = block.strip().split("\n")
-    if title := re.fullmatch(r"(#+) (.*)", lines[0]):
-        level = len(title[1])
-        rest = _block("\n".join(lines[1:]), picture) if lines[1:] else ""
-        return f"<h{level}>{_inline(title[2])}</h{level}>{rest}"
-    if lines[0].startswith("!["):
-        return f'<img alt="Learning curves" src="data:image/png;base64,{picture}">'
-    if lines[0].startswith("- "):
-        return "<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>"
-    if lines[0].startswith("| "):
-        cells = [re.split(r" +(?<!\\)\| +", line[2:-2]) for line in lines]
-        sides = [' class="r"' if rule.endswith(":") else "" for rule in cells[1]]
-        rows = "".join(_row(sides, row) for row in cells[2:])
-        return f"<table>{_row(sides, cells[0], 'th')}{rows}</table>"
-    return f"<p>{_inline(' '.join(lines))}</p>"
-
-
-def _row(sides: list[str], cells: list[str], tag: str = "td") -> str:
-    shown = [f"<{tag}{s}>{_inline(x.strip())}" for s, x in zip(sides, cells, strict=True)]
-    return f"<tr>{''.join(shown)}"
-
-
-def _inline(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text.replace("\\|", "|")))
 
 
 @cli.command("report", cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.SCALE, curves.BY)

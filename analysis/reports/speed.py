@@ -17,7 +17,7 @@ from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE, INK, MUTED, scaled
 from analysis.drawing.text import Line
-from analysis.errors import AnalysisError
+from analysis.errors import reading
 from repro.runs import store
 
 PPO = "ppo"  # what a row is of that does not say
@@ -37,16 +37,10 @@ def load(paths: Sequence[Path]) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        try:
+        with reading(path, "give --bench a file of python -m repro.bench speed --out"):
             result = store.read_json(path)
             about = {"file": path.name, "overrides": " ".join(result["overrides"])}
             rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
-        except OSError as error:
-            raise AnalysisError(f"--bench {path} cannot be read ({error.strerror}).") from error
-        except (ValueError, LookupError, TypeError) as error:
-            raise AnalysisError(
-                f"--bench {path} is not a file of python -m repro.bench.speed --out."
-            ) from error
     return pd.DataFrame(rows)
 
 
@@ -179,7 +173,7 @@ def _number(value: Any, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-_FILES = "files that python -m repro.bench.speed --out wrote"
+_FILES = "files that python -m repro.bench speed --out wrote"
 
 
 @cli.command("speed", cli.option("--bench", _FILES, **cli.MANY | {"metavar": "FILE"}))

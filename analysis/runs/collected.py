@@ -43,7 +43,8 @@ _FIELDS = dict.fromkeys(_NAMES, "string") | dict.fromkeys(_INTEGERS, "int64")
 _FIELDS |= dict.fromkeys(("objective_value", "time_wall_s"), "float64")
 _FIELDS |= dict.fromkeys(("git_dirty", "approximate"), "bool")
 TIMES = ("time_env", "time_forward", "time_update", "time_other")
-RUNS: dict[str, tuple[str, str]] = {
+Schema = Mapping[str, tuple[str, str]]  # column -> type, meaning
+RUNS: Schema = {
     "run": ("int32", "number of the run in all three tables"),
     "listed": ("bool", "whether a sweep.json expected it"),
     "found": ("bool", "whether it left a directory; a run without one never started"),
@@ -80,21 +81,22 @@ class Collected:
                 bool(line["listed"]),
                 (self, number),
             )
-            for number, line in enumerate(self._table("runs").to_dict("records"))
+            for number, line in enumerate(self.table("runs").to_dict("records"))
         ]
 
     def rows(self, name: str, number: int) -> pd.DataFrame:
-        """The rows of one run in the table `name`: `episodes`, or the kept ones of `progress`."""
-        table = self._table(name)
+        """The rows of one run in the table `name`."""
+        table = self.table(name)
         first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
         return table.iloc[first:last]
 
     def times(self, number: int) -> dict[str, float]:
         """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
-        line = self._table("runs")[list(TIMES)].fillna(0.0).iloc[number]
+        line = self.table("runs")[list(TIMES)].fillna(0.0).iloc[number]
         return {name: float(line[name]) for name in TIMES}
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> pd.DataFrame:
+        """All rows of the table `name`."""
         if name not in self._tables:
             self._tables[name] = read(self.directory, f"{name}.parquet")
         return self._tables[name]
@@ -141,13 +143,20 @@ def encode(
     lines = [_line(n, run, episodes.get(n), progress.get(n)) for n, run in enumerate(runs)]
     thin = {number: table.iloc[thinned(len(table), kept)] for number, table in progress.items()}
     tables = {
-        "runs.parquet": ({name: [line[name] for line in lines] for name in RUNS}, RUNS),
-        "episodes.parquet": (_joined(episodes, EPISODES), EPISODES),
-        "progress.parquet": (_joined(thin, PROGRESS), PROGRESS),
+        "runs": ({name: [line[name] for line in lines] for name in RUNS}, RUNS),
+        "episodes": (joined(episodes, EPISODES), EPISODES),
+        "progress": (joined(thin, PROGRESS), PROGRESS),
     }
-    files = {name: store.table_bytes(*table, compact=True) for name, table in tables.items()}
-    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
-    return files | {SUMS: "".join(sums).encode()}
+    return files(tables)
+
+
+def files(tables: Mapping[str, tuple[Mapping[str, Any], Schema]]) -> dict[str, bytes]:
+    """Tables, each as its columns, as the files of a directory with their sums."""
+    made = {
+        f"{name}.parquet": store.table_bytes(*table, compact=True) for name, table in tables.items()
+    }
+    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in made.items()]
+    return made | {SUMS: "".join(sums).encode()}
 
 
 def _line(
@@ -166,8 +175,10 @@ def _line(
     }
 
 
-def _joined(tables: Mapping[int, pd.DataFrame], columns: Iterable[str]) -> dict[str, Any]:
+def joined(tables: Mapping[int, pd.DataFrame], columns: Iterable[str]) -> dict[str, Any]:
+    """Columns of tables by number of their run, one below the other; their first is `run`."""
     if not tables:
         return {name: [] for name in columns}
     whole = pd.concat(dict(sorted(tables.items())), names=["run"]).reset_index("run")
+    whole = whole.reindex(columns=list(columns))
     return {name: whole[name].to_numpy() for name in columns}

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, reading
 from analysis.runs.collected import KEPT, TIMES, Collected, is_collected, thinned
 from analysis.runs.run import Run, Sweep, hole_in, hole_of
 from analysis.statistics.bootstrap import FloatArray
@@ -97,20 +97,9 @@ def _expected(runs_dir: Path) -> Iterator[Run]:
 
 
 def _read(path: Path, read: Callable[P, T], *args: P.args, **how: P.kwargs) -> T:
-    """What `read` returns, with every way in which the file `path` can be damaged as one error."""
-    if not path.is_file():
-        raise AnalysisError(f"{path} is missing: run that configuration again.")
-    try:
+    """What `read` makes of the file `path`."""
+    with reading(path, "restore it, or remove its run and run it again", own=True):
         return read(*args, **how)
-    except OSError as error:
-        raise AnalysisError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        text = str(error)
-        raise AnalysisError(
-            text
-            if str(path.parent) in text
-            else f"{path} is damaged ({text}): remove it and run again."
-        ) from error
 
 
 def _check_fields(info: object, where: Path) -> None:

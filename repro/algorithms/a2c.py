@@ -25,7 +25,7 @@ from repro.engines.batches import Batch
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
-from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
+from repro.learning.optimizers import RMSProp, clip_gradient
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Distribution
 from repro.rollouts.rollout import Rollout
@@ -83,9 +83,7 @@ class A2C(Learners):
         value_loss = objectives.value_loss(values, batch.targets)
         objective = surrogate - self.value_coef * value_loss
         gradient = self.parameters.gradient(-objective.sum() / objective.shape[-1])
-        norm = gradient_norm(gradient)
-        if self.settings.max_grad_norm is not None:
-            clip_gradient(gradient, self.settings.max_grad_norm)
+        norm = clip_gradient(gradient, self.settings.max_grad_norm)
         self.rmsprop.step(gradient, rates, self.active)
         return norm.cpu().double().numpy()
 

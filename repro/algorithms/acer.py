@@ -33,7 +33,7 @@ from repro.engines.batches import Batch
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.learning import objectives, off_policy
-from repro.learning.optimizers import RMSProp, clip_gradient, gradient_norm
+from repro.learning.optimizers import RMSProp, clip_gradient
 from repro.networks.action_values import CNNActionValues, MLPActionValues
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
@@ -202,9 +202,7 @@ class ACER(Learners):
         """
         batch, loss = self.loss(segment)
         gradient = self.parameters.gradient(loss)
-        norm = gradient_norm(gradient)
-        if self.settings.max_grad_norm is not None:
-            clip_gradient(gradient, self.settings.max_grad_norm)
+        norm = clip_gradient(gradient, self.settings.max_grad_norm)
         self.rmsprop.step(gradient, rates, members)
         following = self.average.lerp(self.parameters.flat, 1 - self.settings.average_decay)
         index = torch.tensor(members, dtype=torch.int64, device=self.device)

@@ -22,15 +22,16 @@ from torch import Tensor
 
 from repro.algorithms.base import Array, Learners, Metrics, mean
 from repro.algorithms.interpolation import interpolation
+from repro.algorithms.limits import EarlyStop, ValueClip
 from repro.algorithms.schedules import LogStd, StepSizes
 from repro.config.algorithms import PPOSettings
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.batches import Batch, Minibatches, Samples
+from repro.engines.batches import Batch
+from repro.engines.epochs import Epochs
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
-from repro.learning import objectives
-from repro.learning.optimizers import Adam, by_rate, clip_gradient, gradient_norm
+from repro.learning.optimizers import Adam, by_rate, clip_gradient
 from repro.learning.packed_objectives import PackedSurrogate, UpdateSurrogate
 from repro.networks.bound import BoundPolicy
 from repro.rollouts.rollout import Rollout
@@ -53,6 +54,8 @@ class PPO(Learners):
         self.value_coef = self.column("value_coef")[:, None]
         self.entropy_coef = self.column("entropy_coef")[:, None]
         has_form = self.surrogate.has_form
+        self.value_clip = ValueClip(self.recipe, len(configs), device)
+        self.early_stop = EarlyStop(self.recipe)
         self.kernel = selection.updater(self.config, self.networks, self.adam, has_form)
         self.engine = selection.engine(self.networks, self.kernel)
         # An early stop is decided on the host, which a recorded graph does not ask.
@@ -68,8 +71,9 @@ class PPO(Learners):
         return {"adam": self.adam, "beta": self.surrogate, **self.step_sizes.state()}
 
     def begin(self) -> None:
-        """Set the standard deviations where a schedule has them."""
+        """Set what has a schedule: the standard deviations, the clipping of V."""
         self.log_std.set(self.views, self.progress)
+        self.value_clip.set(self.annealed(self.recipe.value_clip_schedule))
 
     def update(self, rollout: Rollout) -> Metrics:
         """Advantages, K epochs of minibatches, and the next beta."""
@@ -101,46 +105,28 @@ class PPO(Learners):
     def optimize(
         self, batch: Batch, surrogate: UpdateSurrogate, rates: Sequence[float]
     ) -> tuple[Array, Array]:
-        """Minibatches that each learner took, and the norm of its first gradient; [P] both."""
+        """K epochs: how many steps each learner took, and the norm of its first gradient, [P]."""
         samples = batch.advantages.shape[1]
         # All K permutations are drawn now: a stream must not depend on when others stop.
         orders = np.stack([self.orders(samples) for _ in range(self.settings.epochs)])
         if self.kernel is not None:  # what follows, compiled
             coefs = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
             return self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
-        hold = self.repeated.hold
-        value_clip = self.value_clip()
-        value_clip = None if value_clip is None else hold("value_clip", value_clip)
-        batch, surrogate = batch.held(self.repeated), surrogate.held(hold)
-        norm = first_norm = hold("norm", torch.full_like(self.gamma, math.nan))
-        step_sizes = selection.step_sizes(self.repeated, rates, self.active, self.device)
-        running, taken = list(self.active), np.zeros(len(self.configs), np.int64)
+        epochs = Epochs(batch, self.config, self.repeated, rates, self.active)
+        surrogate = surrogate.held(epochs.hold)
 
-        def step(minibatch: Samples) -> None:
-            nonlocal running
-            loss, log_ratio = self.loss(batch.minibatch(minibatch), surrogate, value_clip)
-            running = self.keep_running(running, log_ratio)
-            if not running:
-                return
-            gradient = self.parameters.gradient(loss)
-            self.log_std.hold(self.parameters)
-            if self.recipe.max_grad_norm is not None:
-                norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
-            else:
-                norm.copy_(gradient_norm(gradient))
-            self.adam.step(gradient, by_rate(step_sizes, running))
+        def step(minibatch: Batch) -> None:
+            loss, log_ratio = self.loss(minibatch, surrogate)
+            epochs.running = self.early_stop.remaining(epochs.running, log_ratio)
+            if epochs.running:
+                gradient = self.parameters.gradient(loss)
+                self.log_std.hold(self.parameters)
+                epochs.norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
+                self.adam.step(gradient, by_rate(epochs.rates, epochs.running))
 
-        for _ in Minibatches(batch.samples(), self.config).visit(orders, step, self.repeated):
-            if first_norm is norm:
-                first_norm = norm.clone()
-            taken[running] += 1
-            if not running:
-                break
-        return taken, first_norm.cpu().double().numpy()
+        return epochs.visit(orders, step)
 
-    def loss(
-        self, minibatch: Batch, surrogate: UpdateSurrogate, value_clip: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def loss(self, minibatch: Batch, surrogate: UpdateSurrogate) -> tuple[Tensor, Tensor]:
         """-(surrogate - c1 L_VF + c2 S), equation 9, summed over learners; and log r, [P, M]."""
         distribution, values = self.policy.evaluate(self.parameters.leaves, minibatch.inputs)
         log_prob, kl = distribution.compare(minibatch.actions, minibatch.old)
@@ -149,35 +135,11 @@ class PPO(Learners):
         if self.recipe.advantage_normalization == "minibatch":
             advantages = self.standardize(advantages)
         terms = surrogate(log_ratio.exp(), advantages, kl)
-        value_loss = self.value_loss(values, minibatch, value_clip)
+        value_loss = self.value_clip.loss(values, minibatch)
         objective = (
             terms - self.value_coef * value_loss + self.entropy_coef * distribution.entropy()
         )
         return -objective.sum() / terms.shape[-1], log_ratio
-
-    def value_loss(self, values: Tensor, minibatch: Batch, clip: Tensor | None) -> Tensor:
-        """L_VF, with the recipe's clipping. [P, M]."""
-        if clip is None:
-            return objectives.value_loss(values, minibatch.targets)
-        return objectives.clipped_value_loss(
-            values, minibatch.values, minibatch.targets, clip, self.recipe.value_clip_pessimistic
-        )
-
-    def value_clip(self) -> Tensor | None:
-        """How far V may move in this update, [P, 1]."""
-        if self.recipe.value_clip is None:
-            return None
-        scale = self.annealed(self.recipe.value_clip_schedule)
-        limits = [self.recipe.value_clip * factor for factor in scale]
-        return torch.tensor(limits, device=self.device)[:, None]
-
-    def keep_running(self, running: list[int], log_ratio: Tensor) -> list[int]:
-        """Drop learners whose policy has moved too far, where the recipe stops early."""
-        if self.recipe.early_stop_kl is None:
-            return running
-        limit = objectives.EARLY_STOP_SLACK * self.recipe.early_stop_kl
-        stop = (objectives.approximate_kl(log_ratio.detach()) > limit).tolist()
-        return [p for p in running if not stop[p]]
 
     @torch.no_grad()
     def metrics(self, batch: Batch, surrogate: UpdateSurrogate) -> Metrics:

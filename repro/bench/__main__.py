@@ -1,4 +1,4 @@
-"""`python -m repro.bench speed|scaling|atari ...`: the benchmarks; without a name, `speed`."""
+"""`python -m repro.bench NAME ...`: the benchmarks; without a name, `speed`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ usage: python -m repro.bench [NAME] [options] [overrides]
 
   speed    training against physics alone and Stable-Baselines3 on MuJoCo tasks
            (the default)
+  peers    programs side by side, each on a core of its own: Stable-Baselines3,
+           SBX, CleanRL, EnvPool (make peers)
   scaling  whole commands: start-up time, and a sweep with one worker and with
            several
   atari    training against Stable-Baselines3 on an Atari game, and the floors
@@ -21,7 +23,7 @@ usage: python -m repro.bench [NAME] [options] [overrides]
 
 The options of each: python -m repro.bench NAME --help
 """
-NAMES = ("speed", "scaling", "atari")
+NAMES = ("speed", "peers", "scaling", "atari")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ from repro.errors import ConfigError
 from repro.language import networks, texts
 from repro.language.config import LanguageConfig
 from repro.learning import packed_state
-from repro.learning.optimizers import Adam, by_rate, clip_gradient, gradient_norm
+from repro.learning.optimizers import Adam, by_rate, clip_gradient
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
 from repro.runs import store
@@ -173,9 +173,7 @@ class Stage(ABC):
     def descend(self, loss: Tensor, rates: Sequence[float], max_norm: float | None) -> Tensor:
         """One step of Adam; the gradient's norm before clipping, [P]."""
         gradient = self.parameters.gradient(loss)
-        norm = gradient_norm(gradient)
-        if max_norm is not None:
-            clip_gradient(gradient, max_norm)
+        norm = clip_gradient(gradient, max_norm)
         self.adam.step(gradient, by_rate(rates, self.active))
         return norm
 

@@ -132,13 +132,15 @@ def adapt_step_size(
     return np.clip(step_size, *bounds)
 
 
-def clip_gradient(gradient: Tensor, max_norm: float) -> Tensor:
+def clip_gradient(gradient: Tensor, max_norm: float | None) -> Tensor:
     """Scale each learner's gradient, in place, to a 2-norm of at most `max_norm`. [P, n].
 
-    The 1e-6 is that of `torch.nn.utils.clip_grad_norm_`. Returns the norms before, [P].
+    The 1e-6 is that of `torch.nn.utils.clip_grad_norm_`. None leaves it as it is. Returns the norms
+    before, [P].
     """
     norm = gradient_norm(gradient)
-    gradient *= (max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]
+    if max_norm is not None:
+        gradient *= (max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]
     return norm
 
 

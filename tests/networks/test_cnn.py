@@ -188,11 +188,12 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
         )
         ppo = learners([own])
         ppo.iteration = 10
+        ppo.begin()
         values = torch.tensor([[0.05, 1.0]])
         nothing, targets = torch.zeros(1, 2), torch.tensor([[0.05, 1.0]])
         old = Categorical(torch.zeros(1, 2, 4))
         batch = Batch(nothing, nothing, old, nothing, nothing, targets, values=nothing)
-        losses.append(ppo.value_loss(values, batch, ppo.value_clip()))
+        losses.append(ppo.value_clip.loss(values, batch))
     clip = 0.1 * (1 - 9 / 10)
     expected = torch.tensor([[(0.05 - clip) ** 2, (1 - clip) ** 2]])
     torch.testing.assert_close(losses[0], expected)

@@ -1,1 +1,35 @@
-"""The explanatory figures: drawn and made interactive from `results/explain`, measured nowhere."""
+"""`explain`: the explanatory figures, static as PNG and SVG, interactive as HTML."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from analysis import cli
+from analysis.drawing.style import STYLE
+from analysis.reports.explain.figures import FIGURES
+from analysis.reports.explain.numbers import TABLES
+from analysis.reports.explain.pages import page
+
+
+def svg(draw: Callable[[], Figure]) -> bytes:
+    """As `drawing.style.png`, as SVG; equal figures are equal files."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "explain"}]):
+        draw().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+@cli.command("explain", TABLES)
+def command(given: cli.Given) -> cli.Output:
+    """The explanatory figures, from the tables of python -m repro.explain."""
+    files: dict[str, cli.Content] = {}
+    for name, draw in FIGURES.items():
+        picture = partial(draw, given.tables)
+        files[f"{name}.png"], files[f"{name}.svg"] = picture, svg(picture)
+        files[f"{name}.html"] = page(name, given.tables)
+    return cli.Output(files, f"Figures from {given.tables}.")

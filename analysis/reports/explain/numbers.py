@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.cli import option
-from analysis.errors import AnalysisError
+from analysis.errors import AnalysisError, reading
 from analysis.settings import DEFAULTS
 
 DEFAULT = DEFAULTS.reference.parent / "explain"
@@ -28,11 +28,9 @@ def read(directory: Path, name: str) -> pd.DataFrame:
         AnalysisError: it is not there, or is no table.
     """
     path = directory / f"{name}.csv"
-    try:
+    command = f"python -m repro.explain {name.split('_')[0]} --out {directory}"
+    with reading(path, f"make it with {command}"):
         return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        command = f"python -m repro.explain {name.split('_')[0]} --out {directory}"
-        raise AnalysisError(f"{path} cannot be read ({error}): make it with {command}.") from error
 
 
 def units(directory: Path, name: str) -> dict[str, str]:

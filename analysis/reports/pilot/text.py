@@ -15,12 +15,11 @@ from analysis.drawing.text import (
     NOT_KNOWN,
     Line,
     amount,
-    between,
+    change,
     count,
     estimate,
     runs_of,
     score,
-    signed,
 )
 from analysis.reports.pilot.numbers import Pilot
 from analysis.runs.run import Sweep
@@ -86,7 +85,7 @@ def _sentences(pilot: Pilot) -> list[str]:
         if not lines:
             continue
         moved, *others = (
-            f"{line['variant']} ({_change(line)})"
+            f"{line['variant']} ({change(line)})"
             for line in lines
             if line is lines[0] or _beyond_noise(line)
         )
@@ -95,10 +94,6 @@ def _sentences(pilot: Pilot) -> list[str]:
         noise = "" if _beyond_noise(lines[0]) else ", which is within noise"
         sentences.append(f"- What moves `{quantity}` most: {moved}{noise}; {also}.")
     return sentences
-
-
-def _change(line: Line, how: Callable[[float], str] = score) -> str:
-    return f"{signed(line['difference'], how)} {between(how, 'difference')(line)}"
 
 
 def score_table(pilot: Pilot, title: str, cell: Cell, first: int = 0) -> str:
@@ -129,7 +124,7 @@ def _value(key: str, how: Callable[[float], str], line: Line | None) -> str:
 def _difference(how: Callable[[float], str], line: Line | None) -> str:
     if line is None or np.isnan(line["difference"]):
         return NOT_KNOWN
-    return _change(line, how) + (" *" if _beyond_noise(line) else "")
+    return change(line, how) + (" *" if _beyond_noise(line) else "")
 
 
 def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
@@ -143,8 +138,7 @@ def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
         notes.convention(settings) + " One scale for all variants: the best is that of all runs "
         "here, and the random policy is the same even where actions are clipped.",
         f"Scale: {'; '.join(scale)}.",
-        notes.interval(settings, "variant, setting and task")
-        + ", and the scale is held fixed. For one task of 3 seeds it covers about 75 %. "
+        notes.interval(settings, "variant, setting and task") + ", and the scale is held fixed. "
         "Differences treat the two sides as independent; * marks those whose interval leaves "
         "out 0. Of many such marks some are chance.",
         f"{notes.steps(sweep)} steps a run, {count(pilot.runs['task'].nunique(), 'task')}"

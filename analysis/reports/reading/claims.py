@@ -1,8 +1,8 @@
 """What the paper says of its Table 1, and how probable it is on these runs: pure functions.
 
-Probabilities are shares of the bootstrap replicates that Table 1's intervals come from: the rows
-are independent, and a replicate resamples the seeds of every cell of all rows at once. They say how
-other seeds would have answered, on the scale of this table.
+Probabilities are shares of the replicates that Table 1's intervals come from (`estimates`): rows
+are independent, and a replicate draws every cell of all rows at once. They say how other seeds
+would have answered, on the scale of this table.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream, summary
-from analysis.statistics.cells import strata
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, stream, summary
+from analysis.statistics.cells import strata, typical_by_task
+from analysis.statistics.estimates import replicates
 
 PAPERS_BEST = "clip_0.2"
 SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between is noise
@@ -25,7 +26,7 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Estimates (see `bootstrap.means`) of the rows that have an interval."""
+    """Estimates (see `estimates.replicates`) of the rows that have an interval."""
 
     rows: tuple[str, ...]  # in the table's order
     kinds: tuple[str, ...]  # of objective
@@ -47,10 +48,11 @@ def replicates_of(table: Table1, settings: Settings) -> Replicates:
     """The replicates behind the intervals of `table`, which was built with these settings."""
     known = table.rows[table.rows["ci_low"].notna()]
     by_task: dict[str, dict[str, FloatArray]] = {}
+    common, count = typical_by_task(table.scores.runs, column="score"), settings.replicates
     for row in known["row"].astype(str):
         rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
         values = strata(table.scores.runs, row, "score")
-        by_task[row] = {task: means(v, settings.replicates, rng) for task, v in values.items()}
+        by_task[row] = {t: replicates(v, common[t], count, rng) for t, v in values.items()}
     rows = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
     estimates = np.reshape(rows, (-1, 1 + settings.replicates))
     return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)
@@ -67,10 +69,10 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
     """
     places = [i for i, row in enumerate(found.rows) if row in paper]
     if len(places) < 3 or np.ptp(found.scores[places]) == 0:
-        return {"rho": np.nan, "low": np.nan, "high": np.nan, "p": np.nan, "rows": len(places)}
+        return UNKNOWN.named("rho", "") | {"p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
     result = scipy.stats.spearmanr(found.scores[places], theirs)
-    rho = _named("rho", correlations(found.estimates[places], theirs))
+    rho = summary(correlations(found.estimates[places], theirs)).named("rho", "")
     return rho | {"p": float(result.pvalue), "rows": len(places)}
 
 
@@ -120,7 +122,7 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
 def above(difference: FloatArray) -> dict[str, Any]:
     """The `difference` of estimates, its interval, and the `probability` that it is above 0."""
     probability = float((difference[1:] > 0).mean())
-    return _named("difference", difference) | {"probability": probability}
+    return summary(difference).named("difference", "") | {"probability": probability}
 
 
 def unconstrained(found: Replicates) -> dict[str, Any]:
@@ -145,11 +147,7 @@ def unconstrained(found: Replicates) -> dict[str, Any]:
 
 def _negative(score: FloatArray) -> dict[str, Any]:
     negative = float((score[1:] < 0).mean())
-    return _named("score", score) | {"negative": negative}
-
-
-def _named(name: str, estimates: FloatArray) -> dict[str, Any]:
-    return dict(zip((name, "low", "high"), summary(estimates), strict=True))
+    return summary(score).named("score", "") | {"negative": negative}
 
 
 def verdict(probability: float) -> str:

@@ -15,6 +15,7 @@ from analysis.drawing.text import (
     Line,
     amount,
     between,
+    change,
     estimate,
     interval,
     number,
@@ -34,7 +35,7 @@ Answers = Mapping[str, Any]
 _BEST = {"run": "best run", "mean": "best mean"}
 _RANDOM = {"gaussian": "Gaussian", "gaussian_clipped": "Gaussian, clipped", "uniform": "uniform"}
 _NOTES = (
-    "A probability is the share of the bootstrap replicates behind Table 1's intervals for which "
+    "A probability is the share of the replicates behind Table 1's intervals for which "
     f"the statement is true; it holds from {100 * SURE:.0f} % on, fails from "
     f"{100 * (1 - SURE):.0f} % down, and between lies within noise. It speaks of other seeds on "
     "the scale printed here, not of other tasks or settings.",
@@ -99,15 +100,7 @@ def _inside(line: Line) -> str:
 
 def _rho(found: Answers) -> str:
     p = NOT_KNOWN if np.isnan(found["p"]) else f"{found['p']:.2g}"
-    return f"{_estimate(found, 'rho')} over {found['rows']} rows (p = {p})"
-
-
-def _estimate(found: Answers, key: str) -> str:
-    return f"{score(found[key])} {_interval(found)}"
-
-
-def _interval(found: Answers) -> str:
-    return interval(found["low"], found["high"])
+    return f"{estimate(found, 'rho', score, '')} over {found['rows']} rows (p = {p})"
 
 
 def statements(answers: Answers) -> list[tuple[str, str, float]]:
@@ -125,11 +118,11 @@ def statements(answers: Answers) -> list[tuple[str, str, float]]:
         one = answers["clip_over_kl"].get(key)
         if one is not None:
             rows = f" ({' - '.join(one['rows'])})" if "rows" in one else ""
-            shown = f"{signed(one['difference'])} {_interval(one)}{rows}"
+            shown = change(one, ends="") + rows
             found.append((text, shown, one["probability"]))
     if none := answers["none"]:
         negative = "Without clipping or penalty the score is negative"
-        found.append((negative, _estimate(none, "score"), none["negative"]))
+        found.append((negative, estimate(none, "score", score, ""), none["negative"]))
         found.append(_one_task(none))
     return found
 
@@ -140,7 +133,8 @@ def _one_task(none: Answers) -> tuple[str, str, float]:
     if not without:
         return text, NOT_KNOWN, float("nan")
     task = max(without, key=lambda name: without[name]["score"])
-    return text, f"without {task} {_estimate(without[task], 'score')}", without[task]["its_doing"]
+    one = without[task]
+    return text, f"without {task} {estimate(one, 'score', score, '')}", one["its_doing"]
 
 
 def _statements(answers: Answers) -> str:
@@ -156,7 +150,7 @@ def _without(answers: Answers) -> str:
     if not answers["none"]:
         return "No interval for that row."
     rows = [
-        (task, *map(score, (x["of_task"], x["score"])), _interval(x), percent(x["negative"]))
+        (task, *map(score, (x["of_task"], x["score"])), between(ends="")(x), percent(x["negative"]))
         for task, x in answers["none"]["without"].items()
     ]
     header = ("Task", "Score in it", "Score without it", "95 % interval", "Negative")
@@ -202,8 +196,8 @@ def _switches(reading: Reading) -> list[str]:
 
 def _switched(line: Line | None) -> str:
     assert line is not None
-    change = "" if np.isnan(line["difference"]) else f" ({signed(line['difference'])})"
-    return estimate(line, "score", score) + change
+    apart = "" if np.isnan(line["difference"]) else f" ({signed(line['difference'])})"
+    return estimate(line, "score", score) + apart
 
 
 def _ranges(ppo: pd.DataFrame) -> list[str]:

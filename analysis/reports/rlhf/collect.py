@@ -12,17 +12,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import Any
 
 import pandas as pd
 
 from analysis.reports.rlhf import cells, numbers
 from analysis.reports.rlhf.numbers import Numbers
-from analysis.reports.rlhf.source import Stored
-from analysis.runs.collected import SUMS
-from repro.runs import language, store
+from analysis.runs import collected
+from repro.runs import language
 from repro.runs.language import Schema
 
 _TEXT = ("run_id", "stage", "status", "started_at", "finished_at", "git_revision", "digest")
@@ -34,7 +31,7 @@ RUNS: Schema = _RUN | {
 }
 _MEASURES = {name: language.POLICY[name] for name in ("iteration", *cells.MEASURES)}
 _REWARD = {name: language.REWARD[name] for name in numbers.REWARD_MEASURES}
-_SAMPLES = ("iteration", "episode", "position", "token", "kl", "gold", "proxy")
+_SAMPLES = ("iteration", "episode", "position", "token", "kl", "advantage", "gold", "proxy")
 TABLES: dict[str, Schema] = {
     "progress": _RUN | _MEASURES | _REWARD,
     "best_of_n": _RUN | language.BEST_OF_N,
@@ -61,23 +58,11 @@ def files(found: Numbers, shown: int) -> dict[str, bytes]:
             parts["progress"][number] = each.table("progress").tail(1)
         elif stage == "best_of_n":
             parts["best_of_n"][number] = each.table("best_of_n")
-    made = {"runs.parquet": _runs(found.stored)}
-    made |= {f"{name}.parquet": _table(parts[name], schema) for name, schema in TABLES.items()}
-    sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in made.items()]
-    return made | {SUMS: "".join(sums).encode()}
-
-
-def _runs(stored: list[Stored]) -> bytes:
-    lines: list[dict[str, Any]] = [
+    lines = [
         {"run": number, "listed": run.listed, "run_json": json.dumps(run.info)}
         | {name: run.info.get(name) for name in _TEXT}
-        for number, run in enumerate(stored)
+        for number, run in enumerate(found.stored)
     ]
-    return store.table_bytes({name: [line[name] for line in lines] for name in RUNS}, RUNS)
-
-
-def _table(parts: dict[int, pd.DataFrame], schema: Schema) -> bytes:
-    whole = pd.concat(parts, names=["run"]).reset_index("run") if parts else pd.DataFrame()
-    whole = whole.reindex(columns=list(schema))
-    columns = {name: whole[name].to_numpy() for name in schema}
-    return store.table_bytes(columns, schema, compact=True)
+    joined = {name: (collected.joined(parts[name], of), of) for name, of in TABLES.items()}
+    runs = {name: [line[name] for line in lines] for name in RUNS}
+    return collected.files({"runs": (runs, RUNS), **joined})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.runs import collected
+from analysis.runs.collected import Collected, is_collected
 from repro.runs import store
 
 
@@ -49,9 +49,10 @@ def read(directories: Sequence[Path]) -> list[Stored]:
 
 
 def _read(place: Path) -> Iterator[Stored]:
-    if collected.is_collected(place):
-        for line in collected.read(place, "runs.parquet").to_dict("records"):
-            table = partial(_rows, place, line["run"])
+    if is_collected(place):
+        tables = Collected(place)
+        for number, line in enumerate(tables.table("runs").to_dict("records")):
+            table = partial(_rows, tables, number)
             yield Stored(json.loads(line["run_json"]), bool(line["listed"]), table)
         return
     expected = {run["run_id"]: run for run in store.read_sweep(place)}
@@ -64,11 +65,5 @@ def _read(place: Path) -> Iterator[Stored]:
         yield Stored(info, True, partial(store.read_run_table, place / run["run_id"]))
 
 
-@cache
-def _whole(place: Path, name: str) -> pd.DataFrame:
-    return collected.read(place, f"{name}.parquet")
-
-
-def _rows(place: Path, number: int, name: str) -> pd.DataFrame:
-    table = _whole(place, name)
-    return table[table["run"] == number].drop(columns="run").reset_index(drop=True)
+def _rows(tables: Collected, number: int, name: str) -> pd.DataFrame:
+    return tables.rows(name, number).drop(columns="run").reset_index(drop=True)

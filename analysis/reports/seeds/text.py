@@ -6,7 +6,17 @@ import pandas as pd
 
 from analysis.drawing import notes, tables
 from analysis.drawing.style import objective_names
-from analysis.drawing.text import between, count, number, of, percent, runs_of, score, signed
+from analysis.drawing.text import (
+    between,
+    change,
+    count,
+    estimate,
+    number,
+    of,
+    percent,
+    runs_of,
+    score,
+)
 from analysis.published.paper import task_name
 from analysis.reports.seeds.numbers import DRAWS, FIRST, INTERVALS, RUNS, Seeds
 from analysis.statistics.intervals import METHODS
@@ -49,8 +59,8 @@ def _scores(found: Seeds) -> str:
             "95 % interval": between(),
             "Runs": runs_of,
             "Seeds 0 to 2": number("first_three"),
-            "Three seeds, 95 % of draws": between(name="draw"),
-            "with replacement": between(name="replaced"),
+            "Three seeds, 95 % of draws": between(ends="draw_"),
+            "with replacement": between(ends="replaced_"),
             "Least to most": lambda line: (
                 f"{score(line['draw_least'])} to {score(line['draw_most'])}"
             ),
@@ -79,18 +89,11 @@ def _protocol(found: Seeds) -> str:
     for row, share in sorted(said["first"].items(), key=lambda item: -item[1]):
         if share > 0 or row == FIRST:
             rows.append((f"{names[row]} is first", percent(share), percent(other["first"][row])))
-    spearman = [
-        f"{score(one['median'])} [{score(one['low'])}, {score(one['high'])}]"
-        for one in (said["spearman"], other["spearman"])
-    ]
+    spearman = [estimate(one["spearman"], "median", score, "") for one in (said, other)]
     rows.append(("Spearman's correlation with the printed column", *spearman))
     claims = found.claims
     lines = [
-        (
-            title,
-            f"{signed(one['difference'])} [{score(one['low'])}, {score(one['high'])}]",
-            percent(one["probability"]),
-        )
+        (title, change(one, ends=""), percent(one["probability"]))
         for title, one in (
             ("Best clipping over best KL", claims["best_clip_over_best_kl"]),
             ("Mean of clipping over mean of KL", claims["mean_clip_over_mean_kl"]),

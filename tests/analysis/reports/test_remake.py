@@ -142,8 +142,8 @@ def test_a_changed_a_lost_and_an_added_file_are_noticed(made: Path) -> None:
     ("plan", "part"),
     [
         (None, "figures.yaml cannot be read"),
-        ("- just text\n", "is no list of steps"),
-        ("- {runs: table1, into: table1}\n", "is no list of steps"),
+        ("- just text\n", "give --results a directory that has a list of steps"),
+        ("- {runs: table1, into: table1}\n", "give --results a directory that has a list of steps"),
         ("- {runs: table1, into: table1, command: tabel1}\n", "asks for tabel1"),
     ],
 )

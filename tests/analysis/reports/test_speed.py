@@ -84,4 +84,4 @@ def test_another_file_is_named(
     path = tmp_path / "other.json"
     path.write_text(content)
     assert main(["speed", "--bench", str(path), "--out", str(tmp_path)]) == 2
-    assert "other.json is not a file of python -m repro.bench.speed" in capsys.readouterr().err
+    assert "give --bench a file of python -m repro.bench speed" in capsys.readouterr().err
