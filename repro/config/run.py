@@ -32,6 +32,7 @@ class RunConfig(Protocol):
     seed: int
     runs_dir: str
     device: str
+    gpu_from_parameters: int
     progress: bool
     profile: bool
     resume: str

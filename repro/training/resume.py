@@ -50,7 +50,7 @@ def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
     versions = provenance.machine()["versions"]
     return {
         "config": config.hashed(),
-        "device": device,
+        "device": torch.device(device).type,  # not which GPU: its model follows
         **cuda.accelerator(torch.device(device)),
         "engine": engine,
         "threads": torch.get_num_threads(),
