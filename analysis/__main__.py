@@ -29,6 +29,7 @@ from analysis.reports import (
     remake,
     report,
     rlhf,
+    search,
     seeds,
     speed,
     table1,
@@ -40,7 +41,7 @@ from analysis.reports import (
 REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
         *(
             figure1,
             figure2,
