@@ -22,6 +22,7 @@ from analysis.reports import (
     figure2,
     figure3,
     figure4,
+    living,
     origin,
     peers,
     pilot,
@@ -54,6 +55,7 @@ REPORTS: tuple[Command, ...] = tuple(
             rlhf,
             tokens,
             explain,
+            living,
             claims,
         ),
     )
