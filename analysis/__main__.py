@@ -33,6 +33,7 @@ from analysis.reports import (
     seeds,
     speed,
     table1,
+    tokens,
     updates,
 )
 
@@ -51,6 +52,7 @@ REPORTS: tuple[Command, ...] = tuple(
             peers,
             atari,
             rlhf,
+            tokens,
             explain,
             claims,
         ),

@@ -94,7 +94,8 @@ def verify_config(directory: Path, info: Mapping[str, Any]) -> dict[str, Any]:
         return values
     raise ConfigError(
         f"{path} is not what {info['run_id']} was trained with (its hash is {found[:8]}, run.json "
-        f"says {info['config_hash'][:8]}): restore the original."
+        f"says {info['config_hash'][:8]}): restore the original, or, where an earlier version of "
+        "repro wrote it, train the run again under another runs_dir."
     )
 
 
