@@ -40,7 +40,8 @@ def check_folder(results: Path, folder: str) -> None:
     committed = {
         str(path.relative_to(results)): path.read_bytes()
         for path in paths
-        if path.name not in ("README.md", "PLAN.md", collected.SUMS) and path.suffix not in (".parquet", ".sh")
+        if path.name not in ("README.md", "PLAN.md", collected.SUMS)
+        and path.suffix not in (".parquet", ".sh")
     }
     assert sorted(committed) == sorted(made)
     for name, content in made.items():
