@@ -48,7 +48,13 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
             "There is no sweep.json: the expected runs are the ones found, so a run that never "
             "started cannot be seen."
         )
-    return Sweep(ordered, (note,) if extra else ())
+    commands = dict.fromkeys(
+        str(command)
+        for runs_dir in runs_dirs
+        for path in sorted(Path(runs_dir).rglob("sweep.json"))
+        for command in _read(path, store.read_commands, path.parent)
+    )
+    return Sweep(ordered, (note,) if extra else (), tuple(commands))
 
 
 def _runs_in(runs_dir: Path) -> list[Run]:
@@ -116,6 +122,12 @@ def read_columns(directory: Path, name: str, columns: Iterable[str]) -> pd.DataF
     """Columns of a table of a run; an AnalysisError names a file that is not what it wrote."""
     path = directory / f"{name}.parquet"
     return _read(path, lambda: store.read_run_table(directory, name)[list(columns)])
+
+
+def read_evaluations(run: Run) -> pd.DataFrame:
+    """A run's evaluations; an AnalysisError if the file is not what evaluations wrote."""
+    assert run.directory is not None
+    return _read(run.directory / "evaluations.parquet", store.read_evaluations, run.directory)
 
 
 def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:

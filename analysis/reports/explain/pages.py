@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
 
+from analysis.reports.explain.document import (
+    choice,
+    controls,
+    document,
+    number,
+    script,
+    slider,
+)
 from analysis.reports.explain.figures import covariances
 from analysis.reports.explain.numbers import read
 from analysis.reports.explain.tokens import wide
 
-WEB = Path(__file__).parent / "web"
 SAMPLED = (0, 1, 3, 10)  # epochs of clip_samples
 PROXY_SHOWN = 3  # tokens.js draws so many times the proxy, which has a standard deviation of 1
 
@@ -45,25 +50,6 @@ class Page:
     data: Callable[[Path], Mapping[str, Any]]
     table: Callable[[Path], pd.DataFrame]
     source: str | None = None
-
-
-def slider(name: str, label: str, low: float, high: float, step: float, at: float) -> str:
-    """A native slider, which the keyboard moves, and its value."""
-    return (
-        f'<label for="{name}">{label}: <output for="{name}"></output></label>'
-        f'<input type="range" id="{name}" min="{low}" max="{high}" step="{step}" value="{at}">'
-    )
-
-
-def choice(name: str, label: str, options: Mapping[str, str]) -> str:
-    """A native list of choices."""
-    entries = "".join(f'<option value="{key}">{text}</option>' for key, text in options.items())
-    return f'<label for="{name}">{label}</label><select id="{name}">{entries}</select>'
-
-
-def controls(*parts: str) -> str:
-    """Controls side by side, as far as there is room."""
-    return "".join(f"<div>{part}</div>" for part in parts)
 
 
 def _variance(tables: Path) -> dict[str, Any]:
@@ -247,28 +233,26 @@ PAGES: Mapping[str, Page] = {
 def page(name: str, tables: Path) -> bytes:
     """The whole page: nothing is loaded from anywhere, and its policy forbids it."""
     own = PAGES[name]
-    data = f"const DATA = {json.dumps(own.data(tables), separators=(',', ':'))};"
-    script = [_web("functions.js"), _web("chart.js"), data, _web(f"{name}.js")]
-    charts = "".join(
-        f'<section><h2>{title}</h2><div id="{place}"></div></section>'
-        for title, place in zip(own.charts, ("first", "second"), strict=True)
+    rows = own.table(tables).to_html(index=False, border=0, float_format=number, na_rep="")
+    numbers = (
+        "<details><summary>The measured numbers as a table</summary>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">'
+        f"{rows}</div></details>"
     )
-    text = Template(_web("page.html")).substitute(
-        name=name,
-        source=own.source or f"python -m repro.explain {name}",
-        title=html.escape(own.title),
-        text=html.escape(own.text),
-        style=_web("style.css"),
-        controls=own.controls,
-        charts=charts,
-        keys="".join(f'<span class="key {color}">● {text}</span>' for color, text in own.keys),
-        rows=own.table(tables).to_html(
-            index=False, border=0, float_format="{:.4g}".format, na_rep=""
-        ),
-        script="\n".join(script),
+    source = own.source or f"python -m repro.explain {name}"
+    footer = (
+        f"Measured by <code>{source}</code>; units are in "
+        f"<code>results/explain/{name}.json</code>. Reload to go back to the first setting."
     )
-    return text.encode()
-
-
-def _web(name: str) -> str:
-    return (WEB / name).read_text(encoding="utf-8")
+    keys = [(color, f"● {text}") for color, text in own.keys]
+    data = json.dumps(own.data(tables), separators=(",", ":"))
+    return document(
+        own.title,
+        own.text,
+        own.controls,
+        own.charts,
+        keys,
+        numbers,
+        footer,
+        [script("functions"), f"const DATA = {data};\n", script(name)],
+    )
