@@ -23,6 +23,7 @@ from analysis.reports import (
     figure3,
     figure4,
     figure5,
+    living,
     measures,
     origin,
     peers,
@@ -31,9 +32,11 @@ from analysis.reports import (
     remake,
     report,
     rlhf,
+    search,
     seeds,
     speed,
     table1,
+    tokens,
     updates,
 )
 
@@ -41,9 +44,9 @@ from analysis.reports import (
 REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
         *(figure1, figure2, figure3, figure4, figure5, measures, agreement, speed, peers),
-        *(atari, rlhf, explain, claims),
+        *(atari, rlhf, tokens, explain, living, claims),
     )
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))

@@ -160,10 +160,16 @@ def check_output(path: Path) -> None:
     """Raise a ConfigError unless a film can be written to `path`."""
     if path.suffix not in (MP4, WEBP):
         raise ConfigError(f"--out {path} must end in {MP4} or {WEBP}.")
-    if path.suffix == MP4 and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
+    if path.suffix == MP4:
+        check_packages()
     if not path.parent.is_dir():
         raise ConfigError(f"--out {path}: there is no directory {path.parent}, make it first.")
+
+
+def check_packages() -> None:
+    """Raise a ConfigError unless what writes videos is installed."""
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
 
 
 Writer = Generator[None, Image | None, None]  # takes images; writes the file when it is closed
