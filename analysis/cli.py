@@ -40,6 +40,22 @@ class Given(argparse.Namespace):
         return f"python -m analysis {shlex.join(self.words)}"
 
     @property
+    def place(self) -> Path:
+        """Where the files go.
+
+        Raises:
+            AnalysisError: that is not said, and not one directory of runs either.
+        """
+        if self.out is not None:
+            return Path(self.out)
+        runs = vars(self).get("runs") or []
+        if len(runs) != 1:
+            raise AnalysisError(
+                f"Nothing says where the files of {self.command} go: add --out DIR."
+            )
+        return Path(runs[0]) / "tables"
+
+    @property
     def sweep(self) -> Sweep:
         """The sweep that the options of `RUNS` choose."""
         return selection.selected(self.runs, self.where, self.budget, self.recipe)

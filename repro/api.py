@@ -198,7 +198,7 @@ def train(*overrides: str, **values: Any) -> Run | Runs:
         if not swept and all(quoting.elements(value) is None for value in values.values()):
             sweep.train_one(configs[0])
             return members[0]
-        sweep.expect(configs)
+        sweep.expect(configs, settings)
         ends = [end for batch in batches for end in sweep.train(batch, settings)]
         sweep.raise_failures([end.exit_code for end in ends if end.exit_code], len(ends))
     except RunsFailedError as error:
@@ -248,9 +248,10 @@ def runs(directory: str | Path) -> pd.DataFrame:
 
     Returns:
         One row a run, by `run_id`: the columns that identify it (`algorithm`, `env_id`,
-        `objective_label`, `seed` and so on), `status` (DONE, RUNNING, PREEMPTED, FAILED or
-        MISSING), `final_return` (mean return of the last 100 training episodes; NaN unless DONE),
-        `episodes` (how many of them there are), `error` (why it is not done), and `directory`.
+        `objective_label`, `seed` and so on), `status` (DONE, PRUNED by a search, RUNNING,
+        PREEMPTED, FAILED, DAMAGED or MISSING), `final_return` (mean return of the last 100
+        training episodes; NaN unless DONE), `episodes` (how many of them there are), `error` (why
+        it is not done), and `directory`.
 
     Raises:
         ConfigError: no run and no sweep is there.

@@ -14,7 +14,6 @@ import uuid
 import warnings
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import gymnasium
@@ -205,12 +204,7 @@ class Film:
         except OSError as error:
             raise StorageError(f"{self._path} cannot be written ({error}).") from error
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         """Finish the file; after an error it is removed."""
         try:
             if self._writer is not None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from functools import partial
 
-import matplotlib.style
-from matplotlib.figure import Figure
-
 from analysis import cli
-from analysis.drawing.style import STYLE
+from analysis.drawing.style import svg
 from analysis.reports.explain.figures import FIGURES
 from analysis.reports.explain.numbers import TABLES
 from analysis.reports.explain.pages import page
-
-
-def svg(draw: Callable[[], Figure]) -> bytes:
-    """As `drawing.style.png`, as SVG; equal figures are equal files."""
-    buffer = io.BytesIO()
-    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "explain"}]):
-        draw().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
 
 
 @cli.command("explain", TABLES)
