@@ -22,6 +22,7 @@ from analysis.reports import (
     figure2,
     figure3,
     figure4,
+    living,
     origin,
     peers,
     pilot,
@@ -29,9 +30,11 @@ from analysis.reports import (
     remake,
     report,
     rlhf,
+    search,
     seeds,
     speed,
     table1,
+    tokens,
     updates,
 )
 
@@ -39,7 +42,7 @@ from analysis.reports import (
 REPORTS: tuple[Command, ...] = tuple(
     module.command
     for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
+        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
         *(
             figure1,
             figure2,
@@ -50,7 +53,9 @@ REPORTS: tuple[Command, ...] = tuple(
             peers,
             atari,
             rlhf,
+            tokens,
             explain,
+            living,
             claims,
         ),
     )

@@ -167,8 +167,8 @@ RUNS = options(  # and which of the runs found there
 _HUNDRED, _ZERO, _ONE = (integer_from(minimum) for minimum in (100, 0, 1))
 _LAST = "last training episodes that count"
 REPLICATES = options(
-    option("--replicates", "bootstrap replicates", type=_HUNDRED, default=DEFAULTS.replicates),
-    option("--seed", "seed of the bootstrap", type=_ZERO, default=DEFAULTS.seed),
+    option("--replicates", "of each estimate", type=_HUNDRED, default=DEFAULTS.replicates),
+    option("--seed", "seed of the replicates", type=_ZERO, default=DEFAULTS.seed),
 )
 BOOTSTRAP = options(REPLICATES, option("--episodes", _LAST, type=_ONE, default=DEFAULTS.episodes))
 _NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"

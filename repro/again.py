@@ -66,7 +66,9 @@ def configuration(directory: Path) -> RunConfig:
     if not (directory / "config.yaml").is_file():
         raise ConfigError(f"{directory} holds no config.yaml: give a run's directory.")
     values = store.read_config(directory)
-    config: RunConfig = language.from_dict(values) if "stage" in values else from_dict(values)
+    config: RunConfig = (
+        language.from_dict(values, directory) if "stage" in values else from_dict(values)
+    )
     config = dataclasses.replace(config, runs_dir=str(directory.parent), resume="exact")
     if config.directory.resolve() != directory.resolve():
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What `import repro` offers: train, load, runs. The command line does the same with its arguments.
+"""What `import repro` offers; the command line does the same with its arguments.
 
     import repro
 
@@ -25,7 +25,7 @@ from repro.config import quoting
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError, RunsFailedError
-from repro.runs import store
+from repro.runs import committed, store
 from repro.runs.finished import open_run
 from repro.sweeps import frame, grid, sweep
 
@@ -211,14 +211,33 @@ def load(directory: str | Path) -> Run:
     """A finished run.
 
     Args:
-        directory: of the run; it may have been moved or renamed.
+        directory: of the run, which may have been moved or renamed; or a committed policy's name.
 
     Raises:
         ConfigError: no finished run is there.
         CorruptError: its files are damaged.
     """
-    open_run(Path(directory))
-    return Run(directory)
+    return Run(open_run(Path(directory)).directory)
+
+
+def load_policy(name: str | Path, seed: int = 0) -> StandalonePolicy:
+    """A policy that this repository holds, or that of a finished run.
+
+    Args:
+        name: ENV/OBJECTIVE/SEED, such as "half_cheetah/clip_0.2/3", one of `repro.policies()`; or
+            the directory of a run.
+        seed: of sampled actions, 0 or more.
+
+    Raises:
+        ConfigError: there is neither, or its task or algorithm is not available here.
+        CorruptError: its files are damaged.
+    """
+    return load(name).policy(seed)
+
+
+def policies() -> list[str]:
+    """The names of the policies that this repository holds, ENV/OBJECTIVE/SEED each."""
+    return committed.names()
 
 
 def runs(directory: str | Path) -> pd.DataFrame:

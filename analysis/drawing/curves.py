@@ -141,7 +141,7 @@ def drawn(
     for axes, task in zip(grid, tasks, strict=True):
         panel(axes, table[table["task"] == task], styles, paper(task), width)
     panels.only_below(grid, columns)
-    bands = "line: mean over seeds; band: 95 % bootstrap interval of that mean, step by step"
+    bands = "line: mean over seeds; band: 95 % interval of that mean, step by step"
     if table["ci_low"].isna().all():
         bands = "line: a single run, so without an interval"
     drawing.suptitle(bands, x=0.01, horizontalalignment="left", fontsize=scaled(8.5), color=MUTED)

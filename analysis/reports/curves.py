@@ -132,8 +132,8 @@ def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cl
     }
     found = [
         f"At each step the mean return of the last {settings.episodes} training episodes that had "
-        "ended by then; mean over seeds; the band is the 95 % bootstrap interval of that mean, "
-        f"pointwise ({notes.bootstrap(settings)}), none for a single run.",
+        "ended by then; mean over seeds; the band is the 95 % interval of that mean, "
+        f"pointwise ({notes.law(settings)}), none for a single run.",
         *schedules(sweep.runs),
         *sweep.notes,
         *notes.provenance(sweep.runs),

@@ -247,7 +247,7 @@ class Learners(ABC):
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:
-        """Standardize advantages as the recipe says; a single sample stays as it is. [P, M]."""
+        """Standardize or center advantages as the recipe says; one alone stays as it is. [P, M]."""
         if self.recipe.advantage_normalization == "actor":
             actors = estimate.reshape(len(estimate), -1, self.config.env.num_envs).mT
             return self._standardized(actors).mT.flatten(-2)
@@ -257,6 +257,8 @@ class Learners(ABC):
         """Over the last axis."""
         if estimate.shape[-1] == 1:
             return estimate
+        if self.recipe.advantage_std == "none":
+            return advantages.center(estimate)
         unbiased = self.recipe.advantage_std == "unbiased"
         return advantages.standardize(estimate, unbiased, self.recipe.advantage_epsilon)
 

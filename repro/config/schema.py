@@ -137,7 +137,7 @@ class RecipeConfig:
     learning_rate_target_kl: float | None = number("above 0", default=None)  # for kl
     epsilon_schedule: str = choice("constant", "linear")
     advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
-    advantage_std: str = choice("biased", "unbiased")
+    advantage_std: str = choice("biased", "unbiased", "none")  # none: only the mean is taken off
     advantage_epsilon: float = number("0 or more")
     value_clip: float | None = number("above 0", default=None)
     value_clip_schedule: str | None = choice("constant", "linear", default=None)  # null: constant

@@ -155,12 +155,17 @@ def frame_rate(env: gymnasium.Env[Any, Any]) -> FrameRate:
 
 def check_output(path: Path) -> None:
     """Raise a ConfigError unless a film can be written to `path`."""
-    if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
+    check_packages()
     if path.suffix != ".mp4":
         raise ConfigError(f"--out {path} must end in .mp4.")
     if not path.parent.is_dir():
         raise ConfigError(f"--out {path}: there is no directory {path.parent}, make it first.")
+
+
+def check_packages() -> None:
+    """Raise a ConfigError unless what writes films is installed."""
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
 
 
 class Film:

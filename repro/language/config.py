@@ -213,7 +213,7 @@ class LanguageConfig:
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages that compute a result."""
-        return ("torch", "numpy")
+        return ("torch", "numpy", *(["mujoco"] if self.text.kind == "manual" else []))
 
     @property
     def batch_size(self) -> int:
@@ -303,6 +303,7 @@ class LanguageConfig:
 
     def identity(self) -> dict[str, Any]:
         """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
+        text = texts.make(self.text)
         parents = {stage: parent.run_id for stage, parent in self.parents.items()}
         return {
             "run_id": self.run_id,
@@ -326,7 +327,8 @@ class LanguageConfig:
             "updates": self.updates,
             "steps": self.updates * self.batch_size,
             "parents": parents,
-            "vocabulary": texts.make(self.text).vocabulary,
+            "vocabulary": text.vocabulary,
+            "spaced": text.spaced,
         }
 
     def _read(self) -> Iterable[str]:

@@ -10,8 +10,6 @@ from analysis.reports.explain.figures import FIGURES
 from analysis.reports.explain.numbers import TABLES
 from analysis.reports.explain.pages import page
 
-WAITS = "Figure 10 (language models) is not there yet: it waits for runs of the token-level PPO."
-
 
 @cli.command("explain", TABLES)
 def command(given: cli.Given) -> cli.Output:
@@ -21,4 +19,4 @@ def command(given: cli.Given) -> cli.Output:
         picture = partial(draw, given.tables)
         files[f"{name}.png"], files[f"{name}.svg"] = picture, svg(picture)
         files[f"{name}.html"] = page(name, given.tables)
-    return cli.Output(files, f"Figures from {given.tables}. {WAITS}")
+    return cli.Output(files, f"Figures from {given.tables}.")

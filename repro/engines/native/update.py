@@ -38,7 +38,7 @@ _DTYPES = {  # of the others float32
 _NUMBERS = (
     *("activation", "parameter_count", "log_std", "action_size", "discrete"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
-    *("standardize", "unbiased", "value_clip_pessimistic", "fixed_std"),
+    *("standardize", "center_only", "unbiased", "value_clip_pessimistic", "fixed_std"),
     *("policy_gradient", "rmsprop"),
 )
 _REALS = (
@@ -151,6 +151,7 @@ class Updater:
             "minibatch_size": config.algorithm.minibatch_size,
             "drop_partial": recipe.partial_minibatch == "drop",
             "standardize": recipe.advantage_normalization == "minibatch",
+            "center_only": recipe.advantage_std == "none",
             "unbiased": recipe.advantage_std == "unbiased",
             "advantage_epsilon": recipe.advantage_epsilon,
             "fixed_std": recipe.log_std_schedule is not None,

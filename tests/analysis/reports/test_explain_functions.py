@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from analysis.reports.explain import figures
-from analysis.reports.explain.pages import WEB
+from analysis.reports.explain.document import WEB
 from repro.explain import trust_region, updates
 from repro.learning import advantages
 from repro.learning.objectives import SURROGATES

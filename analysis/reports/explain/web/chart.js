@@ -1,7 +1,7 @@
 "use strict";
 // Small charts as SVG, and what the pages share. Colors are classes, so that dark mode is CSS.
 
-const WIDTH = 360, HEIGHT = 250, LEFT = 46, RIGHT = 18, TOP = 10, BOTTOM = 40;
+const WIDTH = 360, HEIGHT = 250, LEFT = 52, RIGHT = 18, TOP = 10, BOTTOM = 40, ROOM = 112, ROW = 27;
 
 function element(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -10,33 +10,37 @@ function element(name, attributes, text) {
   return made;
 }
 
-// how: {x: [low, high], y: [low, high], logX, logY, xLabel, yLabel, label, lines, points, marks}
-// lines: [{x, y, color, dashed}], points: [{x, y, color}], marks: x values of vertical lines.
+// how: {x: [low, high], y: [low, high], logX, logY, xLabel, yLabel, label, lines, points, marks, names}
+// lines: [{x, y, color, dashed}], points: [{x, y, color}], marks: x values of vertical lines, names: of the rows
+// 0, 1, ... from above, in place of y's numbers. Returns the functions from values to places: {svg, x, y}.
 function chart(id, how) {
   const place = document.getElementById(id);
-  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  const height = how.names ? TOP + BOTTOM + ROW * how.names.length : HEIGHT;
+  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img" });
   svg.setAttribute("aria-label", how.label);
   const scale = (range, log, from, to) => {
     const f = log ? Math.log10 : (v) => v;
     const [low, high] = range.map(f);
     return (v) => from + ((f(v) - low) / (high - low)) * (to - from);
   };
-  const x = scale(how.x, how.logX, LEFT, WIDTH - RIGHT);
-  const y = scale(how.y, how.logY, HEIGHT - BOTTOM, TOP);
+  const left = how.names ? ROOM : LEFT, rows = how.names && [how.names.length - 0.5, -0.5];
+  if (rows) how = { ...how, y: rows };
+  const x = scale(how.x, how.logX, left, WIDTH - RIGHT);
+  const y = scale(how.y, how.logY, height - BOTTOM, TOP);
   for (const tick of ticks(how.x, how.logX)) {
-    svg.append(element("line", { x1: x(tick), x2: x(tick), y1: TOP, y2: HEIGHT - BOTTOM, class: "grid" }));
-    svg.append(element("text", { x: x(tick), y: HEIGHT - BOTTOM + 15, "text-anchor": "middle" }, show(tick)));
+    svg.append(element("line", { x1: x(tick), x2: x(tick), y1: TOP, y2: height - BOTTOM, class: "grid" }));
+    svg.append(element("text", { x: x(tick), y: height - BOTTOM + 15, "text-anchor": "middle" }, show(tick)));
   }
-  for (const tick of ticks(how.y, how.logY)) {
-    svg.append(element("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick), class: "grid" }));
-    svg.append(element("text", { x: LEFT - 5, y: y(tick) + 4, "text-anchor": "end" }, show(tick)));
+  for (const tick of rows ? how.names.keys() : ticks(how.y, how.logY)) {
+    svg.append(element("line", { x1: left, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick), class: "grid" }));
+    svg.append(element("text", { x: left - 5, y: y(tick) + 4, "text-anchor": "end" }, rows ? how.names[tick] : show(tick)));
   }
-  svg.append(element("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, how.xLabel));
-  const middle = (TOP + HEIGHT - BOTTOM) / 2;
+  svg.append(element("text", { x: (left + WIDTH - RIGHT) / 2, y: height - 5, "text-anchor": "middle" }, how.xLabel));
+  const middle = (TOP + height - BOTTOM) / 2;
   svg.append(element("text", { x: 10, y: middle, "text-anchor": "middle", transform: `rotate(-90 10 ${middle})` }, how.yLabel));
   const inside = (v, range) => v >= Math.min(...range) && v <= Math.max(...range);
   for (const mark of how.marks || []) {
-    svg.append(element("line", { x1: x(mark), x2: x(mark), y1: TOP, y2: HEIGHT - BOTTOM, class: "mark" }));
+    svg.append(element("line", { x1: x(mark), x2: x(mark), y1: TOP, y2: height - BOTTOM, class: "mark" }));
   }
   for (const line of how.lines || []) {
     const path = line.x.map((v, i) => [v, line.y[i]]).filter(([a, b]) => inside(a, how.x) && inside(b, how.y));
@@ -51,6 +55,7 @@ function chart(id, how) {
     });
   }
   place.replaceChildren(svg);
+  return { svg, x, y };
 }
 
 function ticks([low, high], log) {

@@ -1,0 +1,131 @@
+"""What the living figures hold: every run's curve and result, and the bootstrap's replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.drawing.algorithms import entry, ordered
+from analysis.drawing.style import objective_names
+from analysis.published.paper import paper_figure3, random_returns, task_name
+from analysis.reports.table1 import numbers as table1
+from analysis.runs.comparison import DEFAULT_OBJECTIVE, entry_key, with_objective
+from analysis.runs.curves import smoothed
+from analysis.runs.load import finished_episodes, load_sweep
+from analysis.runs.run import Run, Sweep
+from analysis.settings import DEFAULTS, RANDOM_POLICIES, Settings
+from analysis.statistics.bootstrap import FloatArray, means, stream
+from analysis.statistics.cells import strata
+
+POINTS = 50  # of a run's curve
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # of the place of a replicate among their values
+
+
+def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
+    """The runs of Table 1, with what every convention of its score needs.
+
+    Raises:
+        AnalysisError: for damaged tables, or runs that cannot share one.
+    """
+    sweep = load_sweep(results / "table1")
+    table = table1.build(sweep, settings)
+    rows, tasks = list(table.rows["row"]), sorted(set(table.runs["task"]))
+    names = objective_names(table.rows)
+    paper = table.rows.set_index("row")["paper_score"]
+    kinds = table.rows.set_index("row")["objective"]
+    found = _runs(sweep, rows, tasks, settings, lambda run: run.row)
+    zeros = {kind: random_returns(settings.reference, kind) for kind in RANDOM_POLICIES}
+    return {
+        "tasks": [task_name(task) for task in tasks],
+        "rows": [
+            {
+                "name": names[row],
+                "label": row.replace("_", " "),
+                "kind": kinds[row],
+                "paper": paper[row],
+                "replicates": _replicates(table.scores.runs, row, tasks, settings),
+            }
+            for row in rows
+        ],
+        "random": {kind: [returns[task] for task in tasks] for kind, returns in zeros.items()},
+        "episodes": settings.episodes,
+        **found,
+    }
+
+
+def _replicates(
+    runs: pd.DataFrame, row: str, tasks: list[str], settings: Settings
+) -> list[dict[str, Any] | None]:
+    """A row's replicates of the mean return, by task: few values, and the place of each among them.
+
+    They are the draws behind the intervals of Table 1: the same stream, in the same order.
+    """
+    rng, found = stream(settings.seed, "row", row), {}
+    for task, values in strata(runs, row).items():
+        draws = np.array([float(f"{x:.9g}") for x in means(values, settings.replicates, rng)[1:]])
+        known, places = np.unique(draws, return_inverse=True)
+        found[task] = {"values": known.tolist(), "at": "".join(DIGITS[i] for i in places)}
+    return [found.get(task) for task in tasks]
+
+
+def read_figure3(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
+    """The runs of Figure 3 as far as there are some, and the paper's curves on the same steps.
+
+    Raises:
+        AnalysisError: for damaged tables, or runs that cannot be compared.
+    """
+    sweep = with_objective(load_sweep(results / "figure3_medium"), DEFAULT_OBJECTIVE)
+    keys = ordered(map(entry_key, sweep.runs))
+    tasks = sorted({run.task for run in sweep.runs})
+    found = _runs(sweep, keys, tasks, settings, entry_key)
+    curves = {key: paper_figure3(settings.reference, entry(key).paper) for key in keys}
+    return {
+        "tasks": [task_name(task) for task in tasks],
+        "rows": [
+            {
+                "name": entry(key).name,
+                "paper": [
+                    [_short(curves[key][task_name(task)].at(step)) for step in found["steps"]]
+                    for task in tasks
+                ],
+            }
+            for key in keys
+        ],
+        "episodes": settings.episodes,
+        **found,
+    }
+
+
+def _runs(
+    sweep: Sweep, rows: list[str], tasks: list[str], settings: Settings, row: Callable[[Run], str]
+) -> dict[str, Any]:
+    """`steps`, and `runs`: row and task by place, seed, result, and the curve on these steps."""
+    grid = np.unique(np.rint(np.linspace(0, sweep.runs[0].steps, POINTS + 1)[1:]))
+    lines = []
+    for run in sweep.runs:
+        hole, steps, returns = finished_episodes(run)
+        if hole:
+            continue
+        lines.append(
+            {
+                "row": rows.index(row(run)),
+                "task": tasks.index(run.task),
+                "seed": int(run.info["seed"]),
+                "result": float(f"{np.mean(returns[-settings.episodes :]):.9g}"),
+                "curve": _shortened(smoothed(steps, returns, grid, settings.episodes)),
+            }
+        )
+    return {"steps": [int(step) for step in grid], "runs": lines}
+
+
+def _shortened(values: FloatArray) -> list[float | None]:
+    return [_short(value) for value in values]
+
+
+def _short(value: float) -> float | None:
+    """With the digits that a picture shows; JSON knows no NaN."""
+    return None if np.isnan(value) else float(f"{value:.4g}")
