@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain demo docs gpu peers test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo animations docs gpu peers test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -67,17 +67,20 @@ demo: install ## the page that trains in the browser: docs/demo/index.html, comp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	$(BIN)/python demo/build.py
 
+animations: install ## the five films of docs/animations, by manim (minutes; cairo and pango are needed)
+	@$(BIN)/python -m animations.packages
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[animations]'
+	$(BIN)/python -m animations
+
 docs: install ## the site: build/site/index.html (Sphinx); a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site
 	@echo "Open build/site/index.html; it needs no server and no network."
 
-gpu: install ## on a machine with a GPU: its tests, then the speed of packs beside the CPU's kernels
-	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: torch finds no GPU here; docs/gpu.md says which torch has CUDA.")'
-	$(BIN)/python -m pytest -m gpu
-	@mkdir -p runs/gpu
-	for device in cuda cpu; do for size in 1 33 256 1024; do timeout 170 \
-	  $(BIN)/python -m repro.bench speed --env half_cheetah --population $$size --rounds 3 --baselines none \
-	  --out runs/gpu/$$device-$$size.json device=$$device || echo "device=$$device, a pack of $$size: not measured"; done; done
+gpu: install ## on a machine with a GPU: its tests, then its speed beside the CPU's and SB3's: 25 minutes at most
+	@$(BIN)/python -m repro.bench gpu --check
+	timeout 540 $(BIN)/python -m pytest -m gpu; tested=$$?; \
+	$(BIN)/python -m repro.bench gpu --minutes 15 --out results/speed/gpu && \
+	$(BIN)/python -m analysis gpu --bench results/speed/gpu/*.json --out results/speed/gpu && exit $$tested
 
 test: lint types imports ## lint, types, import rules, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -6,59 +6,22 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
-from analysis.reports import (
-    agreement,
-    atari,
-    claims,
-    collect,
-    curves,
-    explain,
-    figure1,
-    figure2,
-    figure3,
-    figure4,
-    living,
-    origin,
-    peers,
-    pilot,
-    reading,
-    remake,
-    report,
-    rlhf,
-    search,
-    seeds,
-    speed,
-    table1,
-    tokens,
-    updates,
-)
+from analysis.reports import remake
 
-# In the order of the help.
+# The modules of `reports`, in the order of the help.
+_NAMES = (
+    *("collect", "table1", "curves", "pilot", "reading", "seeds", "search", "updates", "origin"),
+    *("report", "figure1", "figure2", "figure3", "figure4", "figure5", "measures", "agreement"),
+    *("speed", "gpu", "peers", "atari", "rlhf", "tokens", "explain", "living", "claims"),
+)
 REPORTS: tuple[Command, ...] = tuple(
-    module.command
-    for module in (
-        *(collect, table1, curves, pilot, reading, seeds, search, updates, origin, report),
-        *(
-            figure1,
-            figure2,
-            figure3,
-            figure4,
-            agreement,
-            speed,
-            peers,
-            atari,
-            rlhf,
-            tokens,
-            explain,
-            living,
-            claims,
-        ),
-    )
+    import_module(f"analysis.reports.{name}").command for name in _NAMES
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 

@@ -1,4 +1,4 @@
-"""What the numbers of a report depend on beside its runs."""
+"""What the numbers of a report depend on besides its runs."""
 
 from __future__ import annotations
 

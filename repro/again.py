@@ -1,7 +1,7 @@
-"""`python -m repro.again DIR`: one run continues from its directory, whatever command began it.
+"""`python -m repro.again DIR`: continue one run from its directory, whatever command started it.
 
-A run that failed comes to the same failure again, in its own directory or in a copy that leaves the
-original as it is: the directory holds everything that this takes.
+A failed run reproduces its failure, in its own directory or in a copy that leaves the original
+alone: the directory holds all that this needs.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def train(*overrides: str, **values: Any) -> Run | Runs:
         if not swept and all(quoting.elements(value) is None for value in values.values()):
             sweep.train_one(configs[0])
             return members[0]
-        sweep.expect(configs)
+        sweep.expect(configs, settings)
         ends = [end for batch in batches for end in sweep.train(batch, settings)]
         sweep.raise_failures([end.exit_code for end in ends if end.exit_code], len(ends))
     except RunsFailedError as error:

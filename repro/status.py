@@ -1,6 +1,6 @@
-"""`python -m repro.status DIR`: which of the expected runs are there, and how far.
+"""`python -m repro.status DIR`: how far each run of a sweep has come.
 
-It loads no torch, and can be used while the sweep runs.
+It loads no torch, and can be used while the sweep trains.
 """
 
 from __future__ import annotations

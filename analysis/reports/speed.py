@@ -20,24 +20,28 @@ from analysis.drawing.text import Line
 from analysis.errors import reading
 from repro.runs import store
 
-PPO = "ppo"  # what a row is of that does not say
+PPO = "ppo"  # the algorithm of a row that names none
 PHASES = ("env", "forward", "update", "other")
 TABLE1_TASKS = 7
 TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2048 steps
 _COLORS = dict(zip(PHASES, ("#9A9A9A", CYCLE[2], CYCLE[0], CYCLE[1]), strict=True))
 
 
-def load(paths: Sequence[Path]) -> pd.DataFrame:
+def load(paths: Sequence[Path], name: str = "speed") -> pd.DataFrame:
     """The rows of all files (`repro.bench.speed.measure`), with `file` and `overrides` in front.
 
     Contenders are only ever compared within a file: the machine may differ from one to the next.
+
+    Args:
+        paths: of files of one benchmark.
+        name: the benchmark's.
 
     Raises:
         AnalysisError: a file that is missing, or not the benchmark's.
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        with reading(path, "give --bench a file of python -m repro.bench speed --out"):
+        with reading(path, f"give --bench a file of python -m repro.bench {name} --out"):
             result = store.read_json(path)
             about = {"file": path.name, "overrides": " ".join(result["overrides"])}
             rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
@@ -132,7 +136,7 @@ def text(table: pd.DataFrame) -> str:
         "task": "env",
         "algorithm": "algorithm",
         "with": "overrides",
-        "contender": _contender,
+        "contender": contender,
         "µs a step": lambda row: f"{row['total_us']:.1f}",
         "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
         "x physics": lambda row: _number(row["over_physics"], 2),
@@ -169,7 +173,8 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _contender(row: Line) -> str:
+def contender(row: Line) -> str:
+    """`pack of 33`, or the name of what is no pack."""
     return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
 
 

@@ -13,6 +13,7 @@ from analysis.runs.selection import Absent, lookup, show
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, bounds, stream
 from analysis.statistics.estimates import replicates, typical
+from analysis.statistics.possible import within
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 POINTS = 100
@@ -78,6 +79,8 @@ def learning_curves(
         rng = stream(settings.seed, task, name)
         table = _line(values, common, settings.replicates, rng)
         expected = len(cells[task, name])
+        edges = (table[each].to_numpy(float) for each in ("ci_low", "ci_high"))
+        table["ci_low"], table["ci_high"] = within(task, *edges)
         tables.append(table.assign(task=task, label=name, step=grid, n_expected=expected))
     table = pd.concat(tables, ignore_index=True).astype({"step": "int64"})
     return table[list(COLUMNS)], sorted(holes)

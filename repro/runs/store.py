@@ -91,7 +91,7 @@ __all__ = [
     "write_sweep",
     "write_table",
 ]
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # as in `files`
     import pandas as pd
 
 RACES = 3  # a reader of evaluations may meet a writer: then it looks again

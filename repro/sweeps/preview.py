@@ -15,7 +15,7 @@ from repro.sweeps.grid import compose
 from repro.sweeps.settings import Settings
 from repro.training import preflight
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it loads torch
     from repro.sweeps.packs import Pack
 
 

@@ -1,4 +1,4 @@
-"""What a sweep, and a single run, say at their start and end."""
+"""Messages at the start and the end of a sweep or a single run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a sweep's expected runs are there, and how far. No torch."""
+"""The state of each run that a sweep expects, read from its directory. No torch."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def _round(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> None:
         return
     configs, settings = _compose(plan, [each.params for each in members])
     alive = [Trial(*pair) for pair in zip(members, configs, strict=True)]
-    sweep.expect(_runs([trial for trial in alive if trial.running]))
+    sweep.expect(_runs([trial for trial in alive if trial.running]), settings)
     for trial in alive:
         if trial.running and "commands" not in trial.frozen.user_attrs:
             study.note(trial.frozen, **_attributes(plan, trial))

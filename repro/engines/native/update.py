@@ -29,7 +29,7 @@ _ADDRESSES = (
     *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "delta"),
     *("learning_rate", "minibatches", "gradient_norm"),
 )
-_DTYPES = {  # of the others float32
+_DTYPES = {  # all others are float32
     "order": "int32",
     "active": "uint8",
     "learning_rate": "float64",
