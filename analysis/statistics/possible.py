@@ -12,8 +12,6 @@ from analysis.statistics.bootstrap import FloatArray
 # By task without version: the rules of Gymnasium's tasks, and of a game to 21 points.
 POSSIBLE: Mapping[str, tuple[float, float]] = {
     "InvertedPendulum": (0.0, 1000.0),  # a point a step that the pole stands, for 1,000 at most
-    "InvertedDoublePendulum": (-math.inf, 10000.0),  # 10 a step minus penalties
-    "Reacher": (-math.inf, 0.0),  # penalties alone
     "CartPole": (0.0, 500.0),
     "pong": (-21.0, 21.0),
 }
