@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, stream, summary
 from analysis.statistics.estimates import replicates, typical
-from analysis.statistics.possible import within
+from analysis.statistics.ranges import cut
 
 CELL = ("n_runs", "n_expected", "return", "ci_low", "ci_high")
 
@@ -26,10 +26,8 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
     for key, group in runs.groupby(list(by), sort=True):
         values = group.loc[group["hole"] == "", "return"].to_numpy(float)
         rng = stream(settings.seed, *map(str, key))
-        found = replicates(values, common[str(key[0])], settings.replicates, rng)
-        mean, low, high = summary(found)
-        bounds = within(str(key[0]), low, high)
-        lines.append((*key, len(values), len(group), mean, *bounds))
+        found = replicates(values, common.get(str(key[0])), settings.replicates, rng)
+        lines.append((*key, len(values), len(group), *summary(cut(found, str(key[0])))))
     return pd.DataFrame(lines, columns=[*by, *CELL])
 
 
