@@ -79,11 +79,17 @@ def replicates(
         mean = values.mean(axis=0) if n else np.full(values.shape[1:], np.nan)
         rest = np.full((count, *values.shape[1:]), np.nan)
         return np.concatenate([mean[None], rest])
-    variance, freedom = pooled_in_part(values.var(axis=0, ddof=1), common, n - 1)
+    scale, freedom = law(values, common)
     drawn = student.ppf((order + 0.5) / count, freedom)
-    scale = np.sqrt(variance / n)
     errors = np.multiply.outer(np.concatenate([[0.0], drawn]), scale)
     return np.asarray(values.mean(axis=0) + errors)
+
+
+def law(values: FloatArray, common: FloatArray | None) -> tuple[FloatArray, float]:
+    """The standard error `[...]` of the mean of two runs or more, `[n, ...]`, and its freedom."""
+    n = len(values)
+    variance, freedom = pooled_in_part(values.var(axis=0, ddof=1), common, n - 1)
+    return np.sqrt(variance / n), freedom
 
 
 def mean_of_means(

@@ -20,5 +20,12 @@ def possible(task: str) -> tuple[float, float]:
 
 
 def cut(replicates: FloatArray, task: str) -> FloatArray:
-    """Means and their replicates in the range of the task's returns."""
-    return np.asarray(np.clip(replicates, *possible(task)))
+    """Means and their replicates `[1 + B, ...]` in the range of the task's returns.
+
+    Where a mean lies outside, the rewards are others (`env.kwargs`), and nothing is cut.
+    """
+    low, high = possible(task)
+    mean = replicates[0]
+    if np.any((mean < low) | (mean > high)):
+        return replicates
+    return np.asarray(np.clip(replicates, low, high))

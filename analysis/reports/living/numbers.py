@@ -1,13 +1,14 @@
-"""What the living figures hold: every run's curve and result, and the bootstrap's replicates."""
+"""What the living figures hold: every run's curve and result, and the errors of their means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from analysis.drawing.algorithms import entry, ordered
 from analysis.drawing.style import objective_names
@@ -18,11 +19,12 @@ from analysis.runs.curves import smoothed
 from analysis.runs.load import finished_episodes, load_sweep
 from analysis.runs.run import Run, Sweep
 from analysis.settings import DEFAULTS, RANDOM_POLICIES, Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream
-from analysis.statistics.cells import strata
+from analysis.statistics.bootstrap import FloatArray
+from analysis.statistics.cells import strata, typical_by_task
+from analysis.statistics.estimates import law
 
 POINTS = 50  # of a run's curve
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # of the place of a replicate among their values
+DRAWS = 4000  # of a mean, on the page
 
 
 def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
@@ -38,6 +40,9 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
     paper = table.rows.set_index("row")["paper_score"]
     kinds = table.rows.set_index("row")["objective"]
     found = _runs(sweep, rows, tasks, settings, lambda run: run.row)
+    common = typical_by_task(table.scores.runs)
+    errors = {row: _errors(table.scores.runs, row, tasks, common) for row in rows}
+    freedoms = sorted({known[1] for own in errors.values() for known in own if known})
     zeros = {kind: random_returns(settings.reference, kind) for kind in RANDOM_POLICIES}
     return {
         "tasks": [task_name(task) for task in tasks],
@@ -47,29 +52,33 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
                 "label": row.replace("_", " "),
                 "kind": kinds[row],
                 "paper": paper[row],
-                "replicates": _replicates(table.scores.runs, row, tasks, settings),
+                "errors": errors[row],
             }
             for row in rows
         ],
+        "quantiles": {f"{freedom:g}": _quantiles(freedom) for freedom in freedoms},
         "random": {kind: [returns[task] for task in tasks] for kind, returns in zeros.items()},
         "episodes": settings.episodes,
         **found,
     }
 
 
-def _replicates(
-    runs: pd.DataFrame, row: str, tasks: list[str], settings: Settings
-) -> list[dict[str, Any] | None]:
-    """A row's replicates of the mean return, by task: few values, and the place of each among them.
-
-    They are the draws behind the intervals of Table 1: the same stream, in the same order.
-    """
-    rng, found = stream(settings.seed, "row", row), {}
-    for task, values in strata(runs, row).items():
-        draws = np.array([float(f"{x:.9g}") for x in means(values, settings.replicates, rng)[1:]])
-        known, places = np.unique(draws, return_inverse=True)
-        found[task] = {"values": known.tolist(), "at": "".join(DIGITS[i] for i in places)}
+def _errors(
+    runs: pd.DataFrame, row: str, tasks: list[str], common: Mapping[str, FloatArray | None]
+) -> list[list[float] | None]:
+    """By task, the standard error of a row's mean return and its degrees of freedom."""
+    found = {
+        task: [float(f"{number:.9g}") for number in law(values, common[task])]
+        for task, values in strata(runs, row).items()
+        if len(values) > 1
+    }
     return [found.get(task) for task in tasks]
+
+
+def _quantiles(freedom: float) -> list[float]:
+    """The positive half of DRAWS quantiles of Student's t."""
+    places = (np.arange(DRAWS // 2) + 0.5) / DRAWS + 0.5
+    return [float(f"{x:.5g}") for x in student.ppf(places, freedom)]
 
 
 def read_figure3(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
