@@ -9,6 +9,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 DATA = {  # in the wheel
     "conf": "repro/conf",
+    "policies": "repro/policies",
     "results/reference": "analysis/reference",
     "results/explain": "analysis/explain",
 }

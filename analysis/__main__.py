@@ -6,56 +6,22 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 from analysis.cli import Command, Given, options, write_output
 from analysis.errors import AnalysisError
-from analysis.reports import (
-    agreement,
-    atari,
-    claims,
-    collect,
-    curves,
-    explain,
-    figure1,
-    figure2,
-    figure3,
-    figure4,
-    living,
-    origin,
-    peers,
-    pilot,
-    reading,
-    remake,
-    report,
-    rlhf,
-    seeds,
-    speed,
-    table1,
-    updates,
-)
+from analysis.reports import remake
 
-# In the order of the help.
+# The modules of `reports`, in the order of the help.
+_NAMES = (
+    *("collect", "table1", "curves", "pilot", "reading", "seeds", "search", "updates", "origin"),
+    *("report", "figure1", "figure2", "figure3", "figure4", "agreement", "speed", "gpu"),
+    *("peers", "atari", "rlhf", "tokens", "explain", "living", "claims"),
+)
 REPORTS: tuple[Command, ...] = tuple(
-    module.command
-    for module in (
-        *(collect, table1, curves, pilot, reading, seeds, updates, origin, report),
-        *(
-            figure1,
-            figure2,
-            figure3,
-            figure4,
-            agreement,
-            speed,
-            peers,
-            atari,
-            rlhf,
-            explain,
-            living,
-            claims,
-        ),
-    )
+    import_module(f"analysis.reports.{name}").command for name in _NAMES
 )
 COMMANDS = (*REPORTS, remake.command(REPORTS))
 
@@ -73,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for command in COMMANDS:
         sub = commands.add_parser(command.name, help=command.help, description=command.help)
-        out = "where the files go; made if needed"
-        sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+        out = "where the files go; made if needed (default: tables in the directory of --runs)"
+        sub.add_argument("--out", type=Path, metavar="DIR", help=out)
         as_pdf = "each figure also as PDF, as wide as a column or the page, fonts embedded"
         sub.add_argument("--pdf", action="store_true", help=as_pdf)
         options(*command.arguments)(sub)
@@ -90,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     given = build_parser().parse_args(words, Given(words=words))
     try:
+        out = given.place
         output = given.run(given)
-        paths = write_output(output, given.out, given.pdf)
+        paths = write_output(output, out, given.pdf)
     except AnalysisError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -40,6 +40,22 @@ class Given(argparse.Namespace):
         return f"python -m analysis {shlex.join(self.words)}"
 
     @property
+    def place(self) -> Path:
+        """Where the files go.
+
+        Raises:
+            AnalysisError: that is not said, and not one directory of runs either.
+        """
+        if self.out is not None:
+            return Path(self.out)
+        runs = vars(self).get("runs") or []
+        if len(runs) != 1:
+            raise AnalysisError(
+                f"Nothing says where the files of {self.command} go: add --out DIR."
+            )
+        return Path(runs[0]) / "tables"
+
+    @property
     def sweep(self) -> Sweep:
         """The sweep that the options of `RUNS` choose."""
         return selection.selected(self.runs, self.where, self.budget, self.recipe)
@@ -151,8 +167,8 @@ RUNS = options(  # and which of the runs found there
 _HUNDRED, _ZERO, _ONE = (integer_from(minimum) for minimum in (100, 0, 1))
 _LAST = "last training episodes that count"
 REPLICATES = options(
-    option("--replicates", "bootstrap replicates", type=_HUNDRED, default=DEFAULTS.replicates),
-    option("--seed", "seed of the bootstrap", type=_ZERO, default=DEFAULTS.seed),
+    option("--replicates", "of each estimate", type=_HUNDRED, default=DEFAULTS.replicates),
+    option("--seed", "seed of the replicates", type=_ZERO, default=DEFAULTS.seed),
 )
 BOOTSTRAP = options(REPLICATES, option("--episodes", _LAST, type=_ONE, default=DEFAULTS.episodes))
 _NUMBERS = "the paper's numbers and the random policies' (default: results/reference)"

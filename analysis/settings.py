@@ -1,4 +1,4 @@
-"""What the numbers of a report depend on beside its runs."""
+"""What the numbers of a report depend on besides its runs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Settings:
     """
 
     episodes: int = 100  # how many of a run's last training episodes count
-    replicates: int = 2000  # of the bootstrap
-    seed: int = 0  # of the bootstrap
+    replicates: int = 2000  # of each estimate, drawn or resampled
+    seed: int = 0  # of the replicates
     best: str = "run"  # the return that scores 1: of the best single run, or the best row's mean
     random: str = "gaussian"  # the policy that scores 0
     reference: Path = DEFAULT_REFERENCE  # of the published numbers and the random policies'

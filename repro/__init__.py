@@ -18,7 +18,7 @@ if sys.platform == "win32":
         print(_NO_WINDOWS, file=sys.stderr)
         raise SystemExit(2)
     raise ImportError(_NO_WINDOWS)
-_API = ("Run", "Runs", "load", "train")
+_API = ("Run", "Runs", "load", "load_policy", "policies", "train")
 _ERRORS = (
     "ConfigError",
     "CorruptError",

@@ -1,6 +1,8 @@
 from repro.api import Run as Run
 from repro.api import Runs as Runs
 from repro.api import load as load
+from repro.api import load_policy as load_policy
+from repro.api import policies as policies
 from repro.api import runs as runs
 from repro.api import train as train
 from repro.errors import ConfigError as ConfigError

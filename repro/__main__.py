@@ -36,7 +36,7 @@ keys that are often set:
   algorithm.learning_rate=X  and other keys of the algorithm
   recipe.time_limit=X        and other details that the paper leaves unsaid
   runs_dir=runs              each run gets a directory of its own in it
-  logger=wandb               or tensorboard, beside the run directory
+  logger=wandb               or tensorboard, besides the run directory
   progress=false             no progress bar
   hydra.launcher.workers=N   with -m: processes, by default one a core
 All keys and their values: repro env=hopper --cfg job

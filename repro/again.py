@@ -1,7 +1,7 @@
-"""`python -m repro.again DIR`: one run continues from its directory, whatever command began it.
+"""`python -m repro.again DIR`: continue one run from its directory, whatever command started it.
 
-A run that failed comes to the same failure again, in its own directory or in a copy that leaves the
-original as it is: the directory holds everything that this takes.
+A failed run reproduces its failure, in its own directory or in a copy that leaves the original
+alone: the directory holds all that this needs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def configuration(directory: Path) -> RunConfig:
     if not (directory / "config.yaml").is_file():
         raise ConfigError(f"{directory} holds no config.yaml: give a run's directory.")
     values = store.read_config(directory)
-    config: RunConfig = language.from_dict(values) if "stage" in values else from_dict(values)
+    config: RunConfig = (
+        language.from_dict(values, directory) if "stage" in values else from_dict(values)
+    )
     config = dataclasses.replace(config, runs_dir=str(directory.parent), resume="exact")
     if config.directory.resolve() != directory.resolve():
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What `import repro` offers: train, load, runs. The command line does the same with its arguments.
+"""What `import repro` offers; the command line does the same with its arguments.
 
     import repro
 
@@ -25,7 +25,7 @@ from repro.config import quoting
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError, RunsFailedError
-from repro.runs import store
+from repro.runs import committed, store
 from repro.runs.finished import open_run
 from repro.sweeps import frame, grid, sweep
 
@@ -198,7 +198,7 @@ def train(*overrides: str, **values: Any) -> Run | Runs:
         if not swept and all(quoting.elements(value) is None for value in values.values()):
             sweep.train_one(configs[0])
             return members[0]
-        sweep.expect(configs)
+        sweep.expect(configs, settings)
         ends = [end for batch in batches for end in sweep.train(batch, settings)]
         sweep.raise_failures([end.exit_code for end in ends if end.exit_code], len(ends))
     except RunsFailedError as error:
@@ -211,14 +211,33 @@ def load(directory: str | Path) -> Run:
     """A finished run.
 
     Args:
-        directory: of the run; it may have been moved or renamed.
+        directory: of the run, which may have been moved or renamed; or a committed policy's name.
 
     Raises:
         ConfigError: no finished run is there.
         CorruptError: its files are damaged.
     """
-    open_run(Path(directory))
-    return Run(directory)
+    return Run(open_run(Path(directory)).directory)
+
+
+def load_policy(name: str | Path, seed: int = 0) -> StandalonePolicy:
+    """A policy that this repository holds, or that of a finished run.
+
+    Args:
+        name: ENV/OBJECTIVE/SEED, such as "half_cheetah/clip_0.2/3", one of `repro.policies()`; or
+            the directory of a run.
+        seed: of sampled actions, 0 or more.
+
+    Raises:
+        ConfigError: there is neither, or its task or algorithm is not available here.
+        CorruptError: its files are damaged.
+    """
+    return load(name).policy(seed)
+
+
+def policies() -> list[str]:
+    """The names of the policies that this repository holds, ENV/OBJECTIVE/SEED each."""
+    return committed.names()
 
 
 def runs(directory: str | Path) -> pd.DataFrame:
@@ -229,9 +248,10 @@ def runs(directory: str | Path) -> pd.DataFrame:
 
     Returns:
         One row a run, by `run_id`: the columns that identify it (`algorithm`, `env_id`,
-        `objective_label`, `seed` and so on), `status` (DONE, RUNNING, PREEMPTED, FAILED or
-        MISSING), `final_return` (mean return of the last 100 training episodes; NaN unless DONE),
-        `episodes` (how many of them there are), `error` (why it is not done), and `directory`.
+        `objective_label`, `seed` and so on), `status` (DONE, PRUNED by a search, RUNNING,
+        PREEMPTED, FAILED, DAMAGED or MISSING), `final_return` (mean return of the last 100
+        training episodes; NaN unless DONE), `episodes` (how many of them there are), `error` (why
+        it is not done), and `directory`.
 
     Raises:
         ConfigError: no run and no sweep is there.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console
@@ -35,6 +36,20 @@ def say(text: str, stream: TextIO | None = None) -> None:
             print(text, file=stream, flush=True)
         except UnicodeEncodeError:
             print(text.encode("ascii", "replace").decode(), file=stream, flush=True)
+
+
+def folded(text: str) -> str:
+    """An indented line, broken between words where a terminal would break it within them."""
+    if not is_terminal(sys.stdout):
+        return f"  {text}"
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns - 1,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 class Speed:
@@ -112,12 +127,7 @@ class ProgressBar:
         self.update(0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Show the end, also after an error."""
         self._show(force=True)
         if self._live:
@@ -214,12 +224,7 @@ class Frames:
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Switch back."""
         self._live.stop()
 

@@ -14,6 +14,8 @@ from repro.runs.finished import FinishedRun, open_run
 HELP = """\
 Play whole episodes with the policies of finished runs, and add a row for each to
 RUN_DIR/evaluations.parquet. Prints the mean return with a 95 % bootstrap interval, and its range.
+RUN_DIR may be the name of a committed policy, such as half_cheetah/clip_0.2/3, whose episodes are
+not recorded.
 
 Exit code: 0 done, 2 bad input, 3 damaged files, 4 a task returned a value that is not finite, 75
 another process owns the run.
@@ -65,7 +67,7 @@ def _run(arguments: Sequence[str]) -> None:
 def _open(directory: Path) -> FinishedRun:
     """Open a run; everything that can be refused is refused before an episode is played."""
     found = open_run(directory)
-    store.read_evaluations(directory)
+    store.read_evaluations(found.directory)
     return found
 
 

@@ -1,6 +1,6 @@
-"""`python -m repro.status DIR`: which of the expected runs are there, and how far.
+"""`python -m repro.status DIR`: how far each run of a sweep has come.
 
-It loads no torch, and can be used while the sweep runs.
+It loads no torch, and can be used while the sweep trains.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _watch(directory: Path) -> list[Expected]:
 
     def frame(runs: Sequence[Expected]) -> str:
         beats = screen.packs(runs)
-        below = screen.lines(runs, beats, curves, ascii=ascii)
+        below = screen.lines(runs, beats, curves, ascii=ascii, width=_width())
         return "\n".join([text(runs, _width()), *below])
 
     runs = survey(directory)

@@ -82,7 +82,9 @@ def _parser() -> Parser:
     add("--trials", type=positive, default=64, help="settings in all (64)")
     add("--seeds", type=_seeds, default=(0,), help="of each trial; it is their mean (0)")
     add("--batch", type=positive, help="settings of a round (as many as make 32 runs)")
-    add("--rungs", type=at_least(0, 16), help="how often trials are pruned (2; in short runs less)")
+    add(
+        "--rungs", type=at_least(0, 16), help="how often trials are pruned (2; never in short runs)"
+    )
     add("--eta", type=at_least(2), default=3, help="at a rung the best 1/ETA go on (3)")
     add(
         "--metric",

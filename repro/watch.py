@@ -9,13 +9,15 @@ from pathlib import Path
 from repro.cli import Parser, at_least, finish, loaded, start
 from repro.console import say
 from repro.evaluation import film
+from repro.runs import committed
 from repro.runs.finished import open_run
 
 SIZE_LIMIT = 4097  # pixels, exclusive
 HELP = """\
-Write an mp4 of whole episodes of a finished run: those that python -m repro.evaluate plays with
-the same seed. MuJoCo draws off-screen with EGL or OSMesa, the first that works, or as MUJOCO_GL
-says. Of Atari it shows whole games, each frame as it was on the screen.
+Write an mp4 of whole episodes of a finished run, or of a committed policy by its name: those that
+python -m repro.evaluate plays with the same seed. MuJoCo draws off-screen with EGL or OSMesa, the
+first that works, or as MUJOCO_GL says. Of Atari it shows whole games, each frame as it was on the
+screen.
 """
 
 
@@ -32,7 +34,8 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> None:
     parser = Parser(prog="python -m repro.watch", description=HELP)
     parser.add_argument("directory", metavar="RUN_DIR", type=Path)
-    parser.add_argument("--out", type=Path, metavar="FILE.mp4", help="default RUN_DIR/video.mp4")
+    place = "default RUN_DIR/video.mp4; here for a policy's name"
+    parser.add_argument("--out", type=Path, metavar="FILE.mp4", help=place)
     parser.add_argument("--episodes", type=at_least(1), default=1, help="default 1")
     parser.add_argument("--seed", type=at_least(0), default=0, help="default 0")
     parser.add_argument("--deterministic", action="store_true", help="take the most likely actions")
@@ -44,7 +47,8 @@ def _run(arguments: Sequence[str]) -> None:
     options = vars(parser.parse_args(arguments))
     directory, out = options.pop("directory"), options.pop("out")
     finished = open_run(directory)
-    out = out or directory / "video.mp4"
+    own = "-".join(directory.parts) + ".mp4" if committed.holds(finished.directory) else None
+    out = out or (directory / "video.mp4" if own is None else Path(own))
     film.check_output(out)
 
     # Only now, since it loads torch: bad input is refused within a moment.

@@ -79,7 +79,7 @@ def test_the_quick_start_of_the_documentation() -> None:
 def test_the_same_run_as_by_the_command_line(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     run = repro.train(*SMALL, objective="kl_fixed", seed=3, runs_dir=Path("from python"))
     assert isinstance(run, repro.Run) and run.status == "DONE"
-    said = capsys.readouterr().out.splitlines()[-1]
+    said = capsys.readouterr().out.splitlines()[-2]
     assert said.startswith("done: from python/Reacher-v4_ppo_kl_fixed")
     done = cli(*SMALL, "objective=kl_fixed", "seed=3", "runs_dir=typed")
     assert done.code == 0

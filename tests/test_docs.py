@@ -27,6 +27,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "results").rglob("README.md")),
+    ROOT / "policies" / "README.md",
     ROOT / "results" / "figure3" / "settings.md",
 ]
 LINKED = {*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "results").rglob("*.md")}

@@ -176,6 +176,13 @@ def test_watching(
     drawn = [screen.BLOCKS.index(character) for character in curve.split()[2]]
     assert len(drawn) == screen.BINS and drawn == sorted(drawn) and {0, 7} <= set(drawn)
     assert "2 runs" in curve
+    beats = [json.loads(path.read_text())]
+    for width, lacks in ((70, ["steps/s"]), (50, ["steps/s", "━"])):
+        narrow = screen.lines(survey(tmp_path), beats, screen.Curves(), ascii=False, width=width)
+        (training,) = [line for line in narrow if line.endswith("0:00:10 left")]
+        (curve,) = [line for line in narrow if "clip_0.2" in line]
+        assert max(len(training), len(curve)) <= width
+        assert [part for part in ("steps/s", "━") if part not in training] == lacks
     assert screen.sparkline(np.append(flat[:3], np.nan)) == "▁▁▁ "
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     status.run([str(tmp_path), "--watch"])

@@ -15,7 +15,10 @@ import pytest
 
 from tests.helpers.cli import ROOT
 
-SOURCES = ("analysis", "conf", "hydra_plugins", "repro", "results/explain", "results/reference")
+SOURCES = (
+    *("analysis", "conf", "hydra_plugins", "policies", "repro"),
+    *("results/explain", "results/reference"),
+)
 FILES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
 
 
@@ -91,7 +94,8 @@ def test_it_holds_what_the_programs_read(wheel: Path) -> None:
     }
     assert {f"repro/{name}" for name in sources} <= found
     assert {"analysis/py.typed", "hydra_plugins/population_launcher.py"} <= found
-    assert not [name for name in found if name.startswith(("conf/", "results/", "tests/"))]
+    others = ("conf/", "policies/", "results/", "tests/")
+    assert not [name for name in found if name.startswith(others)]
     for line in ("Author: the ppo-repro contributors", "License-Expression: MIT"):
         assert line in metadata.splitlines()
 
@@ -100,6 +104,8 @@ def test_a_run_and_its_table_in_an_empty_directory(installed: Path, tmp_path: Pa
     where = "import repro, analysis; print(repro.__file__, analysis.__file__)"
     for path in run(tmp_path, installed / "python", "-c", where).split():
         assert Path(path).is_relative_to(installed.parent)
+    loads = "import repro; print(len(repro.policies()), repro.load_policy(repro.policies()[0]))"
+    assert int(run(tmp_path, installed / "python", "-c", loads).split()[0]) > 0
     assert "budget     medium" in run(tmp_path, installed / "repro", "--help")
     swept = ("-m", "env=reacher", "objective=clip,none", "budget=smoke", "progress=false")
     serial = "hydra.launcher.workers=1"

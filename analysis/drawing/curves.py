@@ -10,20 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
 
-from analysis.drawing import panels
+from analysis.drawing import panels, style
 from analysis.drawing.algorithms import ENTRIES, entry
-from analysis.drawing.style import (
-    CYCLE,
-    INK,
-    MUTED,
-    LineStyle,
-    label_colors,
-    objective_colors,
-    objective_names,
-    scaled,
-    steps_axis,
-)
+from analysis.drawing.style import CYCLE, INK, MUTED, LineStyle, scaled
 from analysis.drawing.text import amount, runs_of
 from analysis.published.paper import Curve, task_name
 
@@ -46,15 +37,9 @@ def line_styles(labels: Sequence[str]) -> dict[str, LineStyle]:
     known = dict(zip(NAMES, CYCLE, strict=False))
     colors = {label: known[label] for label in labels if label in known}
     others = [label for label in labels if label not in {*known, *ENTRIES}]
-    colors |= label_colors(others, taken=[*colors.values()])
+    colors |= style.label_colors(others, taken=[*colors.values()])
     styles = {label: LineStyle(NAMES.get(label, label), color) for label, color in colors.items()}
     return {label: styles[label] if label in styles else entry(label) for label in labels}
-
-
-def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
-    """Names and colors by family; `rows` is from `style.objective_rows`."""
-    names, colors = objective_names(rows, math=True), objective_colors(rows)
-    return {row: LineStyle(names[row], color) for row, color in colors.items()}
 
 
 def panel(
@@ -76,10 +61,11 @@ def panel(
         axes.plot(*curve.until(last), "--", color=color, linewidth=1.1 if len(paper) > 1 else 1.4)
     band: Any = {"alpha": 0.07 if crowded else 0.16, "linewidth": 0}
     for label in (label for label in styles if label in groups):
-        line, style = groups[label], styles[label]
-        axes.fill_between(line["step"], line["ci_low"], line["ci_high"], color=style.color, **band)
-        axes.plot(line["step"], line["mean"], style.line, color=style.color, linewidth=width)
-    steps_axis(axes)
+        line, look = groups[label], styles[label]
+        axes.fill_between(line["step"], line["ci_low"], line["ci_high"], color=look.color, **band)
+        axes.plot(line["step"], line["mean"], look.line, color=look.color, linewidth=width)
+    axes.set_xlabel("environment steps")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 0, 200k, ... 1M
     axes.set_xlim(0, last)
     panels.panel_title(axes, str(table["task"].iloc[0]), _totals(table))
     _cut_collapsed(axes, table, styles, [(color, curve.until(last)) for color, curve in paper])
@@ -122,9 +108,9 @@ def keys(table: pd.DataFrame, styles: Mapping[str, LineStyle], paper: str = "") 
     """Entries of the legend: every label with its n of N, then what dashed lines are, if any."""
     totals = _totals(table).groupby("label").sum()
     entries = []
-    for label, style in styles.items():
-        text = f"{style.name}  ({runs_of(totals.loc[label].to_dict())})"
-        how = {"color": style.color, "linestyle": style.line, "linewidth": 2.2}
+    for label, look in styles.items():
+        text = f"{look.name}  ({runs_of(totals.loc[label].to_dict())})"
+        how = {"color": look.color, "linestyle": look.line, "linewidth": 2.2}
         entries.append(panels.key(text, **how))
     return entries + [panels.key(paper, color=INK, linestyle="--", linewidth=1.4)] * bool(paper)
 
@@ -149,7 +135,7 @@ def drawn(
     for axes, task in zip(grid, tasks, strict=True):
         panel(axes, table[table["task"] == task], styles, paper(task), width)
     panels.only_below(grid, columns)
-    bands = "line: mean over seeds; band: 95 % bootstrap interval of that mean, step by step"
+    bands = "line: mean over seeds; band: 95 % interval of that mean, step by step"
     if table["ci_low"].isna().all():
         bands = "line: a single run, so without an interval"
     drawing.suptitle(bands, x=0.01, horizontalalignment="left", fontsize=scaled(8.5), color=MUTED)

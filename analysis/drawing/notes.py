@@ -34,17 +34,17 @@ def convention(settings: Settings) -> str:
     )
 
 
-def bootstrap(settings: Settings) -> str:
-    """`2000 replicates, seed 0`."""
-    return f"{settings.replicates} replicates, seed {settings.seed}"
+def law(settings: Settings) -> str:
+    """How the interval of a mean over seeds is made."""
+    return (
+        "Student's t with a variance pooled in part over the task's cells, where 4 or more are; "
+        f"{settings.replicates} replicates, seed {settings.seed}"
+    )
 
 
 def interval(settings: Settings, within: str) -> str:
-    """How intervals are made, as the beginning of a sentence."""
-    return (
-        f"Interval: 95 %, bootstrap with {settings.replicates} replicates (seed {settings.seed}); "
-        f"n - 1 of the n seeds are drawn within each {within}"
-    )
+    """The same, as the beginning of a sentence."""
+    return f"Interval: 95 % for each {within} ({law(settings)})"
 
 
 def protocol(sweep: Sweep) -> str:

@@ -11,24 +11,22 @@ import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib import rcParams
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter
 
 Stroke = Literal["-", "--", "-.", ":"]
 
 COLUMN, PAGE = 3.25, 6.75  # inches, as in the two-column styles of conferences
 WIDE = 8.0  # a figure of this width takes the page
-LEAST = 0.62  # of their size on a screen that letters keep: 6 points
+LEAST = 0.62  # letters shrink to this share of their size on a screen at most: 6 points
 
 INK = "#1A1A1A"
 MUTED = "#6B6B6B"
@@ -72,31 +70,33 @@ _SIZES = (
     *(f"figure.constrained_layout.{side}_pad" for side in "wh"),
 )
 
-# kind -> (name, symbol of its value in plain text, the same as math)
-# In the order in which tables and legends have them.
-_NAMES: dict[str, tuple[str, str, str]] = {
-    "none": ("No clipping or penalty", "", ""),
-    "clip": ("Clipping", "ε", r"\epsilon"),
-    "clip_log": ("Log-space clipping", "ε", r"\epsilon"),
-    "kl_adaptive": ("Adaptive KL", "d_targ", r"d_{\mathrm{targ}}"),
-    "kl_fixed": ("Fixed KL", "β", r"\beta"),
+
+class _Kind(NamedTuple):
+    """How a kind of objective is named and colored."""
+
+    name: str
+    ramp: tuple[str, ...]  # from small values to large ones; the middle one is Okabe and Ito's
+    symbol: str = ""  # of its value, in plain text
+    tex: str = ""
+    # The paper's values, which divide the middle of the ramp evenly; others lie between or beyond.
+    values: tuple[float, ...] = (0.1, 0.2, 0.3)
+
+
+# In the order of tables and legends.
+_KINDS = {
+    "none": _Kind("No clipping or penalty", ("#4D4D4D", "#4D4D4D")),
+    "clip": _Kind("Clipping", ("#74B7E6", "#0072B2", "#00324F"), "ε", r"\epsilon"),
+    "clip_log": _Kind("Log-space clipping", ("#E3AACB", "#CC79A7", "#8A3D67"), "ε", r"\epsilon"),
+    "kl_adaptive": _Kind(
+        *("Adaptive KL", ("#F5A55F", "#D55E00", "#6E3000"), "d_targ", r"d_{\mathrm{targ}}"),
+        values=(0.003, 0.01, 0.03),
+    ),
+    "kl_fixed": _Kind(
+        "Fixed KL", ("#5FCBA8", "#009E73", "#00412F"), "β", r"\beta", values=(0.3, 1, 3, 10)
+    ),
 }
-# From small values of a family to large ones; the middle one is Okabe and Ito's.
-_RAMPS: dict[str, tuple[str, str, str]] = {
-    "none": ("#4D4D4D", "#4D4D4D", "#4D4D4D"),
-    "clip": ("#74B7E6", "#0072B2", "#00324F"),
-    "kl_adaptive": ("#F5A55F", "#D55E00", "#6E3000"),
-    "kl_fixed": ("#5FCBA8", "#009E73", "#00412F"),
-    "clip_log": ("#E3AACB", "#CC79A7", "#8A3D67"),
-}
-# The paper's values, which divide the middle of a ramp evenly; others lie between or beyond them.
-_VALUES: dict[str, tuple[float, ...]] = {
-    "clip": (0.1, 0.2, 0.3),
-    "kl_adaptive": (0.003, 0.01, 0.03),
-    "kl_fixed": (0.3, 1, 3, 10),
-}
-_OTHER_RAMP = ("#E6D22E", "#B29F00", "#6B6000")
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#B29F00", "#56B4E9", "#8A3D67")
+_OTHERS = ("#E6D22E", "#B29F00", "#6B6000")  # the ramp of kinds that the table lacks
 _FURTHER = ("#00324F", "#F5A55F", "#6E3000", "#5FCBA8", "#00412F", "#E3AACB", "#E6D22E", "#6B6000")
 
 
@@ -117,6 +117,14 @@ def png(draw: Callable[[], Figure]) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.style.context(["default", STYLE]):
         draw().savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def svg(draw: Callable[[], Figure]) -> bytes:
+    """As `png`, as SVG; equal figures are equal files."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "explain"}]):
+        draw().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
@@ -146,17 +154,17 @@ def scaled(points: float) -> float:
 
 def objective_name(kind: str, value: float, math: bool) -> str:
     """`Clipping, ε = 0.2`; with `math` the symbol is TeX, for figures and LaTeX."""
-    name, plain, tex = _NAMES.get(kind, (kind, "", ""))
+    known = _KINDS.get(kind, _Kind(kind, _OTHERS))
     if np.isnan(value):
-        return name
-    if not plain:
-        return f"{name}, {value:g}"
-    return f"{name}, ${tex} = {value:g}$" if math else f"{name}, {plain} = {value:g}"
+        return known.name
+    symbol = known.tex if math else known.symbol
+    shown = f"{symbol} = {value:g}" if symbol else f"{value:g}"
+    return f"{known.name}, ${shown}$" if math and symbol else f"{known.name}, {shown}"
 
 
 def objective_rows(runs: pd.DataFrame) -> pd.DataFrame:
-    """`row, objective, value`, each row once: by kind, in the order of `_NAMES`, then by value."""
-    places = {kind: place for place, kind in enumerate(_NAMES)}  # any other kind comes last
+    """`row, objective, value`, each row once: by kind, in the order of `_KINDS`, then by value."""
+    places = {kind: place for place, kind in enumerate(_KINDS)}  # any other kind comes last
     rows = runs[["row", "objective", "value"]].drop_duplicates("row")
     order = rows.assign(place=rows["objective"].map(places))
     order = order.sort_values(["place", "objective", "value", "row"], ignore_index=True)
@@ -178,10 +186,11 @@ def objective_names(rows: pd.DataFrame, math: bool = False) -> dict[str, str]:
 
 def objective_color(kind: str, value: float) -> str:
     """The color of a setting, the same in every figure: darker for larger values."""
-    ramp = LinearSegmentedColormap.from_list("", list(_RAMPS.get(kind, _OTHER_RAMP)))
+    of_kind = _KINDS.get(kind, _Kind(kind, _OTHERS))
+    ramp = LinearSegmentedColormap.from_list("", list(of_kind.ramp))
     if not value > 0:  # NaN for a kind without values
         return to_hex(ramp(0.5))
-    values = np.array(_VALUES.get(kind, _VALUES["clip"]))
+    values = of_kind.values
     known = np.log([values[0] / 30, *values, values[-1] * 30])
     places = [0, *np.linspace(0.15, 0.85, len(values)), 1]
     return to_hex(ramp(float(np.interp(np.log(value), known, places))))
@@ -193,11 +202,16 @@ def objective_colors(rows: pd.DataFrame) -> dict[str, str]:
     return {str(row): objective_color(str(kind), float(value)) for row, kind, value in lines}
 
 
+def objective_styles(rows: pd.DataFrame) -> dict[str, LineStyle]:
+    """Names and colors by family; `rows` as `objective_rows` has them."""
+    names, colors = objective_names(rows, math=True), objective_colors(rows)
+    return {row: LineStyle(names[row], color) for row, color in colors.items()}
+
+
 def label_colors(labels: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
     """Colors of labels that no table knows, each by its letters alone: the same in every figure.
 
-    Only where two labels of a figure, or one and a color that is `taken`, would have one color does
-    the later one move on.
+    Where that color is `taken`, or has gone to an earlier label, a label gets the next free one.
     """
     colors, found = [*CYCLE, *_FURTHER], dict[str, str]()
     for label in sorted(set(labels)):
@@ -206,10 +220,3 @@ def label_colors(labels: Iterable[str], taken: Collection[str] = ()) -> dict[str
         used = {*taken, *found.values()}
         found[label] = next((color for color in order if color not in used), order[0])
     return found
-
-
-def steps_axis(axes: Axes) -> None:
-    """Environment steps as 0, 200k, ... 1M."""
-    axes.set_xlabel("environment steps")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_xlim(left=0)

@@ -17,8 +17,9 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_equal
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import UNKNOWN, means, stream, summary
-from analysis.statistics.cells import cells, strata
+from analysis.statistics.bootstrap import UNKNOWN, stream, summary
+from analysis.statistics.cells import cells, strata, typical_by_task
+from analysis.statistics.estimates import replicates
 
 SIDES = ("first", "second")
 _SIDE = ("algorithm", "return", "ci_low", "ci_high", "n_runs", "n_expected", "seeds")
@@ -61,10 +62,10 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
     there = cells(runs, ["task", "row"], settings).set_index(["task", "row"]).to_dict("index")
     done = runs[runs["hole"] == ""].sort_values("seed").astype({"seed": str})
     seeds = done.groupby(["task", "row"])["seed"].agg(" ".join).to_dict()
-    values, lines = [strata(runs, key) for key in pair], []
+    values, lines, common = [strata(runs, key) for key in pair], [], typical_by_task(runs)
     for task in sorted(set(runs["task"])):
         rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
-        x, y = (means(one, settings.replicates, rng) for one in both)
+        x, y = (replicates(one, common[task], settings.replicates, rng) for one in both)
         line: dict[str, Any] = {"task": task, **summary(x - y).named("difference", "difference_")}
         sides: list[dict[Any, Any]] = [
             {"algorithm": k, "seeds": seeds.get((task, k), ""), **there.get((task, k), _NO_CELL)}
@@ -96,8 +97,8 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
         "for more.",
         f"Recipe {compared[0].info['recipe']}, {compared[0].steps:,} steps. Return: mean over "
         f"seeds of the mean return of the last {settings.episodes} training episodes, with 95 % "
-        f"bootstrap intervals ({notes.bootstrap(settings)}); of the "
-        "difference, each side is resampled by itself. No interval for a single run.",
+        f"intervals ({notes.law(settings)}); the two sides "
+        "of a difference are independent. No interval for a single run.",
         f"Seeds of either: {seeds.pop()}."
         if len(seeds) == 1
         else "The seeds differ by task or algorithm: agreement.csv has them.",

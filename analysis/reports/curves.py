@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
-from analysis.drawing.style import LineStyle, objective_rows
+from analysis.drawing.style import LineStyle, objective_names, objective_rows, objective_styles
 from analysis.drawing.text import amount, between, number, runs_of
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
@@ -97,32 +97,50 @@ def styles(sweep: Sweep, by: str) -> dict[str, LineStyle]:
     """How each line of `build` is named and drawn."""
     if by != BY_OBJECTIVE:
         return drawing.line_styles(sorted({label_of(by)(run) for run in sweep.runs}))
+    return objective_styles(_objectives(sweep))
+
+
+def names(sweep: Sweep, by: str) -> dict[str, str]:
+    """The names of the lines of `build` in plain text, in their order."""
+    if by != BY_OBJECTIVE:
+        return {label: style.name for label, style in styles(sweep, by).items()}
+    return objective_names(_objectives(sweep))
+
+
+def title(by: str) -> str:
+    """What the lines are: `Objective`, or the key."""
+    return "Objective" if by == BY_OBJECTIVE else by
+
+
+def _objectives(sweep: Sweep) -> pd.DataFrame:
+    """`row, objective, value`."""
     lines = [(run.row, *run.objective) for run in sweep.runs]
-    rows = pd.DataFrame(lines, columns=["row", "objective", "value"])
-    return drawing.objective_styles(objective_rows(rows))
+    return objective_rows(pd.DataFrame(lines, columns=["row", "objective", "value"]))
 
 
 def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cli.Given) -> str:
     settings = given.settings
+    named = names(sweep, given.by)
     ends = table.drop_duplicates(["task", "label"], keep="last")
+    order = ends.assign(place=ends["label"].map([*named].index)).sort_values(["task", "place"])
     columns: tables.Columns = {
         "Task": "task",
-        given.by: "label",
+        title(given.by): lambda line: named[line["label"]],
         "Return at the end": number("mean", amount),
         "95 % interval": between(amount),
         "Runs": runs_of,
     }
     found = [
         f"At each step the mean return of the last {settings.episodes} training episodes that had "
-        "ended by then; mean over seeds; the band is the 95 % bootstrap interval of that mean, "
-        f"pointwise ({notes.bootstrap(settings)}), none for a single run.",
+        "ended by then; mean over seeds; the band is the 95 % interval of that mean, "
+        f"pointwise ({notes.law(settings)}), none for a single run.",
         *schedules(sweep.runs),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
     if given.paper:
         found.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")
-    return tables.report("Learning curves", tables.of(ends, "llr", columns), found, holes)
+    return tables.report("Learning curves", tables.of(order, "llr", columns), found, holes)
 
 
 _LINES = "one line a value of this field or config key"
@@ -143,6 +161,6 @@ def command(given: cli.Given) -> cli.Output:
     table, holes = build(sweep, by, settings, given.points)
     text = _markdown(table, sweep, holes, given)
     paper = paper_figure3(settings.reference) if given.paper else {}
-    title = "objective (runs)" if by == BY_OBJECTIVE else f"{by} (runs)"
-    picture = partial(drawing.figure, table, styles(sweep, by), title, paper, settings.episodes)
+    lines, legend = styles(sweep, by), f"{title(by).lower()} (runs)"
+    picture = partial(drawing.figure, table, lines, legend, paper, settings.episodes)
     return cli.Output({"curves.png": picture, "curves.csv": table, "curves.md": text}, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -97,7 +98,10 @@ def table(values: Mapping[str, Any], bench: Path | None = None) -> str:
         *([(f"Stable-Baselines3 on one core, at the speed in {bench.name}", sb3)] if bench else []),
         ("Runs interrupted and taken up again", str(values["interrupted_and_resumed"])),
         ("... with something changed", str(values["resumed_approximately"])),
-        *((key.replace("_", " "), _counts(values[key])) for key in _SHARED),
+        *(
+            (key.replace("_", " "), _counts({_shown(v): n for v, n in values[key].items()}))
+            for key in _SHARED
+        ),
     ]
     return tables.markdown(("What", "Value"), rows, "ll")
 
@@ -125,6 +129,13 @@ def _phases(phases: Mapping[str, float]) -> str:
     return ", ".join(
         f"{k.removeprefix('time_')} {100 * v / total:.0f} %" for k, v in phases.items()
     )
+
+
+def _shown(value: str) -> str:
+    """`torch 2.13.0, numpy 2.4.6` of a JSON object; any other value as it is."""
+    if not value.startswith("{"):
+        return value
+    return ", ".join(f"{name} {version}" for name, version in json.loads(value).items())
 
 
 def _counts(values: Mapping[str, int]) -> str:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
-from markdown_it import MarkdownIt
 
 from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
-from analysis.drawing.style import objective_names, objective_rows, png
-from analysis.drawing.text import amount, between, number, percent, runs_of
+from analysis.drawing.page import page
+from analysis.drawing.style import svg
+from analysis.drawing.text import (
+    NOT_KNOWN,
+    Line,
+    amount,
+    between,
+    count,
+    estimate,
+    number,
+    percent,
+    runs_of,
+    score,
+)
 from analysis.reports import curves, origin, updates
-from analysis.reports.table1.numbers import Table1, score
+from analysis.reports.table1.figure import task_figure
+from analysis.reports.table1.numbers import Table1
+from analysis.reports.table1.numbers import score as scores_of
 from analysis.runs.curves import label_of
 from analysis.runs.load import frame
 from analysis.runs.run import Sweep
@@ -26,7 +38,7 @@ from analysis.statistics.aggregate import improvement
 from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import cells, strata
 
-CURVES = "curves.png"
+CURVES, RETURNS = "curves.png", "returns.png"
 BETTER = ("row", "other", "better", "ci_low", "ci_high", "n_tasks")
 
 
@@ -55,9 +67,7 @@ def build(sweep: Sweep, by: str = curves.BY_OBJECTIVE, settings: Settings = DEFA
     lines, label = [], label_of(by)
     shown, _ = curves.build(sweep, by, settings)
     runs = frame(sweep.runs, settings.episodes, label)
-    names = {row: style.name for row, style in curves.styles(sweep, by).items()}
-    if by == curves.BY_OBJECTIVE:
-        names = objective_names(objective_rows(runs))
+    names = curves.names(sweep, by)
     for row, other in itertools.combinations(names, 2):
         ours, theirs = strata(runs, row), strata(runs, other)
         pairs = [(ours[task], theirs[task]) for task in ours if task in theirs]
@@ -66,81 +76,131 @@ def build(sweep: Sweep, by: str = curves.BY_OBJECTIVE, settings: Settings = DEFA
         lines.append((row, other, *found, len(pairs)))
     better = pd.DataFrame(lines, columns=list(BETTER))
     returns = cells(runs, ["task", "row"], settings)
-    moved, scores = updates.build(sweep, label), score(runs, settings)
+    moved, scores = updates.build(sweep, label), scores_of(runs, settings)
     return Report(names, runs, returns, better, moved, shown, scores)
 
 
-def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str) -> str:
-    """The whole page; its figure lies beside it as `CURVES`."""
-    runs, names, better = found.runs, found.names, found.better
-    order = found.returns.assign(place=found.returns["row"].map(list(names).index))
+def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str, what: str) -> str:
+    """The whole page; its figures lie beside it as `CURVES` and `RETURNS`.
+
+    `what` the settings are stands above their column.
+    """
+    names, scored = found.names, found.scores.rows["score"].notna().any()
+    order = found.returns.assign(place=found.returns["row"].map([*names].index))
+    setting: tables.Columns = {what: lambda line: names[line["row"]]}
     columns: tables.Columns = {
         "Task": "task",
-        "Setting": lambda line: names[line["row"]],
+        **setting,
         "Return": number("return", amount),
         "95 % interval": between(amount),
         "Runs": runs_of,
     }
     scores: tables.Columns = {
-        "Setting": lambda line: names[line["row"]],
+        **setting,
         "Score": number("score"),
         "95 % interval": between(),
         "Runs": runs_of,
     }
-    compared: tables.Columns = {
-        "A": lambda line: names[line["row"]],
-        "B": lambda line: names[line["other"]],
-        "P(A returns more)": number("better", percent),
-        "95 % interval": between(percent),
-        "Tasks": "n_tasks",
-    }
-    run, done = sweep.runs[0], int((runs["hole"] == "").sum())
-    about = [
-        f"- {done} of {len(runs)} runs are done: {len(names)} settings, "
-        f"{runs['task'].nunique()} tasks, {runs['seed'].nunique()} seeds, "
-        f"{run.steps:,} steps each.",
-        f"- {notes.protocol(sweep)}",
-        f"- Made by `{made_by}`.",
-    ]
+    returns = tables.of(order.sort_values(["task", "place"]), "llr", columns)
     sections = {
-        "What was run": "\n".join(about),
-        "Scores": tables.of(found.scores.rows, "lr", scores),
-        "Returns": tables.of(order.sort_values(["task", "place"]), "llr", columns),
+        "What was run": _bullets(_about(found, sweep, made_by)),
+        "In short": _bullets(_leaders(found)),
+        "Scores": tables.of(found.scores.rows, "lr", scores) if scored else "",
+        "Returns": f"![Returns by task]({RETURNS})\n\n{returns}",
         "Learning curves": f"![Learning curves]({CURVES})",
-        "Probability that A returns more than B": tables.of(better, "llr", compared)
-        if len(better)
-        else "There is one setting.",
-        "How far an update moves the policy": updates.tables_of(found.updates, names, "###"),
+        "Probability that a run of A returns more than one of B": _matrix(found),
+        "How far an update moves the policy": updates.tables_of(found.updates, names, "###", what),
         "Origin": origin.table(origin.origin(sweep.runs, {})),
     }
-    known = [
-        notes.convention(settings),
+    shown = {title: text for title, text in sections.items() if text}
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in shown.items())
+    tasks, seeds = (count(found.runs[key].nunique(), key) for key in ("task", "seed"))
+    title = f"Report: {count(len(names), 'setting')}, {tasks}, {seeds}"
+    known = _notes(found, sweep, settings, bool(scored))
+    return tables.report(title, body, known, notes.holes(found.runs))
+
+
+def _bullets(lines: Iterator[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _about(found: Report, sweep: Sweep, made_by: str) -> Iterator[str]:
+    runs = found.runs
+    done = int((runs["hole"] == "").sum())
+    yield f"{done} of {len(runs)} runs are done."
+    yield notes.protocol(sweep)
+    seeds = ", ".join(str(seed) for seed in sorted(set(runs["seed"])))
+    yield f"Tasks: {', '.join(sorted(set(runs['task'])))}. Seeds: {seeds}."
+    for command in sweep.commands:
+        yield f"Trained by `{command}`."
+    yield f"This page was made by `{made_by}`."
+
+
+def _leaders(found: Report) -> Iterator[str]:
+    """The best setting and the next, of the scores and of each task: sentences."""
+    if len(found.names) < 2:
+        return
+    scores = found.scores.rows.dropna(subset="score").sort_values("score", ascending=False)
+    if len(scores) > 1:
+        best, second = scores.to_dict("records")[:2]
+        how = estimate(_pair(found, best["row"], second["row"]), "better", percent)
+        yield (
+            f"Highest score: **{found.names[best['row']]}**, {estimate(best, 'score', score)}, "
+            f"then {found.names[second['row']]}, {estimate(second, 'score', score)}; a run of the "
+            f"first returns more than one of the second with probability {how}."
+        )
+    for task, group in found.returns.dropna(subset="return").groupby("task"):
+        best, *others = group.sort_values("return", ascending=False).to_dict("records")
+        then = f", then {found.names[others[0]['row']]}, {estimate(others[0])}" if others else ""
+        yield f"{task}: **{found.names[best['row']]}** returns {estimate(best)}{then}."
+
+
+def _pair(found: Report, row: str, other: str) -> Line:
+    """The line of `better` of two settings, in either order."""
+    lines = {(line["row"], line["other"]): line for line in found.better.to_dict("records")}
+    if (row, other) in lines:
+        return lines[row, other]
+    line = lines[other, row]
+    turned = {"better": "better", "ci_low": "ci_high", "ci_high": "ci_low"}
+    return {name: 1 - line[source] for name, source in turned.items()}
+
+
+def _matrix(found: Report) -> str:
+    """A row for each A, a column for each B; bold where the interval leaves out one half."""
+    if len(found.names) < 2:
+        return ""
+
+    def cell(row: str, other: str) -> str:
+        if row == other:
+            return ""
+        line = _pair(found, row, other)
+        text = percent(line["better"])
+        clear = line["ci_low"] > 0.5 or line["ci_high"] < 0.5
+        return f"**{text}**" if clear and text != NOT_KNOWN else text
+
+    rows = [
+        (f"{place}. {name}", *(cell(row, other) for other in found.names))
+        for place, (row, name) in enumerate(found.names.items(), 1)
+    ]
+    columns = (f"B = {place}" for place in range(1, len(rows) + 1))
+    return tables.markdown(("A", *columns), rows, "lr")
+
+
+def _notes(found: Report, sweep: Sweep, settings: Settings, scored: bool) -> list[str]:
+    convention = [notes.convention(settings)] if scored else []
+    return [
+        *convention,
         f"Return: mean over seeds of the mean of the last {settings.episodes} training episodes.",
         *notes.excluded(found.scores.scores.tasks),
         f"{notes.interval(settings, 'task and setting')}. None for a single run.",
-        "P(A returns more): share of the pairs of runs in which A's return is above B's, ties a "
-        "half, averaged over the tasks that both have. It speaks of these runs: an interval "
-        "without width says that they are apart.",
-        *notes.lacking(runs, settings.episodes),
+        "Probability: share of the pairs of runs in which A's return is above B's, ties a half, "
+        "averaged over the tasks that both have. Bold: its interval (better.csv) leaves out 50 %. "
+        "It speaks of these runs: an interval without width says that they are apart.",
+        "What is highest of several is so partly by chance: other seeds would say how much.",
+        *notes.lacking(found.runs, settings.episodes),
         *sweep.notes,
         *notes.provenance(sweep.runs),
     ]
-    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
-    return tables.report("Report", body, known, notes.holes(runs))
-
-
-def page(text: str, picture: bytes) -> str:
-    """The Markdown of `markdown` as one HTML file, its picture inside: it can be mailed."""
-    inside = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    body = MarkdownIt("commonmark").enable("table").render(text).replace(CURVES, inside)
-    return f"<!doctype html>\n<meta charset=utf-8>\n<title>Report</title>\n{_STYLE}\n{body}"
-
-
-_STYLE = (
-    "<style>body{font:15px/1.45 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse}td,th{padding:.15em .8em;border-bottom:1px solid #ddd}"
-    "th{text-align:left}img{max-width:100%}</style>"
-)
 
 
 @cli.command("report", cli.RUNS, cli.BOOTSTRAP, cli.REFERENCE, cli.SCALE, curves.BY)
@@ -148,15 +208,17 @@ def command(given: cli.Given) -> cli.Output:
     """A sweep on one page: what was run, returns, curves, comparisons, origin (HTML, Markdown)."""
     settings, by = given.settings, given.by
     sweep = curves.placed(given.sweep, by)
-    found = build(sweep, by, settings)
-    text = markdown(found, sweep, settings, given.line)
-    lines, name = curves.styles(sweep, by), "setting (runs)"
-    picture = partial(drawing.figure, found.curves, lines, name, {}, settings.episodes)
-    files: cli.Files = {
-        "report.html": page(text, png(picture)),
+    found, what = build(sweep, by, settings), curves.title(by)
+    text = markdown(found, sweep, settings, given.line, what)
+    lines, legend = curves.styles(sweep, by), f"{what.lower()} (runs)"
+    pictures = {
+        CURVES: partial(drawing.figure, found.curves, lines, legend, {}, settings.episodes),
+        RETURNS: partial(task_figure, found.scores, settings.episodes, lines),
+    }
+    files: dict[str, cli.Content] = {
+        "report.html": page(text, {name: svg(draw) for name, draw in pictures.items()}),
         "report.md": text,
-        CURVES: picture,
         "returns.csv": found.returns,
         "better.csv": found.better,
     }
-    return cli.Output(files, text)
+    return cli.Output(files | pictures, text)

@@ -20,24 +20,28 @@ from analysis.drawing.text import Line
 from analysis.errors import reading
 from repro.runs import store
 
-PPO = "ppo"  # what a row is of that does not say
+PPO = "ppo"  # the algorithm of a row that names none
 PHASES = ("env", "forward", "update", "other")
 TABLE1_TASKS = 7
 TABLE1_STEPS = 33 * 999_424  # of a task: 11 settings, 3 seeds, 488 updates of 2048 steps
 _COLORS = dict(zip(PHASES, ("#9A9A9A", CYCLE[2], CYCLE[0], CYCLE[1]), strict=True))
 
 
-def load(paths: Sequence[Path]) -> pd.DataFrame:
+def load(paths: Sequence[Path], name: str = "speed") -> pd.DataFrame:
     """The rows of all files (`repro.bench.speed.measure`), with `file` and `overrides` in front.
 
     Contenders are only ever compared within a file: the machine may differ from one to the next.
+
+    Args:
+        paths: of files of one benchmark.
+        name: the benchmark's.
 
     Raises:
         AnalysisError: a file that is missing, or not the benchmark's.
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
-        with reading(path, "give --bench a file of python -m repro.bench speed --out"):
+        with reading(path, f"give --bench a file of python -m repro.bench {name} --out"):
             result = store.read_json(path)
             about = {"file": path.name, "overrides": " ".join(result["overrides"])}
             rows += [about | {"algorithm": PPO} | row for row in result["rows"]]
@@ -92,7 +96,7 @@ def _phases(axes: Axes, table: pd.DataFrame) -> None:
     physics = table[table["contender"] == "physics"].set_index("env")["total_us"]
     floor = [float(physics.get(name, np.nan)) for name in names]
     axes.vlines(floor, at - 0.42, at + 0.42, color=INK, linewidth=1.8, label="physics alone")
-    axes.set_yticks(at, [name.replace("_", " ") for name in names])
+    axes.set_yticks(at, [_task(name) for name in names])
     axes.set_xlabel("microseconds per environment step, one core")
     axes.set_title("Where the time of a pack of 33 goes")
     axes.legend(loc="lower right")
@@ -106,8 +110,7 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
         rows = table[table["env"] == env].sort_values("population", kind="stable")
         steps = 1e6 / rows["total_us"]
         own = rows["contender"] == "ours"
-        name = env.replace("_", " ")
-        axes.plot(rows["population"][own], steps[own], "o-", color=color, label=name)
+        axes.plot(rows["population"][own], steps[own], "o-", color=color, label=_task(env))
         for contender, line in (("physics", "--"), ("sb3", ":")):
             for level in steps[rows["contender"] == contender].head(1):
                 axes.axhline(level, color=color, linestyle=line)
@@ -122,13 +125,18 @@ def _throughput(axes: Axes, table: pd.DataFrame) -> None:
     axes.legend(loc="center right")
 
 
+def _task(env: str) -> str:
+    """`half_cheetah` as people write it: `HalfCheetah`."""
+    return "".join(part[:1].upper() + part[1:] for part in env.split("_"))
+
+
 def text(table: pd.DataFrame) -> str:
     """The table in Markdown, and Table 1's hours."""
     columns: tables.Columns = {
         "task": "env",
         "algorithm": "algorithm",
         "with": "overrides",
-        "contender": _contender,
+        "contender": contender,
         "µs a step": lambda row: f"{row['total_us']:.1f}",
         "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
         "x physics": lambda row: _number(row["over_physics"], 2),
@@ -165,7 +173,8 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _contender(row: Line) -> str:
+def contender(row: Line) -> str:
+    """`pack of 33`, or the name of what is no pack."""
     return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
 
 

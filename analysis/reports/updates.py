@@ -45,14 +45,16 @@ def build(sweep: Sweep, row: Callable[[Run], str] = lambda run: run.row) -> pd.D
     return pd.DataFrame(lines, columns=[*_LINE, *measures])
 
 
-def tables_of(medians: pd.DataFrame, rows: Mapping[str, str], level: str = "##") -> str:
-    """One titled table a measure that the runs have; `rows` are names in their order."""
+def tables_of(
+    medians: pd.DataFrame, rows: Mapping[str, str], level: str = "##", what: str = "Objective"
+) -> str:
+    """One titled table a measure that the runs have; `rows` are names in their order, of `what`."""
     tasks = sorted(set(medians["task"]))
     parts = []
     for name, title in MEASURES.items():
         if medians[name].notna().any():
             cell = partial(_cell, name)
-            table = tables.pivot("Objective", rows, tasks, medians, ("row", "task"), cell)
+            table = tables.pivot(what, rows, tasks, medians, ("row", "task"), cell)
             parts.append(f"{level} {title}\n\n{table}")
     return "\n\n".join(parts)
 
@@ -71,7 +73,7 @@ def _cell(name: str, line: Line | None) -> str:
     if line is None or np.isnan(line[name]):
         return NOT_KNOWN
     lacking = f" ({runs_of(line)})" if line["n_runs"] < line["n_expected"] else ""
-    return f"{line[name]:.2g}{lacking}"
+    return f"{line[name]:#.2g}".rstrip(".") + lacking
 
 
 @cli.command("updates", cli.RUNS)

@@ -27,7 +27,7 @@ from repro.runs import store
 
 SUMS = "SHA256SUMS"
 FILES = ("runs.parquet", "episodes.parquet", "progress.parquet", SUMS)
-# What is copied out of run.json for readers with a data frame: text but for some.
+# What is copied out of run.json into columns: text, except for the numbers and flags below.
 _NAMES = (
     *("run_id", "config_hash", "experiment", "budget", "algorithm", "env_id", "num_envs"),
     *("objective", "objective_value", "objective_label", "recipe", "seed", "total_timesteps"),

@@ -11,7 +11,8 @@ from analysis.runs.load import finished_episodes
 from analysis.runs.run import Run
 from analysis.runs.selection import Absent, lookup, show
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, bounds, means, stream
+from analysis.statistics.bootstrap import FloatArray, bounds, stream
+from analysis.statistics.estimates import replicates, typical
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 POINTS = 100
@@ -57,8 +58,9 @@ def learning_curves(
     cells: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         cells.setdefault((run.task, label(run)), []).append(run)
-    tables, holes = [], []
-    for (task, name), members in sorted(cells.items()):
+    lines: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = {}  # the grid; curves `[n, G]`
+    holes = []
+    for key, members in sorted(cells.items()):
         grid = np.unique(np.rint(np.linspace(0, members[0].steps, points + 1)[1:]))
         curves = []
         for run in members:
@@ -67,20 +69,32 @@ def learning_curves(
                 holes.append(f"{run.run_id}: {hole}")
             else:
                 curves.append(smoothed(steps, returns, grid, settings.episodes))
+        lines[key] = grid, np.reshape(curves, (-1, len(grid)))
+    tables = []
+    for (task, name), (grid, values) in lines.items():
+        mine = [each for key, (_, each) in lines.items() if key[0] == task]
+        equal = {each.shape[1] for each in mine} == {len(grid)}
+        common = typical(mine) if equal else None
         rng = stream(settings.seed, task, name)
-        table = _line(np.reshape(curves, (-1, len(grid))), settings.replicates, rng)
-        tables.append(table.assign(task=task, label=name, step=grid, n_expected=len(members)))
+        table = _line(values, common, settings.replicates, rng)
+        expected = len(cells[task, name])
+        tables.append(table.assign(task=task, label=name, step=grid, n_expected=expected))
     table = pd.concat(tables, ignore_index=True).astype({"step": "int64"})
     return table[list(COLUMNS)], sorted(holes)
 
 
-def _line(curves: FloatArray, replicates: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Mean and interval of curves `[n, G]`, where all of them are finite: `[G]` rows."""
+def _line(
+    curves: FloatArray, common: FloatArray | None, count: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Mean and interval of curves `[n, G]`, where all of them are finite: `[G]` rows.
+
+    `common` is `estimates.typical` of the task, `[G]`.
+    """
     there = np.isfinite(curves).sum(axis=0)
     full = (there == len(curves)) & (there > 0)
     values = np.full((3, len(there)), np.nan)
     if full.any():
-        known = means(curves[:, full], replicates, rng)
+        known = replicates(curves[:, full], None if common is None else common[full], count, rng)
         values[:, full] = [known[0], *bounds(known)]
     mean, low, high = values
     return pd.DataFrame({"mean": mean, "ci_low": low, "ci_high": high, "n_runs": there})

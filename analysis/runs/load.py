@@ -48,7 +48,13 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
             "There is no sweep.json: the expected runs are the ones found, so a run that never "
             "started cannot be seen."
         )
-    return Sweep(ordered, (note,) if extra else ())
+    commands = dict.fromkeys(
+        str(command)
+        for runs_dir in runs_dirs
+        for path in sorted(Path(runs_dir).rglob("sweep.json"))
+        for command in _read(path, store.read_commands, path.parent)
+    )
+    return Sweep(ordered, (note,) if extra else (), tuple(commands))
 
 
 def _runs_in(runs_dir: Path) -> list[Run]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,13 @@ class Sweep:
 
     runs: tuple[Run, ...]
     notes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()  # that asked for them, as far as sweep.json says
 
     def narrowed(self, kept: Sequence[Run], note: str = "") -> Sweep:
         """With fewer runs, and one note more where runs are lost."""
         lost = len(kept) < len(self.runs)
-        return Sweep(tuple(kept), (*self.notes, note) if note and lost else self.notes)
+        notes = (*self.notes, note) if note and lost else self.notes
+        return replace(self, runs=tuple(kept), notes=notes)
 
 
 def hole_of(run: Run) -> str:

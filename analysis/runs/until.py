@@ -18,7 +18,7 @@ def cut(sweep: Sweep, step: int | None) -> Sweep:
     """
     if step is None:
         return sweep
-    return Sweep(tuple(_cut(run, step) for run in sweep.runs), sweep.notes)
+    return dataclasses.replace(sweep, runs=tuple(_cut(run, step) for run in sweep.runs))
 
 
 def schedules(runs: Sequence[Run]) -> list[str]:

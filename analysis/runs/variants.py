@@ -7,17 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.errors import AnalysisError
+from analysis.runs import selection
 from analysis.runs.run import Run
-from analysis.runs.selection import (
-    ENV,
-    check_equal,
-    check_one_per_seed,
-    check_rows,
-    facts,
-    lookup,
-    parse_condition,
-    under,
-)
+from analysis.runs.selection import ENV, facts, under
 
 NAME = "recipe"  # the key of a recipe's name; its switches lie below it
 Switches = tuple[tuple[str, str], ...]
@@ -76,10 +68,10 @@ def check_variants(runs: Sequence[Run], by_run: Mapping[str, Variant]) -> None:
     """Refuse runs that differ in more than task, seed, objective and the recipe's switches."""
     names = {run.info[NAME] for run in runs}
     free = (NAME, *ENV, "objective", *(["algorithm"] if len(names) > 1 else []))
-    check_equal(runs, lambda run: None, lambda key: not under(key, free))
-    check_equal(runs, lambda run: run.info[NAME], lambda key: under(key, ("algorithm",)))
-    check_rows(runs)
-    check_one_per_seed(runs, lambda run: (by_run[run.run_id].name, run.task, run.row))
+    selection.check_equal(runs, lambda run: None, lambda key: not under(key, free))
+    selection.check_equal(runs, lambda run: run.info[NAME], lambda key: under(key, ("algorithm",)))
+    selection.check_rows(runs)
+    selection.check_one_per_seed(runs, lambda run: (by_run[run.run_id].name, run.task, run.row))
 
 
 def _switches(runs: Sequence[Run]) -> dict[str, Switches]:
@@ -93,8 +85,8 @@ def _switches(runs: Sequence[Run]) -> dict[str, Switches]:
 
 
 def _chosen(runs: Sequence[Run], switches: Mapping[str, Switches], base: Sequence[str]) -> Switches:
-    conditions = [parse_condition(text) for text in base]
-    met = [run for run in runs if all(c.holds(lookup(run, c.key)) for c in conditions)]
+    conditions = [selection.parse_condition(text) for text in base]
+    met = [run for run in runs if all(c.holds(selection.lookup(run, c.key)) for c in conditions)]
     found = {switches[run.run_id] for run in met}
     if len(found) == 1:
         return found.pop()

@@ -1,5 +1,8 @@
 """Bootstrap over seeds: an estimate and its replicates as one array, by pure functions.
 
+Of aggregates that are no means, such as interquartile means; for the mean of a few seeds
+`estimates` has a law that covers more.
+
 The bootstrap is stratified: seeds are resampled within each (task, setting), never across. Of the n
 runs of a stratum n - 1 are drawn with replacement, the rescaling bootstrap of Rao and Wu (1988):
 drawing n reproduces only (n - 1) / n of the variance of a mean, at the paper's 3 seeds two thirds
@@ -15,7 +18,6 @@ stratum no bootstrap can hold its promise: 75 %, as often as 3 runs lie on both 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,15 +71,6 @@ def means(values: FloatArray, replicates: int, rng: np.random.Generator) -> Floa
     mean, weight = values.mean(axis=0), weights(n, replicates, rng)
     # Not a product of matrices: BLAS may take NaN x 0 for 0.
     return np.asarray(mean + np.einsum("bn,n...->b...", weight, values - mean) / n)
-
-
-def mean_of_means(
-    strata: Sequence[FloatArray], replicates: int, rng: np.random.Generator
-) -> FloatArray:
-    """The mean of the means of strata `[n_h]`, each of the same weight: `[1 + B]`."""
-    if not strata:
-        return np.full(1 + replicates, np.nan)
-    return np.asarray(np.mean([means(values, replicates, rng) for values in strata], axis=0))
 
 
 def summary(estimates: FloatArray) -> Estimate:

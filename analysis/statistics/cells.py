@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream, summary
+from analysis.statistics.bootstrap import FloatArray, stream, summary
+from analysis.statistics.estimates import replicates, typical
 
 CELL = ("n_runs", "n_expected", "return", "ci_low", "ci_high")
 
@@ -17,15 +18,29 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
 
     Args:
         runs: columns `by`, `hole`, `return`; one line an expected run.
-        by: what makes a cell, such as task and row; its values name the cell's random stream.
-        settings: of the bootstrap.
+        by: what makes a cell, the task first; its values name the cell's random stream.
+        settings: of the replicates.
     """
-    lines = []
+    lines, common = [], typical_by_task(runs, by)
     for key, group in runs.groupby(list(by), sort=True):
         values = group.loc[group["hole"] == "", "return"].to_numpy(float)
-        found = means(values, settings.replicates, stream(settings.seed, *map(str, key)))
+        rng = stream(settings.seed, *map(str, key))
+        found = replicates(values, common[str(key[0])], settings.replicates, rng)
         lines.append((*key, len(values), len(group), *summary(found)))
     return pd.DataFrame(lines, columns=[*by, *CELL])
+
+
+def typical_by_task(
+    runs: pd.DataFrame, by: Sequence[str] = ("task", "row"), column: str = "return"
+) -> dict[str, FloatArray | None]:
+    """`estimates.typical` of each task, of the finished runs in its cells."""
+    known = runs[runs["hole"] == ""] if "hole" in runs else runs
+    return {
+        str(task): typical(
+            group.dropna().to_numpy(float) for _, group in mine.groupby(list(by))[column]
+        )
+        for task, mine in known.groupby(by[0])
+    }
 
 
 def strata(runs: pd.DataFrame, row: str, column: str = "return") -> dict[str, FloatArray]:

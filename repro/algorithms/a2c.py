@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import A2CSettings
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.batches import Batch
+from repro.engines.batches import Batch, visit_all
 from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.learning import objectives
@@ -48,6 +49,7 @@ class A2C(Learners):
             self.networks, self.rmsprop, self.settings.max_grad_norm, coefs | self.region()
         )
         self.engine = selection.engine(self.networks, self.kernel)
+        self.repeated = selection.repeated(device)
 
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
@@ -74,18 +76,27 @@ class A2C(Learners):
             "minibatches": np.ones(len(self.configs), np.int64),
         }
 
-    def optimize(self, batch: Batch, rates: Sequence[float]) -> Array:
+    def optimize(self, batch: Batch, rates: Sequence[float]) -> Array | Tensor:
         """One step; the norm of its gradient before clipping, [P]."""
         if self.kernel is not None:  # what follows, compiled
             return self.kernel.update(batch, rates, self.active, self.reference(batch))
-        distribution, values = self.policy.evaluate(self.parameters.leaves, batch.inputs)
-        surrogate = self._policy_objective(batch, distribution)
-        value_loss = objectives.value_loss(values, batch.targets)
-        objective = surrogate - self.value_coef * value_loss
-        gradient = self.parameters.gradient(-objective.sum() / objective.shape[-1])
-        norm = clip_gradient(gradient, self.settings.max_grad_norm)
-        self.rmsprop.step(gradient, rates, self.active)
-        return norm.cpu().double().numpy()
+        hold = self.repeated.hold
+        norm = hold("norm", torch.zeros_like(self.gamma))
+        step_sizes = selection.rate_column(self.repeated, rates, self.active, self.device)
+        all_train = len(self.active) == len(self.configs)
+        training = None if all_train else hold("training", self.mask())
+
+        def step(batch: Batch) -> None:
+            distribution, values = self.policy.evaluate(self.parameters.leaves, batch.inputs)
+            surrogate = self._policy_objective(batch, distribution)
+            value_loss = objectives.value_loss(values, batch.targets)
+            objective = surrogate - self.value_coef * value_loss
+            gradient = self.parameters.gradient(-objective.sum() / objective.shape[-1])
+            norm.copy_(clip_gradient(gradient, self.settings.max_grad_norm))
+            self.rmsprop.step(gradient, step_sizes, training)
+
+        visit_all(batch, step, self.repeated)
+        return norm.double()
 
     def reference(self, batch: Batch) -> Distribution:
         """The policy around which a trust region is, at the samples."""
@@ -98,7 +109,7 @@ class A2C(Learners):
         return terms + self.entropy_coef * distribution.entropy()
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> Metrics:
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
         """L_PG under the new parameters besides."""
         distribution, values = self.networks.evaluate(batch.inputs)
         terms = objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.a2c import A2C
-from repro.algorithms.base import Metrics
+from repro.algorithms.measured import Metrics
 from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.engines.native import Networks

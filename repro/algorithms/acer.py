@@ -26,10 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import ACERSettings
 from repro.config.schema import Config
 from repro.engines.batches import Batch
+from repro.engines.cuda import sent
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.learning import objectives, off_policy
@@ -152,7 +154,7 @@ class ACER(Learners):
             self.step(self.load(numbers), rates, members)
             steps[members] += 1
         return self.measure(batch) | {
-            "gradient_norm": norm.cpu().double().numpy(),
+            "gradient_norm": norm.double(),
             "learning_rate": np.array(rates),
             "minibatches": steps,
         }
@@ -177,7 +179,7 @@ class ACER(Learners):
         """Segments of the replay, one of each actor; `numbers` is [P, N]."""
         found = self.replay.take(numbers)
         actions, rewards, logits, terminated, truncated = (
-            torch.from_numpy(getattr(found, name)).to(self.device)
+            sent(getattr(found, name), self.device)
             for name in ("actions", "rewards", "logits", "terminated", "truncated")
         )
         terminal = terminated
@@ -203,10 +205,10 @@ class ACER(Learners):
         batch, loss = self.loss(segment)
         gradient = self.parameters.gradient(loss)
         norm = clip_gradient(gradient, self.settings.max_grad_norm)
-        self.rmsprop.step(gradient, rates, members)
+        step_sizes, taking = sent(torch.tensor(rates), self.device), self.mask(members)
+        self.rmsprop.step(gradient, step_sizes, taking)
         following = self.average.lerp(self.parameters.flat, 1 - self.settings.average_decay)
-        index = torch.tensor(members, dtype=torch.int64, device=self.device)
-        self.average[index] = following[index]
+        self.average.copy_(torch.where(taking[:, None], following, self.average))
         return batch, norm
 
     def loss(self, segment: Segment) -> tuple[Batch, Tensor]:
@@ -264,7 +266,7 @@ class ACER(Learners):
         return off_policy.project(g, k, self.delta)
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> Metrics:
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
         """On the rollout, with the new parameters; targets are those of its own step."""
         policy, q = self.policy.action_values(self.views, batch.inputs)
         taken = q.gather(-1, batch.actions[..., None]).squeeze(-1)

@@ -27,8 +27,10 @@ import torch
 from torch import Tensor
 
 from repro.algorithms.iteration import Iteration, Tables
+from repro.algorithms.measured import MEASURED, Metrics, fetch, mean
 from repro.config.schema import Config
 from repro.engines.batches import Batch
+from repro.engines.cuda import fetched, sent
 from repro.engines.native import Networks
 from repro.engines.selection import TORCH
 from repro.envs.vector import VectorEnv
@@ -41,15 +43,8 @@ from repro.networks.distributions import Categorical, Distribution
 from repro.networks.mlp import MLPActorCritic
 from repro.rollouts.collector import Collector
 from repro.rollouts.rollout import Rollout
-from repro.runs.schema import PROGRESS
 
 Array = np.ndarray[Any, Any]
-Metrics = dict[str, Array]
-MEASURED = [  # columns that an algorithm fills or leaves null
-    name
-    for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
-    if not name.startswith("time_")
-]
 
 
 class Learners(ABC):
@@ -89,12 +84,16 @@ class Learners(ABC):
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
+        self._on_host: dict[str, Any] | None = None  # what checkpoints of this iteration take from
 
     # -- what a subclass is made of --------------------------------------------------------------
 
     @abstractmethod
     def update(self, rollout: Rollout) -> Metrics:
-        """Change the parameters; returns columns of `runs.schema.PROGRESS`, [P] each."""
+        """Change the parameters; returns columns of `runs.schema.PROGRESS`."""
+
+    def adapt(self, metrics: Mapping[str, Array]) -> None:  # noqa: B027  (most have none)
+        """Set the coefficients of the next update by what this one measured."""
 
     @classmethod
     def make_policy(cls, config: Config, envs: VectorEnv) -> MLPActorCritic:
@@ -140,6 +139,7 @@ class Learners(ABC):
         """Collect and update."""
         start = time.perf_counter()
         self.iteration += 1
+        self._on_host = None
         training = list(self.active)
         self.before = [part.flat.clone() for part in self.parts]
         self.tables = {}
@@ -148,8 +148,9 @@ class Learners(ABC):
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
         unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
-        metrics = unknown | self.update(rollout)
-        failed |= self._fail(self._finite(), lambda p: "its parameters stopped being finite")
+        metrics, finite = fetch(self.update(rollout), self.parts)
+        self.adapt(metrics)
+        failed |= self._fail(finite, lambda p: "its parameters stopped being finite")
         updated = time.perf_counter()
         seconds = self.collector.seconds | {"update": updated - collected}
         seconds["other"] = updated - start - sum(seconds.values())
@@ -157,7 +158,7 @@ class Learners(ABC):
             number=self.iteration,
             step=self.collector.steps,
             active=[p for p in training if p not in failed],
-            metrics=metrics,
+            metrics=unknown | metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
@@ -190,9 +191,10 @@ class Learners(ABC):
         self.active = [p for p in self.active if not over[p]]
         return finished
 
-    def _finite(self) -> Array:
-        finite = [torch.isfinite(part.flat).all(1) for part in self.parts]
-        return torch.stack(finite).all(0).cpu().numpy()
+    def mask(self, learners: Sequence[int] | None = None) -> Tensor:
+        """True for some learners, by default for those that still train: bool [P]."""
+        members = self.active if learners is None else learners
+        return sent(torch.tensor([p in members for p in range(len(self.configs))]), self.device)
 
     def _fail(self, finite: Array, reason: Callable[[int], str]) -> dict[int, str]:
         """Stop active learners that are not finite, at the parameters before this iteration."""
@@ -247,7 +249,7 @@ class Learners(ABC):
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:
-        """Standardize advantages as the recipe says; a single sample stays as it is. [P, M]."""
+        """Standardize or center advantages as the recipe says; one alone stays as it is. [P, M]."""
         if self.recipe.advantage_normalization == "actor":
             actors = estimate.reshape(len(estimate), -1, self.config.env.num_envs).mT
             return self._standardized(actors).mT.flatten(-2)
@@ -257,6 +259,8 @@ class Learners(ABC):
         """Over the last axis."""
         if estimate.shape[-1] == 1:
             return estimate
+        if self.recipe.advantage_std == "none":
+            return advantages.center(estimate)
         unbiased = self.recipe.advantage_std == "unbiased"
         return advantages.standardize(estimate, unbiased, self.recipe.advantage_epsilon)
 
@@ -277,14 +281,14 @@ class Learners(ABC):
         return np.stack(orders).astype(np.int32)
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> Metrics:
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
         """Means over the whole rollout with the new parameters."""
         distribution, values = self.networks.evaluate(batch.inputs)
         return self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
 
     def summarize(
         self, batch: Batch, distribution: Distribution, values: Tensor, kl: Tensor
-    ) -> Metrics:
+    ) -> dict[str, Tensor]:
         """Metrics that all algorithms share, from the networks' outputs at the batch."""
         columns = {
             "value_loss": objectives.value_loss(values, batch.targets),
@@ -293,10 +297,9 @@ class Learners(ABC):
         }
         metrics = {name: mean(x) for name, x in columns.items()}
         explained = advantages.explained_variance(batch.values, batch.targets)
-        metrics["explained_variance"] = explained.cpu().numpy()
+        metrics["explained_variance"] = explained
         if not isinstance(distribution, Categorical):
-            std = distribution.log_std.double().exp().mean((-2, -1))
-            metrics["std"] = std.cpu().numpy()
+            metrics["std"] = distribution.log_std.double().exp().mean((-2, -1))
         return metrics
 
     def close(self) -> None:
@@ -324,16 +327,21 @@ class Learners(ABC):
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """Everything that a learner's next iterations depend on; schedules follow from it."""
+        parts, own = {str(i): part for i, part in enumerate(self.parts)}, self.own_state()
+        if self.device.type != "cpu":  # one copy an iteration brings all of it for all P
+            self._on_host = self._on_host or packed_state.on_host(parts | own, fetched)
+            parts, own = ({name: self._on_host[name] for name in each} for each in (parts, own))
         return {
             "iteration": self.iteration,
             "finished_steps": int(self.finished_steps[learner]),
-            "parameters": {str(i): part.checkpoint(learner) for i, part in enumerate(self.parts)},
+            "parameters": {name: part.checkpoint(learner) for name, part in parts.items()},
             "streams": self.streams[learner].checkpoint(),
             "collector": self.collector.checkpoint(learner),
-        } | {name: packed_state.take(part, learner) for name, part in self.own_state().items()}
+        } | {name: packed_state.take(part, learner) for name, part in own.items()}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned; all learners of a pack are at one iteration."""
+        self._on_host = None
         self.iteration = state["iteration"]
         self.finished_steps[learner] = state["finished_steps"]
         for i, part in enumerate(self.parts):
@@ -342,8 +350,3 @@ class Learners(ABC):
         self.collector.restore(learner, state["collector"])
         for name, part in self.own_state().items():
             packed_state.put(part, learner, state[name])
-
-
-def mean(x: Tensor) -> Array:
-    """Over the samples, in float64: [P, B] -> [P]."""
-    return x.double().mean(-1).cpu().numpy()

@@ -24,10 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Learners, Metrics
+from repro.algorithms.base import Learners
+from repro.algorithms.measured import Metrics
 from repro.config.algorithms import CEMSettings
 from repro.config.schema import Config
 from repro.engines import selection
+from repro.engines.cuda import sent
 from repro.envs.vector import VectorEnv
 from repro.learning.parameters import StackedParameters
 from repro.learning.streams import Streams
@@ -133,7 +135,7 @@ class Search:
         extra = self.settings.extra_std**2 * max(float(remaining), 0.0) * self._real[0]
         noise = self.streams[p].shuffle.standard_normal(self.mean.shape[1], np.float32)
         std = (self.variance[p] + extra).sqrt()
-        return self.mean[p] + std * torch.from_numpy(noise).to(std.device)
+        return self.mean[p] + std * sent(noise, std.device)
 
     def tell(self, p: int, candidate: Tensor, score: float) -> None:
         """Record a candidate's score; the last of a generation updates the distribution."""
@@ -143,7 +145,7 @@ class Search:
         if self.count[p] < self.settings.candidates:
             return
         best = np.argsort(-self.scores[p], kind="stable")[: self._elites]
-        elites = self.scored[p, torch.from_numpy(best)]
+        elites = self.scored[p, sent(best, self.mean.device)]
         self.mean[p] = elites.mean(0)
         self.variance[p] = elites.var(0, unbiased=False)
         self.count[p] = 0

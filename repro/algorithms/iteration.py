@@ -41,7 +41,7 @@ class Iteration:
     tables: dict[int, Tables] = field(default_factory=dict)
 
     def rows(self, learner: int) -> Tables:
-        """A learner's rows of the growing tables beside `progress`."""
+        """A learner's rows of the growing tables besides `progress`."""
         return {"episodes": self.episodes[learner].columns()}
 
     def summary(self, learner: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Two limits on an update that the paper does not have and other codes do, as the recipe says."""
+"""Clipping of V and early stopping: not in the paper, but in other implementations of PPO."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from repro.config.schema import RecipeConfig
 from repro.engines.batches import Batch
+from repro.engines.cuda import sent
 from repro.learning import objectives
 
 
@@ -26,7 +27,8 @@ class ValueClip:
     def set(self, factors: Sequence[float]) -> None:
         """Scale the limits of this update by the factors of their schedule, [P]."""
         if self._clip is not None:
-            self._limits.copy_(torch.tensor([self._clip * factor for factor in factors])[:, None])
+            limits = torch.tensor([self._clip * factor for factor in factors])[:, None]
+            self._limits.copy_(sent(limits, self._limits.device))
 
     def loss(self, values: Tensor, minibatch: Batch) -> Tensor:
         """L_VF, clipped where the recipe says so. [P, M]."""
@@ -38,16 +40,18 @@ class ValueClip:
 
 
 class EarlyStop:
-    """`recipe.early_stop_kl`: a learner's update ends when its policy has moved too far."""
+    """`recipe.early_stop_kl`: a learner's update ends when its policy has moved too far.
+
+    Attributes:
+        enabled: whether the recipe stops early.
+    """
 
     def __init__(self, recipe: RecipeConfig) -> None:
         """Take the limit, if any."""
-        self._kl = recipe.early_stop_kl
+        self._kl, self.enabled = recipe.early_stop_kl, recipe.early_stop_kl is not None
 
-    def remaining(self, running: list[int], log_ratio: Tensor) -> list[int]:
-        """Those of the learners `running` that go on, by log r of a minibatch, [P, M]."""
-        if self._kl is None:
-            return running
-        far = objectives.approximate_kl(log_ratio.detach()) > objectives.EARLY_STOP_SLACK * self._kl
-        stop = far.tolist()
-        return [p for p in running if not stop[p]]
+    def apply(self, running: Tensor, log_ratio: Tensor) -> None:
+        """Take learners out of the mask `running`, bool [P], by log r of a minibatch, [P, M]."""
+        if self._kl is not None:
+            limit = objectives.EARLY_STOP_SLACK * self._kl
+            running.logical_and_(~(objectives.approximate_kl(log_ratio.detach()) > limit))

@@ -13,16 +13,17 @@ is its own. Shuffling, clipping, normalization and early stopping are per learne
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Learners, Metrics, mean
+from repro.algorithms.base import Array, Learners
 from repro.algorithms.interpolation import interpolation
 from repro.algorithms.limits import EarlyStop, ValueClip
+from repro.algorithms.measured import Metrics, mean
 from repro.algorithms.schedules import LogStd, StepSizes
 from repro.config.algorithms import PPOSettings
 from repro.config.schema import Config
@@ -58,8 +59,7 @@ class PPO(Learners):
         self.early_stop = EarlyStop(self.recipe)
         self.kernel = selection.updater(self.config, self.networks, self.adam, has_form)
         self.engine = selection.engine(self.networks, self.kernel)
-        # An early stop is decided on the host, which a recorded graph does not ask.
-        self.repeated = selection.repeated(device, self.recipe.early_stop_kl is None)
+        self.repeated = selection.repeated(device)
 
     def make_networks(self) -> BoundPolicy | Networks:
         """Compiled where `engine` and the machine allow it."""
@@ -76,7 +76,7 @@ class PPO(Learners):
         self.value_clip.set(self.annealed(self.recipe.value_clip_schedule))
 
     def update(self, rollout: Rollout) -> Metrics:
-        """Advantages, K epochs of minibatches, and the next beta."""
+        """Advantages, and K epochs of minibatches."""
         batch = self.estimate(rollout)
         surrogate = self.surrogate.prepare(self.annealed(self.recipe.epsilon_schedule))
         rates = self.step_sizes.now(self.annealed(self.recipe.learning_rate_schedule))
@@ -84,15 +84,18 @@ class PPO(Learners):
         if self.config.probe == "interpolation" and self.iteration == 1:
             found = interpolation(self.policy, self.parameters, self.before[0], batch)
             self.tables = {p: {"interpolation": found[p]} for p in self.active}
-        metrics = self.metrics(batch, surrogate) | {
-            "gradient_norm": np.where(steps > 0, norm, math.nan),
+        return {
+            **self.metrics(batch, surrogate),
+            "gradient_norm": norm,
             "minibatches": steps,
             "learning_rate": np.array(rates),
             "beta": self.surrogate.beta.numpy().copy(),
         }
+
+    def adapt(self, metrics: Mapping[str, Array]) -> None:
+        """Beta of section 4, and step sizes that follow the KL."""
         self.surrogate.adapt(metrics["kl"])
         self.step_sizes.adapt(metrics["kl"])
-        return metrics
 
     def estimate(self, rollout: Rollout) -> Batch:
         """The update's samples with their advantages."""
@@ -104,25 +107,29 @@ class PPO(Learners):
 
     def optimize(
         self, batch: Batch, surrogate: UpdateSurrogate, rates: Sequence[float]
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array | Tensor, Array | Tensor]:
         """K epochs: how many steps each learner took, and the norm of its first gradient, [P]."""
         samples = batch.advantages.shape[1]
         # All K permutations are drawn now: a stream must not depend on when others stop.
         orders = np.stack([self.orders(samples) for _ in range(self.settings.epochs)])
         if self.kernel is not None:  # what follows, compiled
             coefs = {"value_coef": self.value_coef, "entropy_coef": self.entropy_coef}
-            return self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
+            steps, norms = self.kernel.update(batch, surrogate, coefs, rates, orders, self.active)
+            return steps, np.where(steps > 0, norms, math.nan)
         epochs = Epochs(batch, self.config, self.repeated, rates, self.active)
         surrogate = surrogate.held(epochs.hold)
 
         def step(minibatch: Batch) -> None:
             loss, log_ratio = self.loss(minibatch, surrogate)
-            epochs.running = self.early_stop.remaining(epochs.running, log_ratio)
-            if epochs.running:
-                gradient = self.parameters.gradient(loss)
-                self.log_std.hold(self.parameters)
-                epochs.norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
-                self.adam.step(gradient, by_rate(epochs.rates, epochs.running))
+            self.early_stop.apply(epochs.running, log_ratio)
+            if selection.none_left(epochs.running):
+                return
+            gradient = self.parameters.gradient(loss)
+            self.log_std.hold(self.parameters)
+            epochs.norm.copy_(clip_gradient(gradient, self.recipe.max_grad_norm))
+            taking = epochs.running if self.early_stop.enabled else None
+            self.adam.step(gradient, by_rate(epochs.rates, self.active), taking)
+            epochs.steps.add_(epochs.running)
 
         return epochs.visit(orders, step)
 

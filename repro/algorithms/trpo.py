@@ -8,19 +8,18 @@
         critic         epochs of minibatches on L_VF
 
 Every tensor has the learners P in front. Each learner has its own direction and step length, and
-leaves both loops by a mask when it is done.
+leaves both loops by a mask when it is done; a GPU runs both loops to their ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Metrics, mean
 from repro.algorithms.fitted_critic import ACTOR, CriticLearners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import TRPOSettings
 from repro.config.schema import Config
 from repro.engines import selection
@@ -67,8 +66,8 @@ class TRPO(CriticLearners):
         surrogate, _ = self._surrogate_and_kl(batch)
         return self.measure(batch) | {
             "surrogate": mean(surrogate),
-            "gradient_norm": gradient_norm(gradient).cpu().double().numpy(),
-            "minibatches": accepted.cpu().numpy().astype(np.int64),
+            "gradient_norm": gradient_norm(gradient).double(),
+            "minibatches": accepted.long(),
         }
 
     def _gradient(self, batch: Batch) -> Tensor:
@@ -112,8 +111,7 @@ class TRPO(CriticLearners):
         """
         old = self.actor.flat.clone()
         before = mean_of(self._surrogate_and_kl(batch)[0])
-        searching = torch.zeros(len(old), dtype=torch.bool, device=old.device)
-        searching[self.active] = True
+        searching = self.mask()
         found = torch.zeros_like(searching)
         fraction = 1.0
         for _ in range(self.settings.backtracks):
@@ -123,7 +121,7 @@ class TRPO(CriticLearners):
             good = (surrogate > before) & (kl <= self.settings.kl_slack * self.delta)
             found |= searching & good
             searching &= ~good
-            if not searching.any():
+            if selection.none_left(searching):
                 break
             fraction *= self.settings.backtrack_factor
         self.actor.flat.copy_(torch.where(found[:, None], self.actor.flat, old))
@@ -181,7 +179,7 @@ def conjugate_gradient(product: Product, b: Tensor, iterations: int, tolerance: 
     square = dot(residual, residual)
     for _ in range(iterations):
         running = square > tolerance
-        if not running.any():
+        if selection.none_left(running):
             break
         image = product(direction)
         alpha = torch.where(running, square / dot(direction, image), 0)[:, None]

@@ -13,15 +13,16 @@ Every tensor has the learners P in front.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repro.algorithms.base import Array, Metrics, mean
+from repro.algorithms.base import Array
 from repro.algorithms.fitted_critic import CriticLearners
+from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import VPGSettings
 from repro.config.schema import Config
 from repro.engines import selection
@@ -54,24 +55,26 @@ class VPG(CriticLearners):
         targets = estimate + rollout.values
         batch = self.batch(rollout, self.signal(rollout, estimate), targets)
         batch.advantages = self.standardize(batch.advantages)
-        step_size = self.step_size.copy()
-        surrogate, norm = self.optimize(batch, step_size)
+        surrogate, norm = self.optimize(batch, self.step_size)
         if self.has_critic:
             self.fit_critic(batch)
         metrics = self.measure(batch)
-        if self.settings.adaptive_step_size:
-            adapted = adapt_step_size(step_size, metrics["kl"], self.target_kl)
-            # Without a gradient the KL says nothing of the step size, which would grow for ever.
-            self.step_size = np.where(norm > 0, adapted, step_size)
         if not self.has_critic:
-            unknown = np.full(len(self.configs), math.nan)
+            unknown = torch.full_like(metrics["kl"], math.nan)
             metrics |= {"value_loss": unknown, "explained_variance": unknown}
         return metrics | {
             "surrogate": surrogate,
             "gradient_norm": norm,
-            "learning_rate": step_size,
+            "learning_rate": self.step_size.copy(),
             "minibatches": np.ones(len(self.configs), np.int64),
         }
+
+    def adapt(self, metrics: Mapping[str, Array]) -> None:
+        """The step size of footnote 3."""
+        if self.settings.adaptive_step_size:
+            adapted = adapt_step_size(self.step_size, metrics["kl"], self.target_kl)
+            # Without a gradient the KL says nothing of the step size, which would grow for ever.
+            self.step_size = np.where(metrics["gradient_norm"] > 0, adapted, self.step_size)
 
     @property
     def has_critic(self) -> bool:
@@ -97,7 +100,7 @@ class VPG(CriticLearners):
                 return estimate + rollout.values
         return estimate
 
-    def optimize(self, batch: Batch, rates: Array) -> tuple[Array, Array]:
+    def optimize(self, batch: Batch, rates: Array) -> tuple[Tensor, Array | Tensor]:
         """One step; L_PG before it, and the norm of its gradient, [P] both."""
         if self.kernel is not None:
             now = self.networks.distribution(batch.inputs)
@@ -105,9 +108,9 @@ class VPG(CriticLearners):
             return mean(terms), self.kernel.update(batch, rates.tolist(), self.active, batch.old)
         before, gradient = self.gradient(batch)
         self.adam.step(gradient, by_rate(rates, self.active))
-        return before, gradient_norm(gradient).cpu().double().numpy()
+        return before, gradient_norm(gradient).double()
 
-    def gradient(self, batch: Batch) -> tuple[Array, Tensor]:
+    def gradient(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """L_PG [P], and the gradient of -L_PG, [P, n]."""
         distribution = self.policy.distribution(self.actor.leaves, batch.inputs)
         log_prob, _ = distribution.compare(batch.actions, batch.old)

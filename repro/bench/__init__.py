@@ -1,4 +1,4 @@
 """Speed, measured side by side: physics alone, this project, Stable-Baselines3.
 
-The commands are `python -m repro.bench speed|scaling|atari`. No other room imports this one.
+The commands are `python -m repro.bench speed|scaling|atari|gpu`. No other room imports this one.
 """

@@ -20,10 +20,11 @@ usage: python -m repro.bench [NAME] [options] [overrides]
            several
   atari    training against Stable-Baselines3 on an Atari game, and the floors
            of both parts
+  gpu      packs, games and humanoids on a GPU and on this processor
 
 The options of each: python -m repro.bench NAME --help
 """
-NAMES = ("speed", "peers", "scaling", "atari")
+NAMES = ("speed", "peers", "scaling", "atari", "gpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,12 +31,21 @@ from repro.bench.contenders import Pack, resident_mib
 from repro.bench.rows import Row, Sample, save, speedup, summarize, table
 from repro.cli import Parser, at_least
 from repro.config.schema import Config
+from repro.engines import cuda
 from repro.errors import ConfigError, installation
+from repro.training.devices import resolve_device
 
 FRAMES = 2000  # of the emulator in a round
+BASELINES = ("sb3", "floors")  # floors: the emulator, and the arithmetic on this core
 
 
-def measure(game: str, policy: str, rounds: int, overrides: Sequence[str] = ()) -> list[Row]:
+def measure(
+    game: str,
+    policy: str,
+    rounds: int,
+    overrides: Sequence[str] = (),
+    baselines: Sequence[str] = BASELINES,
+) -> list[Row]:
     """Measure one game and network.
 
     Returns:
@@ -49,12 +58,12 @@ def measure(game: str, policy: str, rounds: int, overrides: Sequence[str] = ()) 
     pack = Pack("atari", 1, (f"env.game={game}", f"policy={policy}", *overrides))
     config = pack.configs[0]
     parameters = [tensor[0] for tensor in pack.learners.views.values()]
-    contenders: dict[str, Callable[[], Sample]] = {
-        "sb3": stable_baselines3(config),
-        "ours": pack.measure,
-        "emulator": emulator(config),
-        "arithmetic": arithmetic(config, parameters),
-    }
+    contenders: dict[str, Callable[[], Sample]] = {"ours": pack.measure}
+    if "sb3" in baselines:
+        contenders = {"sb3": stable_baselines3(config)} | contenders
+    if "floors" in baselines:
+        contenders["emulator"] = emulator(config)
+        contenders["arithmetic"] = arithmetic(config, parameters)
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
@@ -67,7 +76,10 @@ def measure(game: str, policy: str, rounds: int, overrides: Sequence[str] = ()) 
             "population": None,
             **summarize(samples[name]),
             "over_physics": None,
-            "over_sb3": speedup(samples[name], samples["sb3"]) if name in ("ours", "sb3") else None,
+            "over_sb3": speedup(samples[name], samples.get("sb3"))
+            if name in ("ours", "sb3")
+            else None,
+            "device": str(pack.learners.device),
             # of the process, which holds all contenders
             "memory_mib": resident_mib() if name == "ours" else None,
         }
@@ -103,7 +115,7 @@ def stable_baselines3(config: Config) -> Callable[[], Sample]:
         batch_size=config.algorithm.minibatch_size,
         n_epochs=config.algorithm.epochs,
         policy_kwargs=network_keywords(config.policy),
-        device="cpu",
+        device=resolve_device(config.device),
         seed=0,
     )
     model.set_logger(Logger(folder=None, output_formats=[]))
@@ -197,18 +209,24 @@ def run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--game", default="pong", help="a game of ale-py")
     parser.add_argument("--policy", default="cnn_a3c,cnn_nature", help="networks, with commas")
+    parser.add_argument("--baselines", default="sb3,floors", help="of sb3,floors; or none")
     parser.add_argument("--rounds", type=at_least(1), default=5, help="measurements of each")
     parser.add_argument("--out", type=Path, help="write the result as JSON")
     parser.add_argument("overrides", nargs="*", help="further configuration, such as recipe=sb3")
     options = parser.parse_args(arguments)
+    baselines = [] if options.baselines == "none" else options.baselines.split(",")
+    if not set(baselines) <= set(BASELINES):
+        parser.error("--baselines takes sb3, floors, both with a comma, or none")
     rows = [
         row
         for policy in options.policy.split(",")
-        for row in measure(options.game, policy, options.rounds, options.overrides)
+        for row in measure(options.game, policy, options.rounds, options.overrides, baselines)
     ]
     unit = "microseconds per step of the learner"
-    print(f"{unit.capitalize()}, one core, one thread; medians of {options.rounds} rounds")
+    where = "one core, one thread" if rows[0]["device"] == "cpu" else rows[0]["device"]
+    print(f"{unit.capitalize()}, {where}; medians of {options.rounds} rounds")
     print(table(rows))
     if options.out is not None:
         about = {"rounds": options.rounds, "overrides": options.overrides, "unit": unit}
+        about |= cuda.accelerator(torch.device(rows[0]["device"]))
         save(options.out, "atari", arguments, about | {"rows": rows})

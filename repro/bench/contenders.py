@@ -17,11 +17,12 @@ from repro.bench.rows import PHASES, Sample
 from repro.config import algorithms, sb3
 from repro.config.compose import compose
 from repro.config.schema import CONF_DIR, Config
+from repro.console import say
 from repro.engines import cuda
 from repro.envs.humanoid.vector import HumanoidVectorEnv
 from repro.envs.mujoco.vector import MujocoVectorEnv
 from repro.rollouts.rollout import Rollout
-from repro.training.loop import resolve_device
+from repro.training.devices import resolve_device, settled
 
 Array = np.ndarray[Any, Any]
 OBJECTIVES = sorted(path.stem for path in (CONF_DIR / "objective" / "table1").glob("*.yaml"))
@@ -76,13 +77,13 @@ class Pack:
             compose(*common, *_member_overrides(algorithm, p), *overrides)
             for p in range(population)
         ]
-        config, before = self.configs[0], resident_mib()
+        config, before = settled(self.configs[:1], say)[0], resident_mib()
         self.iterations = iterations_per_round(config)
         size = population * config.env.num_envs
         task = config.env
         self.env = envs.make(task.id, task.backend, size, task.switches, task.kwargs)
         device = resolve_device(config.device)
-        cuda.set_precision(device)
+        cuda.prepare(device)
         self.learners = ALGORITHMS[algorithm](self.configs, self.env, device)
         self.measure()
         self.memory_mib = resident_mib() - before
@@ -177,7 +178,7 @@ class StableBaselines3:
 
         self.steps = iterations_per_round(own) * own.batch_size
         env = mapping.normalized(own, mapping.make_envs(own))
-        self.model = mapping.make_model(own, env, "cpu")
+        self.model = mapping.make_model(own, env, resolve_device(config.device))
         self.measure()
 
     def measure(self) -> Sample:

@@ -29,6 +29,7 @@ from repro.bench.contenders import (
 )
 from repro.bench.rows import Row, Sample, ratio, save, speedup, summarize, table
 from repro.cli import Parser, at_least
+from repro.engines import cuda
 from repro.errors import ConfigError
 
 BASELINES = ("physics", "sb3")
@@ -55,8 +56,8 @@ def measure(
     Returns:
         A row for each contender: `env`, `algorithm`, `contender` (physics, sb3, ours),
         `population`, `total_us` with `low_us` and `high_us` over the rounds, `<phase>_us`,
-        `over_physics` (ratio of times), `over_sb3` (how many times as fast) and `memory_mib`. What
-        does not apply is None.
+        `over_physics` (ratio of times), `over_sb3` (how many times as fast), `memory_mib` and
+        `device`. What does not apply is None.
 
     Raises:
         ConfigError: no such task, no physics to compare with, or Stable-Baselines3 not installed.
@@ -76,10 +77,9 @@ def measure(
     for _ in range(rounds):
         for name, contender in contenders.items():
             samples[name].append(contender())
-    return [
-        {"env": env, "algorithm": algorithm} | _row(name, samples) | _memory(name, packs)
-        for name in contenders
-    ]
+    about = {"env": env, "algorithm": algorithm}
+    device = {"device": str(largest.learners.device)}
+    return [about | _row(name, samples) | _memory(name, packs) | device for name in contenders]
 
 
 def _row(name: str, samples: dict[str, list[Sample]]) -> Row:
@@ -141,8 +141,10 @@ def run(arguments: Sequence[str]) -> None:
         )
     ]
     unit = "microseconds per environment step"
-    print(f"{unit.capitalize()}, one core, one thread; medians of {options.rounds} rounds")
+    where = "one core, one thread" if rows[0]["device"] == "cpu" else rows[0]["device"]
+    print(f"{unit.capitalize()}, {where}; medians of {options.rounds} rounds")
     print(table(rows))
     if options.out is not None:
         about = {"rounds": options.rounds, "overrides": options.overrides, "unit": unit}
+        about |= cuda.accelerator(torch.device(rows[0]["device"]))
         save(options.out, "speed", arguments, about | {"rows": rows})

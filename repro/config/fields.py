@@ -84,6 +84,11 @@ def choice(*names: str, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"choices": names})
 
 
+def checked(check: Callable[[str, Any], None], default: Any = MISSING) -> Any:
+    """A field whose values a function refuses: it takes the key and the value."""
+    return field(default=default, metadata={"check": check})
+
+
 def flattened(value: Any) -> Iterable[Any]:
     """The numbers of a field: one, or those of a list or of a list of lists."""
     if not isinstance(value, list):

@@ -115,7 +115,10 @@ def _one_value(line: str, override: Override) -> str:
     key, _, text = line.partition("=")
     section, dot, _ = key.partition(".")
     plain = dot and section in keys.groups() and not override.is_sweep_override()
-    return f"{key}=choice({text})" if plain and text.strip() else line
+    if not (plain and text.strip()):
+        return line
+    value = "'null'" if override.value() is None else text  # `choice` takes no null but in quotes
+    return f"{key}=choice({value})"
 
 
 def refuse_empty(overrides: Iterable[Override]) -> None:

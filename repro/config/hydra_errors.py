@@ -104,7 +104,7 @@ def _wrong_type(key: str, value: object, message: str) -> str:
 
 
 def _siblings(error: OmegaConfBaseException, key: str) -> list[str]:
-    """Keys beside an unknown one, where OmegaConf says what it looked in."""
+    """The keys of the section in which OmegaConf looked for an unknown one, if it names it."""
     parent = getattr(error, "parent_node", None)
     path = key.rpartition(".")[0]
     if not isinstance(parent, DictConfig) or not path:

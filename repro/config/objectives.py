@@ -51,7 +51,7 @@ def scalars(kind: str) -> dict[str, Scalar]:
     """
     path = CONF_DIR / "objective" / f"{kind}.yaml"
     values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if "kind" not in values:  # a kind that there was, or a setting of one, such as table1/clip_0.1
+    if "kind" not in values:  # a removed kind, or a setting of one, such as table1/clip_0.1
         return {}
     about = values.pop(ABOUT, None) or {}
     values.pop("kind")

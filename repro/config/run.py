@@ -18,7 +18,7 @@ class RunConfig(Protocol):
     Attributes:
         trainer: the module whose `Training` trains such runs.
         libraries: packages that compute a result.
-        rooms: packages of repro that compute a result, beside `training.resume.COMPUTING`.
+        rooms: packages of repro that compute a result, besides `training.resume.COMPUTING`.
         kind: which tables a run has, a key of `repro.runs.schema.SCHEMAS`.
         pack_key: equal for two runs that may train in one pack.
     """
@@ -32,6 +32,7 @@ class RunConfig(Protocol):
     seed: int
     runs_dir: str
     device: str
+    gpu_from_parameters: int
     progress: bool
     profile: bool
     resume: str

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from repro.config import objectives
+from repro.config import devices, objectives
 from repro.config.atari import AtariConfig
 from repro.config.fields import CONF_DIR as CONF_DIR
-from repro.config.fields import choice, number, within
+from repro.config.fields import checked, choice, number, within
 from repro.config.humanoid import HumanoidConfig
 
 # Keys that say where a run is stored and how it is watched. They change nothing that it computes,
@@ -29,6 +29,7 @@ PLACEMENT = (
     "runs_dir",
     "logger",
     "device",
+    "gpu_from_parameters",
     "engine",
     "budget",
     "experiment",
@@ -137,7 +138,7 @@ class RecipeConfig:
     learning_rate_target_kl: float | None = number("above 0", default=None)  # for kl
     epsilon_schedule: str = choice("constant", "linear")
     advantage_normalization: str = choice("none", "rollout", "actor", "minibatch")
-    advantage_std: str = choice("biased", "unbiased")
+    advantage_std: str = choice("biased", "unbiased", "none")  # none: only the mean is taken off
     advantage_epsilon: float = number("0 or more")
     value_clip: float | None = number("above 0", default=None)
     value_clip_schedule: str | None = choice("constant", "linear", default=None)  # null: constant
@@ -183,6 +184,7 @@ class Config:
         objective: `kind` and its scalars; empty where the algorithm takes none.
         schedule_timesteps: where linear schedules end, in environment steps; None: at
             total_timesteps.
+        gpu_from_parameters: from how many parameters of a learner on `device=auto` takes a GPU.
         stall_timeout: seconds without a step after which the run is given up.
     """
 
@@ -200,7 +202,8 @@ class Config:
     total_timesteps: int = number("above 0")
     schedule_timesteps: int | None = number("above 0", default=None)
     runs_dir: str = MISSING
-    device: str = choice("cpu", "cuda", "auto")
+    device: str = checked(devices.check)
+    gpu_from_parameters: int = number("0 or more", default=100_000)
     engine: str = choice("native", "torch", "auto")
     progress: bool = True
     profile: bool = False

@@ -94,6 +94,8 @@ def _walk(section: Any, path: str = "") -> Iterable[tuple[str, Any, Mapping[str,
 def _check_value(key: str, value: Any, metadata: Mapping[str, Any]) -> None:
     if "choices" in metadata:
         check_choice(key, value, metadata["choices"])
+    if "check" in metadata:
+        metadata["check"](key, value)
     if "range" in metadata:
         meaning = metadata["range"]
         must = "must hold numbers" if isinstance(value, list) else "must be"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines.cuda.graphs import Repeated
+from repro.engines.cuda.transfers import sent
 from repro.networks.distributions import DiagonalGaussian, Distribution
 from repro.networks.frames import FrameStacks, Inputs
 
@@ -78,24 +79,56 @@ class Batch:
         return Batch(inputs=inputs, old=self.old.with_statistics(chosen.pop("old")), **chosen)
 
 
-class Minibatches:
-    """Cuts samples into minibatches of M a learner, each learner's in its own order."""
+class Columns:
+    """Float32 samples, [P, B] or [P, B, ...] each, side by side in one tensor.
 
-    def __init__(self, samples: Samples, config: Config) -> None:
-        """Lay float32 samples, [P, B] or [P, B, ...] each, side by side.
+    Attributes:
+        packed: [P, B, columns].
+    """
 
-        With `recipe.partial_minibatch=drop`, the remainder of B / M is not used.
-        """
+    def __init__(self, samples: Samples) -> None:
+        """Copy them."""
         parts = {name: x[..., None] if x.dim() == 2 else x for name, x in samples.items()}
-        self._packed = torch.cat(list(parts.values()), dim=-1)
+        self.packed = torch.cat(list(parts.values()), dim=-1)
         self._columns: dict[str, int | slice] = {}
         first = 0
         for name, part in parts.items():
             last = first + part.shape[-1]
             self._columns[name] = first if samples[name].dim() == 2 else slice(first, last)
             first = last
+
+    def of(self, rows: Tensor) -> dict[str, Tensor]:
+        """Some rows of `packed` by name: views."""
+        return {name: rows[..., column] for name, column in self._columns.items()}
+
+
+def visit_all(batch: Batch, step: Callable[[Batch], None], repeated: Repeated) -> None:
+    """Call `step` on all samples at once.
+
+    Where `repeated` records, the step of an earlier update is replayed, as by `Minibatches.visit`.
+    """
+    if not repeated.records:
+        step(batch)
+        return
+    held, columns = batch.held(repeated), Columns(batch.samples())
+
+    def unpacked(rows: Tensor) -> None:
+        step(held.minibatch({name: x.contiguous() for name, x in columns.of(rows).items()}))
+
+    repeated(unpacked, columns.packed)
+
+
+class Minibatches:
+    """Cuts samples into minibatches of M a learner, each learner's in its own order."""
+
+    def __init__(self, samples: Samples, config: Config) -> None:
+        """Take float32 samples, [P, B] or [P, B, ...] each.
+
+        With `recipe.partial_minibatch=drop`, the remainder of B / M is not used.
+        """
+        self._columns = Columns(samples)
         self._size = config.algorithm.minibatch_size
-        drop, count = config.recipe.partial_minibatch == "drop", self._packed.shape[1]
+        drop, count = config.recipe.partial_minibatch == "drop", self._columns.packed.shape[1]
         self._used = count - count % self._size if drop else count
 
     def visit(
@@ -112,16 +145,14 @@ class Minibatches:
             repeated: of this step alone.
         """
         for rows in chain.from_iterable(map(self._rows, orders)):
-            repeated(lambda minibatch: step(self._unpack(minibatch)), rows)
+            repeated(lambda minibatch: step(self._columns.of(minibatch)), rows)
             yield
 
     def _rows(self, order: Array) -> Iterator[Tensor]:
-        learners, count, width = self._packed.shape
+        packed = self._columns.packed
+        learners, count, width = packed.shape
         numbers = order.astype(np.int64) + np.arange(learners)[:, None] * count
-        index = torch.from_numpy(numbers.ravel()).to(self._packed.device)
-        shuffled = self._packed.view(-1, width).index_select(0, index).view(self._packed.shape)
+        index = sent(numbers.ravel(), packed.device)
+        shuffled = packed.view(-1, width).index_select(0, index).view(packed.shape)
         for start in range(0, self._used, self._size):
             yield shuffled[:, start : start + self._size]
-
-    def _unpack(self, rows: Tensor) -> dict[str, Tensor]:
-        return {name: rows[..., column] for name, column in self._columns.items()}

@@ -20,6 +20,24 @@ class Buffers(NamedTuple):
     actions: Tensor
 
 
+class FrameBuffers(NamedTuple):
+    """A rollout of frames in progress; acting fills time t.
+
+    Attributes:
+        frames: uint8 [P, R, N, H, W]: row S - 1 + t is the newest frame at time t, and R = S + T.
+        values: V(s_t), [P, T, N].
+        noise: [P, T, N], likewise `statistics` and `actions` [P, T, N, ...].
+        statistics: logits.
+        actions: as float32.
+    """
+
+    frames: Tensor
+    values: Tensor
+    noise: Tensor
+    statistics: Tensor
+    actions: Tensor
+
+
 class Recorded(NamedTuple):
     """What the steps of a rollout fill, besides `Buffers`.
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
 from repro.engines.batches import Batch, Minibatches
 from repro.engines.cuda.graphs import Repeated
+from repro.engines.cuda.transfers import sent
 
 Array = np.ndarray[Any, Any]
 
@@ -25,8 +27,9 @@ class Epochs:
 
     Attributes:
         hold: keeps a tensor in memory that a recorded step may read, see `Repeated.hold`.
-        running: learners that take the next step; a step takes those out that stop early.
+        running: who takes the next step, bool [P]; a step takes those out that stop early.
         rates: step sizes, [P].
+        steps: taken so far, int64 [P]; a step counts.
         norm: where a step puts the norms of its gradients, [P].
     """
 
@@ -42,22 +45,28 @@ class Epochs:
         self._repeated, self.hold = repeated, repeated.hold
         self._batch = batch.held(repeated)
         self._minibatches = Minibatches(self._batch.samples(), config)
-        self.running = list(learners)
-        self.rates = selection.step_sizes(repeated, rates, learners, batch.advantages.device)
+        device = batch.advantages.device
+        running = torch.zeros(len(rates), dtype=torch.bool)
+        running[list(learners)] = True
+        self.running = self.hold("running", sent(running, device))
+        self.steps = self.hold("steps", torch.zeros(len(rates), dtype=torch.int64, device=device))
+        self.rates = selection.step_sizes(repeated, rates, learners, device)
         self.norm = self.hold("norm", torch.full_like(batch.advantages[:, 0], torch.nan))
 
-    def visit(self, orders: Array, step: Callable[[Batch], None]) -> tuple[Array, Array]:
+    def visit(self, orders: Array, step: Callable[[Batch], None]) -> tuple[Tensor, Tensor]:
         """Call `step` on each minibatch while any learner runs; for `orders` see `Minibatches`.
 
+        On a GPU all minibatches are visited, also those that no learner takes.
+
         Returns:
-            How many steps each learner took, and the norm of its first gradient; [P] both.
+            How many steps each learner took, and the norm of its first gradient, NaN without one;
+            [P] both.
         """
-        steps, first = np.zeros(len(self.norm), np.int64), self.norm
+        first = self.norm
         for _ in self._minibatches.visit(
             orders, lambda rows: step(self._batch.minibatch(rows)), self._repeated
         ):
             first = self.norm.clone() if first is self.norm else first
-            steps[self.running] += 1
-            if not self.running:
+            if selection.none_left(self.running):
                 break
-        return steps, first.cpu().double().numpy()
+        return self.steps, torch.where(self.steps > 0, first, torch.nan).double()

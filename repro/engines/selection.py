@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import cuda, native
-from repro.engines.buffers import Buffers, Recorded
+from repro.engines.buffers import Buffers, FrameBuffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
@@ -27,14 +27,14 @@ from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
 from repro.networks.mlp import MLPActorCritic
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it needs MuJoCo
     from repro.engines.native.collect import Collecting
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Act = Callable[[int, Array], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
+Act = Callable[[int, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 
 
 def networks(
@@ -130,9 +130,26 @@ def critic_fit(
     )
 
 
-def repeated(device: torch.device, possible: bool = True) -> cuda.Repeated:
-    """What repeats an update's steps: recorded on a GPU where that is possible."""
-    return cuda.Repeated(records=device.type == "cuda" and possible)
+def repeated(device: torch.device) -> cuda.Repeated:
+    """What repeats an update's steps: recorded on a GPU."""
+    return cuda.Repeated(records=device.type == "cuda")
+
+
+def none_left(running: Tensor) -> bool:
+    """Whether a loop over masked learners may end: bool [P].
+
+    A GPU is not asked, since the host would wait for the answer: there a loop runs to its end.
+    """
+    return running.device.type == "cpu" and not running.any()
+
+
+def rate_column(
+    repeated: cuda.Repeated, rates: Sequence[float], learners: Sequence[int], device: torch.device
+) -> Tensor:
+    """Step sizes as float32 [P], for a step of `repeated` by some learners."""
+    repeated.depend_on(tuple(learners))
+    column = torch.tensor(rates, dtype=torch.float32)
+    return repeated.hold("rates", cuda.sent(column, device))
 
 
 def step_sizes(
@@ -146,8 +163,8 @@ def step_sizes(
         return rates
     alike = len({rates[p] for p in learners}) == 1
     repeated.depend_on((alike, tuple(learners)))
-    held = repeated.hold("rates", torch.tensor(rates, dtype=torch.float32, device=device))
-    each = held.unbind()
+    column = torch.tensor(rates, dtype=torch.float32)
+    each = repeated.hold("rates", cuda.sent(column, device)).unbind()
     return [each[learners[0]]] * len(rates) if alike else each
 
 
@@ -171,6 +188,17 @@ def acting(
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
         return cuda.Acting(networks, normalizer, buffers, box)
+    return None
+
+
+def frame_acting(
+    networks: native.Networks | BoundPolicy,
+    buffers: FrameBuffers,
+    place: Callable[[int], np.ndarray[Any, Any]],
+) -> cuda.FrameActing | None:
+    """The same for stacks of frames; `place` is of `rollouts.observations.FrameObservations`."""
+    if buffers.actions.is_cuda and not isinstance(networks, native.Networks):
+        return cuda.FrameActing(networks, buffers, place)
     return None
 
 

@@ -17,7 +17,7 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -80,12 +80,7 @@ class Randomness:
         """Keep the caller's states."""
         self._outside = [source.get() for source in self._shared]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Put them back."""
         for source, state in zip(self._shared, self._outside, strict=True):
             source.set(state)

@@ -24,7 +24,7 @@ from repro.envs.vector import FloatArray
 from repro.errors import ConfigError, LockedError, StorageError, TaskError
 from repro.evaluation.episodes import MAX_STEPS, PlayedEpisodes, play
 from repro.evaluation.policies import load_policy, one_thread
-from repro.runs import locks, provenance, store
+from repro.runs import committed, locks, provenance, store
 from repro.runs.finished import FinishedRun
 
 PARALLEL = 20
@@ -37,7 +37,7 @@ class Evaluation(NamedTuple):
     """One evaluation of one run, as it was recorded.
 
     Attributes:
-        number: of this evaluation of the run, from 1.
+        number: of this evaluation of the run, from 1; 0 where nothing is recorded.
         deterministic: whether the most likely actions were taken.
         returns: [E], undiscounted.
         lengths: [E], in steps.
@@ -58,6 +58,7 @@ def evaluate(
     deterministic: bool = False,
     num_envs: int = PARALLEL,
     max_steps: int = MAX_STEPS,
+    record: bool = True,
 ) -> Evaluation:
     """Play episodes 1 to E of a seed, and add them to the run's `evaluations.parquet`.
 
@@ -68,6 +69,7 @@ def evaluate(
         deterministic: the most likely actions instead of sampled ones.
         num_envs: number of environments at once. The result does not depend on it.
         max_steps: where an episode is cut off, which is said once.
+        record: False to add nothing, as for the policies that this repository holds.
 
     Raises:
         ConfigError: the task is not available here or raises, or the directory cannot be locked.
@@ -88,7 +90,8 @@ def evaluate(
         raise ConfigError(f"{task.id}: {error}.") from error
     finally:
         user_code.close(vector, task.id)
-    number = _record(run.directory, seed, deterministic, played)
+    kept = record and not committed.holds(run.directory)
+    number = _record(run.directory, seed, deterministic, played) if kept else 0
     return Evaluation(number, deterministic, *played)
 
 
@@ -98,10 +101,11 @@ def summary(evaluation: Evaluation, seed: int) -> str:
     actions = "deterministic" if evaluation.deterministic else "stochastic"
     low, high = interval(returns, seed)
     measured = described(evaluation.measures)
+    place = f"evaluation {evaluation.number}" if evaluation.number else "not recorded"
     return (
         f"mean return {returns.mean():,.2f} [{low:,.2f}, {high:,.2f}], from {returns.min():,.2f} "
-        f"to {returns.max():,.2f}, mean length {evaluation.lengths.mean():,.1f} (evaluation "
-        f"{evaluation.number}: {len(returns)} episodes, seed {seed}, {actions})"
+        f"to {returns.max():,.2f}, mean length {evaluation.lengths.mean():,.1f} ("
+        f"{place}: {len(returns)} episodes, seed {seed}, {actions})"
         f"{measured and f'; {measured}'}"
     )
 

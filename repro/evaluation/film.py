@@ -13,7 +13,6 @@ import uuid
 import warnings
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import gymnasium
@@ -155,12 +154,17 @@ def frame_rate(env: gymnasium.Env[Any, Any]) -> FrameRate:
 
 def check_output(path: Path) -> None:
     """Raise a ConfigError unless a film can be written to `path`."""
-    if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
+    check_packages()
     if path.suffix != ".mp4":
         raise ConfigError(f"--out {path} must end in .mp4.")
     if not path.parent.is_dir():
         raise ConfigError(f"--out {path}: there is no directory {path.parent}, make it first.")
+
+
+def check_packages() -> None:
+    """Raise a ConfigError unless what writes films is installed."""
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
 
 
 class Film:
@@ -197,12 +201,7 @@ class Film:
         except OSError as error:
             raise StorageError(f"{self._path} cannot be written ({error}).") from error
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         """Finish the file; after an error it is removed."""
         try:
             if self._writer is not None:

@@ -133,7 +133,7 @@ class NetworkPolicy:
         self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)
         size = self.networks.observation_size
-        shapes = self.networks.shapes
+        shapes = self.networks.acting
         moments: dict[str, tuple[int, ...]] = {"mean": (size,), "variance": (size,), "count": (1,)}
         expected = shapes | {f"observations.{name}": shape for name, shape in moments.items()}
         _check_shapes(run, saved, expected)
@@ -199,7 +199,7 @@ class FramesPolicy:
         self.networks = ALGORITHMS[run.config.algorithm.name].make_policy(run.config, env)
         self.stochastic = self.networks.stochastic
         self.observation_shape = _shape(env)
-        _check_shapes(run, saved, self.networks.shapes)
+        _check_shapes(run, saved, self.networks.acting)
         tensors = _tensors(self.networks, saved)
         self.parameters = {name: tensor[None] for name, tensor in tensors.items()}
 
@@ -248,8 +248,8 @@ def _uniform(generator: np.random.Generator) -> Tensor:
 
 
 def _tensors(networks: MLPActorCritic, saved: Mapping[str, Any]) -> dict[str, Tensor]:
-    """One learner's parameters, padded as the networks expect them."""
-    trimmed = {name: np.asarray(saved[name], np.float32) for name in networks.shapes}
+    """What one learner's policy takes of its parameters, padded as the networks expect them."""
+    trimmed = {name: np.asarray(saved[name], np.float32) for name in networks.acting}
     return {name: torch.from_numpy(array) for name, array in networks.pad(trimmed).items()}
 
 

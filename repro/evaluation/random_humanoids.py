@@ -1,4 +1,4 @@
-"""Measures random and untrained policies on the humanoid tasks: what learned ones stand beside.
+"""Measures random and untrained policies on the humanoid tasks, as a baseline for trained ones.
 
 - `uniform`: uniform over the action box;
 - `untrained`: a Gaussian around 0 with Table 4's first standard deviation, exp(-0.7), not clipped.

@@ -1,4 +1,4 @@
-"""The project's own algorithms, held in the hand: made, trained for a while, copied."""
+"""The project's algorithms as objects: created, trained for some iterations, copied."""
 
 from __future__ import annotations
 

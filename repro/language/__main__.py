@@ -74,7 +74,7 @@ def train(grid: compose.Grid, several: bool) -> None:
             sweep.train_one(configs[0])
             continue
         say(f"stage {configs[0].stage}:")
-        sweep.expect(configs)
+        sweep.expect(configs, grid.settings)
         ends = sweep.train(configs, grid.settings)
         sweep.raise_failures([end.exit_code for end in ends if end.exit_code], len(ends))
 

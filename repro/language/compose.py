@@ -78,17 +78,26 @@ def stages(configs: Sequence[LanguageConfig]) -> Iterator[list[LanguageConfig]]:
         yield [config for config in configs if config.stage == kind]
 
 
-def from_dict(values: Mapping[str, Any]) -> LanguageConfig:
-    """The configuration that `as_dict` came from (a run's `config.yaml`).
+def from_dict(values: Mapping[str, Any], directory: Path) -> LanguageConfig:
+    """The configuration that `as_dict` came from (the `config.yaml` of a run's directory).
 
     Sections that the run's stage does not read have their defaults.
+
+    Raises:
+        ConfigError: an earlier version wrote it, with other keys.
     """
     ConfigStore.instance().store(name="schema", node=LanguageConfig)
     path = f"hydra.searchpath=[file://{CONF_DIR}]"
     with initialize_config_dir(str(FOLDER), version_base="1.3"):
         base = OmegaConf.to_container(hydra_compose("config", [path]))
     assert isinstance(base, dict)
-    return _typed(OmegaConf.create(base | dict(values)))
+    try:
+        return _typed(OmegaConf.create(base | dict(values)))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{directory} is a run of an earlier version, which had other keys "
+            f"({str(error).rstrip('.')}): train it again under another runs_dir."
+        ) from error
 
 
 def validate(config: LanguageConfig) -> None:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from repro.config.fields import choice, number
+from repro.config import devices
+from repro.config.fields import checked, choice, number
 from repro.config.schema import CheckpointConfig, LoggerConfig, digest, without
 from repro.language import texts
 from repro.language.texts.config import TextConfig
@@ -24,11 +25,11 @@ STAGES = ("pretrain", "reward", "ppo", "best_of_n", "sft")
 # As in `repro.config.schema`: keys that no result depends on.
 PLACEMENT = (
     *("runs_dir", "logger", "device", "progress", "profile", "checkpoint", "resume"),
-    *("retry_failed", "stall_timeout", "experiment"),
+    *("retry_failed", "stall_timeout", "experiment", "gpu_from_parameters"),
 )
 # Keys in which the runs of one pack may differ.
 BATCHABLE = ("seed", "kl", "objective", "reward.seed", "reward.pairs", "algorithm.learning_rate")
-SECTIONS = {  # what each stage reads beside the stages before it
+SECTIONS = {  # what each stage reads besides what earlier stages read
     "pretrain": ("text", "model", "pretrain"),
     "reward": ("reward",),
     "ppo": ("seed", "algorithm", "objective", "kl", "recipe"),
@@ -197,7 +198,8 @@ class LanguageConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = number("0 or more")
     runs_dir: str = MISSING
-    device: str = choice("cpu", "cuda", "auto")
+    device: str = checked(devices.check)
+    gpu_from_parameters: int = number("0 or more", default=100_000)
     progress: bool = True
     profile: bool = False
     resume: str = choice("exact", "never", default="exact")
@@ -213,7 +215,7 @@ class LanguageConfig:
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages that compute a result."""
-        return ("torch", "numpy")
+        return ("torch", "numpy", *(["mujoco"] if self.text.kind == "manual" else []))
 
     @property
     def batch_size(self) -> int:
@@ -303,6 +305,7 @@ class LanguageConfig:
 
     def identity(self) -> dict[str, Any]:
         """The fields that tell one run from another, shared by `sweep.json` and `run.json`."""
+        text = texts.make(self.text)
         parents = {stage: parent.run_id for stage, parent in self.parents.items()}
         return {
             "run_id": self.run_id,
@@ -326,7 +329,8 @@ class LanguageConfig:
             "updates": self.updates,
             "steps": self.updates * self.batch_size,
             "parents": parents,
-            "vocabulary": texts.make(self.text).vocabulary,
+            "vocabulary": text.vocabulary,
+            "spaced": text.spaced,
         }
 
     def _read(self) -> Iterable[str]:

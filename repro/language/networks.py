@@ -2,10 +2,10 @@
 
 Parameters are stacked, [P, ...] each, as everywhere in this project. Both have the same methods:
 
-    hidden(w, tokens, real)    [P, B, L] -> [P, B, L, D], for training
-    begin / step               the same for one token after another, with cached keys and values
-    logits(w, hidden)          [..., D] -> [..., V]
-    value(w, hidden)           [..., D] -> [...], also the reward model's score
+    hidden(w, tokens, real, first)   [P, B, L] -> [P, B, L - first, D], for training
+    begin / step                     the same token by token, with cached keys and values
+    logits(w, hidden)                [..., D] -> [..., V]
+    value(w, hidden)                 [..., D] -> [...], also the reward model's score
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from repro.language.config import ModelConfig
+from repro.language.layers import attend, gelu
 from repro.language.texts import PAD
 from repro.networks.layers import padded_size
 
@@ -87,24 +88,27 @@ class Transformer:
 
     # -- training ---------------------------------------------------------------------------------
 
-    def hidden(self, w: Weights, tokens: Tensor, real: Tensor) -> Tensor:
+    def hidden(self, w: Weights, tokens: Tensor, real: Tensor, first: int = 0) -> Tensor:
         """Outputs of the last layer norm.
 
         Args:
             w: weights, [P, ...] each.
             tokens: [P, B, L].
             real: which of them are no padding on the left, [P, B, L]; on the right it is harmless.
+            first: the position from which outputs are wanted.
         """
         learners, batch, length = tokens.shape
         position = (real.cumsum(-1) - 1).clamp(min=0)
         x = self._embed(w, tokens, position)
         bias = _causal_bias(real)
         for i in range(self.config.layers):
-            q, k, v = self._heads(w, i, x, (learners * batch, length))
-            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            x = self._rest(w, i, x, mixed)
+            joined = self._joined(w, i, x)
+            if first and i == self.config.layers - 1:  # nothing reads the other positions any more
+                bias = bias[:, :, first:]
+                x = x.view(learners, batch, length, -1)[:, :, first:].flatten(1, 2)
+            x = self._rest(w, i, x, attend(joined, bias, self.config.heads))
         x = _layer_norm(w, "last", x)
-        return x.view(learners, batch, length, -1)
+        return x.view(learners, batch, length - first, -1)
 
     def logits(self, w: Weights, hidden: Tensor) -> Tensor:
         """Of the next token, [P, ..., V]."""
@@ -132,7 +136,7 @@ class Transformer:
             cache.keys[i][:, :, :length] = k
             cache.values[i][:, :, :length] = v
             mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-            x = self._rest(w, i, x, mixed)
+            x = self._rest(w, i, x, mixed.transpose(1, 2).reshape(x.shape))
         cache.bias[..., :length].masked_fill_(~real.flatten(0, 1)[:, None, None], -math.inf)
         cache.filled, cache.position = length, position[..., -1] + 1
         last = x.view(learners, batch, length, -1)[:, :, -1]
@@ -153,7 +157,7 @@ class Transformer:
                 cache.values[i][:, :, :end],
                 attn_mask=cache.bias[..., :end],
             )
-            x = self._rest(w, i, x, mixed)
+            x = self._rest(w, i, x, mixed.transpose(1, 2).reshape(x.shape))
         cache.filled, cache.position = end, cache.position + 1
         return _layer_norm(w, "last", x)
 
@@ -163,23 +167,25 @@ class Transformer:
         """[P, B, L] -> [P, B L, D]."""
         return _lookup(w["token"], tokens) + _lookup(w["position"], position)
 
+    def _joined(self, w: Weights, i: int, x: Tensor) -> Tensor:
+        """Queries, keys and values side by side, [P, B L, 3 D]."""
+        normed = _layer_norm(w, f"{i}.before_attention", x)
+        return torch.baddbmm(w[f"{i}.attend.bias"], normed, w[f"{i}.attend"])
+
     def _heads(
         self, w: Weights, i: int, x: Tensor, rows: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, [P B, H, L, d] each."""
-        normed = _layer_norm(w, f"{i}.before_attention", x)
-        joined = torch.baddbmm(w[f"{i}.attend.bias"], normed, w[f"{i}.attend"])
+        joined = self._joined(w, i, x)
         q, k, v = joined.view(*rows, 3, self.config.heads, -1).unbind(2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def _rest(self, w: Weights, i: int, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows attention: [P, B L, D]."""
-        mixed = mixed.transpose(1, 2).reshape(x.shape)
         x = x + torch.baddbmm(w[f"{i}.mix.bias"], mixed, w[f"{i}.mix"])
         normed = _layer_norm(w, f"{i}.before_mlp", x)
         deep = torch.baddbmm(w[f"{i}.up.bias"], normed, w[f"{i}.up"])
-        deep = functional.gelu(deep, approximate="tanh")
-        return x + torch.baddbmm(w[f"{i}.down.bias"], deep, w[f"{i}.down"])
+        return x + torch.baddbmm(w[f"{i}.down.bias"], gelu(deep), w[f"{i}.down"])
 
 
 class Table:
@@ -196,9 +202,9 @@ class Table:
             "value": np.zeros((self.columns, padded_size(1)), np.float32),
         }
 
-    def hidden(self, w: Weights, tokens: Tensor, real: Tensor) -> Tensor:
-        """The last token, one-hot: [P, B, L, D]."""
-        return functional.one_hot(tokens, self.columns).to(w["logits"].dtype)
+    def hidden(self, w: Weights, tokens: Tensor, real: Tensor, first: int = 0) -> Tensor:
+        """The last token, one-hot: [P, B, L - first, D]."""
+        return functional.one_hot(tokens[..., first:], self.columns).to(w["logits"].dtype)
 
     def begin(self, w: Weights, prompts: Tensor, real: Tensor, steps: int) -> tuple[Tensor, Cache]:
         """As the transformer's; the cache is empty."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,26 +159,32 @@ class PolicyStage(Stage):
         first_or_last = self.iteration in (1, self.config.updates)
         return first_or_last or self.iteration % every == 0
 
-    def keep(self, rollout: Rollout, advantages: Tensor | None = None) -> None:
-        """Rows of `samples` and `positions` of this iteration."""
+    def keep(self, rollout: Rollout, **estimates: Tensor) -> None:
+        """Rows of `samples` and `positions` of this iteration.
+
+        Args:
+            rollout: the responses.
+            estimates: `advantage` and `value` of their tokens, [P, B, T], where there are some.
+        """
         entropy = Categorical(rollout.made.logits).entropy()
         for p in self.active:
             self.growing[p] = {
-                "samples": self._samples(p, rollout, advantages),
+                "samples": self._samples(p, rollout, estimates),
                 "positions": self._positions(p, rollout, entropy[p]),
             }
 
-    def _samples(self, p: int, rollout: Rollout, advantages: Tensor | None) -> dict[str, Array]:
+    def _samples(
+        self, p: int, rollout: Rollout, estimates: Mapping[str, Tensor]
+    ) -> dict[str, Array]:
         prompts = rollout.made.prompts[p, :KEPT].cpu().numpy()
         tokens = rollout.made.tokens[p, :KEPT].cpu().numpy()
         count, before = prompts.shape
         steps = tokens.shape[1]
+        no_estimate = torch.full_like(rollout.kl, torch.nan)
         columns = {
             "kl": rollout.kl[p, :KEPT],
-            "advantage": torch.full_like(rollout.kl[p, :KEPT], torch.nan)
-            if advantages is None
-            else advantages[p, :KEPT],
-            "value": rollout.made.values[p, :KEPT, :-1],
+            "advantage": estimates.get("advantage", no_estimate)[p, :KEPT],
+            "value": estimates.get("value", no_estimate)[p, :KEPT],
         }
         unknown = np.full((count, before), np.nan)
         whole = np.concatenate([prompts, tokens], 1)

@@ -113,7 +113,7 @@ class PPO(PolicyStage):
         self.controller.adapt(metrics["kl"], self.settings.batch_size)
         self.surrogate.adapt(metrics["kl_old"])
         if self.looks:
-            self.keep(rollout, batch.advantages)
+            self.keep(rollout, advantage=batch.advantages, value=batch.values)
         self.seconds["update"] += time.perf_counter() - begin
         return metrics
 
@@ -164,19 +164,27 @@ class PPO(PolicyStage):
 
     def old_values(self, rollout: Rollout) -> Tensor:
         """V of the state before each token, [P, B, T]."""
-        if self.recipe.value_network == "shared" and self.recipe.tokens_after_end == "masked":
-            return rollout.made.values[..., :-1]
+        if self.recipe.value_network == "separate":
+            return self.criticize(self.parameters.views, rollout.made.prompts, rollout.tokens)
+        if self.recipe.tokens_after_end == "masked":
+            return rollout.made.values
         return self.evaluate(self.parameters.views, rollout.made.prompts, rollout.tokens)[1]
 
     def evaluate(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [P, M, T, V] and values [P, M, T] of each token."""
+        if self.recipe.value_network == "separate":
+            logits = self._logits(weights, prompts, tokens)
+            return logits, self.criticize(weights, prompts, tokens)
         states = responses.response_states(self.network, weights, prompts, tokens[..., :-1])
         logits = self.network.logits(weights, states) / self.recipe.temperature
-        if self.recipe.value_network == "separate":
-            cut = len(CRITIC)
-            weights = {name[cut:]: w for name, w in weights.items() if name.startswith(CRITIC)}
-            states = responses.response_states(self.network, weights, prompts, tokens[..., :-1])
         return logits, self.network.value(weights, states)
+
+    def criticize(self, weights: Weights, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Values of each token by a value network of its own, [P, M, T]."""
+        cut = len(CRITIC)
+        own = {name[cut:]: w for name, w in weights.items() if name.startswith(CRITIC)}
+        states = responses.response_states(self.network, own, prompts, tokens[..., :-1])
+        return self.network.value(own, states)
 
     def optimize(self, batch: Batch, surrogate: UpdateSurrogate, rates: Sequence[float]) -> Array:
         """K epochs of minibatches; the norm of the first gradient, [P]."""
@@ -231,8 +239,8 @@ class PPO(PolicyStage):
 
     @torch.no_grad()
     def after(self, batch: Batch, surrogate: UpdateSurrogate) -> Metrics:
-        """The whole batch with the new parameters."""
-        logits, values = self.evaluate(self.parameters.views, batch.prompts, batch.tokens)
+        """The whole batch with the new policy; the value function is measured as it was."""
+        logits = self._logits(self.parameters.views, batch.prompts, batch.tokens)
         terms, log_prob = self.terms(logits, batch, surrogate)
         kl = Categorical(logits).kl_from(Categorical(batch.logits))
         ratio = (log_prob - batch.log_prob).exp().flatten(1)
@@ -243,7 +251,7 @@ class PPO(PolicyStage):
         ]
         return {
             "surrogate": mean(terms, batch.mask),
-            "value_loss": mean(objectives.value_loss(values, batch.targets), batch.states),
+            "value_loss": mean(objectives.value_loss(batch.values, batch.targets), batch.states),
             "kl_old": mean(kl, batch.mask),
             "clip_fraction": mean(outside, batch.mask),
             "explained_variance": np.array(explained),

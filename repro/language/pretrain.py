@@ -73,7 +73,7 @@ class Pretrain(Stage):
     def held_out(self) -> Array:
         """The loss on documents of a generator of their own, [P]."""
         rng = np.random.default_rng([self.config.pretrain.seed, 1])
-        documents = torch.from_numpy(self.text.documents(rng, HELD_OUT, self.longest))
+        documents = torch.from_numpy(self.text.documents(rng, HELD_OUT, self.longest, True))
         every = documents.to(self.device).expand(len(self.configs), -1, -1)
         return self.loss(every)[1]
 

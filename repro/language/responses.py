@@ -28,7 +28,7 @@ class Responses:
         ended: whether there is an end token, [P, B].
         logits: with which each token was drawn (divided by the temperature), [P, B, T, V].
         log_prob: of each sampled token, [P, B, T].
-        values: V of the state before each token, and after the last: [P, B, T + 1].
+        values: V of the state before each token, by the head on the trunk, [P, B, T].
     """
 
     prompts: Tensor
@@ -63,14 +63,14 @@ def sample(
         truncate_after: an end token counts from this position on.
     """
     steps = uniforms.shape[-1]
-    state, cache = network.begin(weights, prompts, prompts != PAD, steps)
+    state, cache = network.begin(weights, prompts, prompts != PAD, steps - 1)
     tokens, logits, values = [], [], []
     for position in range(steps):
         logits.append(network.logits(weights, state) / temperature)
         values.append(network.value(weights, state))
         tokens.append(_draw(logits[-1], uniforms[..., position]))
-        state = network.step(weights, tokens[-1], cache)
-    values.append(network.value(weights, state))
+        if position + 1 < steps:
+            state = network.step(weights, tokens[-1], cache)
     sampled, drawn = torch.stack(tokens, -1), torch.stack(logits, -2)
     mask, ended = real_tokens(sampled, text.end, truncate_after)
     log_prob = log_probs(drawn, sampled)
@@ -94,11 +94,11 @@ def log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def response_states(network: Network, weights: Weights, prompts: Tensor, tokens: Tensor) -> Tensor:
-    """Hidden states that predict each token of a response, and the one after: [P, B, T + 1, D]."""
+    """Hidden states before each token of a response and after the last: [P, B, T + 1, D]."""
     whole = torch.cat([prompts, tokens], -1)
     real = whole != PAD
     real[..., prompts.shape[-1] :] = True  # padding on the right is seen by nobody
-    return network.hidden(weights, whole, real)[:, :, prompts.shape[-1] - 1 :]
+    return network.hidden(weights, whole, real, first=prompts.shape[-1] - 1)
 
 
 @torch.no_grad()

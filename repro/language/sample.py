@@ -31,6 +31,10 @@ adds to the KL, in red (--show kl).
 
   python -m repro.language.sample runs/language/RUN --prompt "the film was"
 """
+LEGENDS = {
+    "advantage": "green: better than average, red: worse; the brightest is an advantage of {:.1f}",
+    "kl": "red: adds to the KL, green: takes from it; the brightest is {:.1f} nats",
+}
 GREEN, RED, DARKEST = (0, 150, 80), (190, 40, 40), (30, 30, 30)
 Values = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -72,7 +76,7 @@ def _opened(directory: Path) -> LanguageConfig:
         raise ConfigError(
             f"{directory} is no finished policy: give the directory of a run of stage=ppo or sft."
         )
-    config = from_dict(store.read_config(directory))
+    config = from_dict(store.read_config(directory), directory)
     return dataclasses.replace(config, runs_dir=str(directory.parent), seed=config.seed)
 
 
@@ -112,13 +116,16 @@ def _print(stage: PPO, rollout: Rollout, heat: Values, name: str) -> None:
     console = Console(highlight=False)
     scale = max(float(np.abs(heat).max()), 1e-6)
     made, words = rollout.made, stage.text.vocabulary
+    if console.is_terminal:
+        console.print(Text(LEGENDS[name].format(scale), style="dim"))
     for row in range(heat.shape[0]):
-        line = Text(stage.text.decode(made.prompts[0, row].numpy()) + " │", style="dim")
+        line = Text()
+        line.append(stage.text.decode(made.prompts[0, row].numpy()).strip() + " │", style="dim")
         for token, value, real in zip(
             made.tokens[0, row].tolist(), heat[row], made.mask[0, row].tolist(), strict=True
         ):
             if real:
-                line.append(" ")
+                line.append(" " * stage.text.spaced)
                 line.append(_token(words[token], float(value), console.is_terminal, scale, name))
         console.print(line, soft_wrap=True)
         kl = float(rollout.kl[0, row].sum())
@@ -136,7 +143,7 @@ def _token(word: str, value: float, colored: bool, scale: float, name: str) -> T
     red, green, blue = (
         round(dark + (end - dark) * share) for dark, end in zip(DARKEST, target, strict=True)
     )
-    return Text(word, style=Style(color="white", bgcolor=f"rgb({red},{green},{blue})"))
+    return Text(word, style=Style(color="bright_white", bgcolor=f"rgb({red},{green},{blue})"))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.engines import cuda
 from repro.errors import ConfigError
 from repro.language import networks, texts
 from repro.language.config import LanguageConfig
@@ -55,7 +56,7 @@ class Record:
     remarks: dict[int, str] = field(default_factory=dict)
 
     def rows(self, learner: int) -> Rows:
-        """A learner's rows of the growing tables beside `progress`."""
+        """A learner's rows of the growing tables besides `progress`."""
         return self.growing.get(learner, {})
 
     def summary(self, learner: int) -> dict[str, Any]:
@@ -98,6 +99,11 @@ class Stage(ABC):
         self.seconds = {"rollout": 0.0, "update": 0.0}
         self.growing: dict[int, Rows] = {}
         self.tables: dict[int, Rows] = {}
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether two runs on this device have the same bits."""
+        return cuda.deterministic(self.device, discrete=True)
 
     # -- what a subclass is made of --------------------------------------------------------------
 

@@ -86,16 +86,29 @@ def discounted_sum(x: Tensor, decay: Tensor) -> Tensor:
     return y
 
 
+def center(advantages: Tensor) -> Tensor:
+    """A - mean over the last axis, each learner by itself. [P, ..., M].
+
+    Equal advantages become 0, although their mean may be rounded: no action was better.
+    """
+    centered = advantages - advantages.mean(-1, keepdim=True)
+    return torch.where(_all_equal(advantages), 0, centered)
+
+
 def standardize(advantages: Tensor, unbiased: bool, epsilon: float) -> Tensor:
     """(A - mean) / (std + epsilon) over the last axis, each learner by itself. [P, ..., M].
 
-    Equal advantages become 0, whatever epsilon is: no action was better than another.
+    Equal advantages become 0, whatever epsilon is.
     """
-    centered = advantages - advantages.mean(-1, keepdim=True)
+    centered = center(advantages)
     scale = _variance(centered, unbiased).sqrt()[..., None] + epsilon
-    # Not by the scale alone: the mean of equal numbers may be rounded.
-    low, high = advantages.aminmax(dim=-1, keepdim=True)
-    return torch.where((low == high) | (scale == 0), 0, centered / scale)
+    return torch.where(_all_equal(advantages) | (scale == 0), 0, centered / scale)
+
+
+def _all_equal(x: Tensor) -> Tensor:
+    """Whether all numbers along the last axis are the same, [..., 1]."""
+    low, high = x.aminmax(dim=-1, keepdim=True)
+    return low == high
 
 
 def explained_variance(values: Tensor, targets: Tensor) -> Tensor:

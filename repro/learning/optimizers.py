@@ -23,6 +23,8 @@ ADAM_BETAS = (0.9, 0.999)  # the defaults of Kingma & Ba (2014), and of every co
 class Adam:
     """Adam (Kingma & Ba 2014) as in `torch.optim`; step size and step count are per learner."""
 
+    SAVED = ("mean", "variance", "steps")
+
     def __init__(self, flat: Tensor, epsilon: float) -> None:
         """Optimize `flat` [P, n] in place."""
         self.flat, self.epsilon = flat, epsilon
@@ -32,13 +34,29 @@ class Adam:
         self.steps = torch.zeros(len(flat), device=flat.device)
         self._in_step = True
 
-    def step(self, gradient: Tensor, groups: Mapping[float | Tensor, Sequence[int]]) -> None:
+    def step(
+        self,
+        gradient: Tensor,
+        groups: Mapping[float | Tensor, Sequence[int]],
+        where: Tensor | None = None,
+    ) -> None:
         """One step for the learners in `groups`; the others stay unchanged.
 
         Args:
             gradient: [P, n].
             groups: step size -> learners that take it. A recorded step takes it as a tensor [].
+            where: of these, who takes the step, bool [P]; None: all.
         """
+        if where is None:
+            self._step(gradient, groups)
+            return
+        self._in_step = False
+        before = [(x, x.clone()) for x in (self.flat, self.mean, self.variance, self.steps)]
+        self._step(gradient, groups)
+        for x, old in before:
+            x.copy_(torch.where(where[:, None] if x.dim() > 1 else where, x, old))
+
+    def _step(self, gradient: Tensor, groups: Mapping[float | Tensor, Sequence[int]]) -> None:
         tensors = (self.flat, gradient, self.mean, self.variance)
         for learning_rate, members in groups.items():
             if self._in_step and len(members) == len(self.flat):
@@ -53,11 +71,7 @@ class Adam:
 
     def checkpoint(self, learner: int) -> dict[str, Any]:
         """One learner's moments and step count."""
-        return {
-            "mean": self.mean[learner].cpu().numpy().copy(),
-            "variance": self.variance[learner].cpu().numpy().copy(),
-            "steps": self.steps[learner].cpu().numpy().copy(),
-        }
+        return {name: getattr(self, name)[learner].cpu().numpy().copy() for name in self.SAVED}
 
     def restore(self, learner: int, state: Mapping[str, Any]) -> None:
         """Put back what `checkpoint` returned."""
@@ -100,24 +114,21 @@ class RMSProp:
         self.flat, self.decay, self.epsilon = flat, decay, epsilon
         self.mean_square = torch.ones_like(flat)
 
-    def step(self, gradient: Tensor, rates: Sequence[float], learners: Sequence[int]) -> None:
-        """One step for `learners`; the others stay unchanged.
+    def step(self, gradient: Tensor, rates: Tensor, where: Tensor | None = None) -> None:
+        """One step; learners that do not take it stay unchanged.
 
         Args:
             gradient: [P, n].
-            rates: [P], step sizes.
-            learners: those that take the step.
+            rates: [P], step sizes in float32.
+            where: who takes the step, bool [P]; None: all.
         """
         mean_square = self.decay * self.mean_square + (1 - self.decay) * gradient.square()
-        rate = torch.tensor(rates, dtype=torch.float32, device=gradient.device)[:, None]
-        moved = self.flat - rate * gradient / (mean_square + self.epsilon).sqrt()
-        if len(learners) == len(self.flat):
-            self.mean_square.copy_(mean_square)
-            self.flat.copy_(moved)
-            return
-        index = torch.tensor(learners, dtype=torch.int64, device=gradient.device)
-        self.mean_square[index] = mean_square[index]
-        self.flat[index] = moved[index]
+        moved = self.flat - rates[:, None] * gradient / (mean_square + self.epsilon).sqrt()
+        if where is not None:
+            mean_square = torch.where(where[:, None], mean_square, self.mean_square)
+            moved = torch.where(where[:, None], moved, self.flat)
+        self.mean_square.copy_(mean_square)
+        self.flat.copy_(moved)
 
 
 def adapt_step_size(

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def on_host(
+    parts: Mapping[str, Any], fetch: Callable[[list[Tensor]], list[Tensor]]
+) -> dict[str, Any]:
+    """The parts for `take`, with their tensors on the host.
+
+    Args:
+        parts: tensors; objects whose `SAVED` names their tensors; and what is on the host already.
+        fetch: brings tensors to the host, all at once.
+    """
+    tensors = {(name, ""): part for name, part in parts.items() if isinstance(part, Tensor)}
+    for name, part in parts.items():
+        tensors |= {(name, own): getattr(part, own) for own in getattr(part, "SAVED", ())}
+    twins = {name: copy.copy(p) if hasattr(p, "SAVED") else p for name, p in parts.items()}
+    for (name, own), x in zip(tensors, fetch(list(tensors.values())), strict=True):
+        if own:
+            setattr(twins[name], own, x)
+        else:
+            twins[name] = x
+    return twins
 
 
 def take(part: Any, learner: int) -> Any:

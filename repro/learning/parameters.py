@@ -17,6 +17,8 @@ ROW_ALIGNMENT = 16
 class StackedParameters:
     """Parameters of P learners in one flat [P, n] tensor, with named views [P, ...] into it."""
 
+    SAVED = ("flat",)
+
     def __init__(
         self,
         learners: Sequence[Mapping[str, np.ndarray[Any, Any]]],

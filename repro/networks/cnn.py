@@ -1,13 +1,13 @@
 """Actor-critic networks of frames: convolutions, then the dense layers of `repro.networks.mlp`.
 
-Convolutions run learner by learner, in channels-last layout: grouped convolutions take 1.3 to 5
-times as long on a CPU, and could make a learner's bits depend on its pack. The dense layers are
-batched over learners.
+On a CPU convolutions run learner by learner, in channels-last layout: grouped ones take 1.3 to 5
+times as long, and could make a learner's bits depend on its pack. On a GPU, where each call has its
+price, they are grouped. The dense layers are batched over learners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import gymnasium
 import numpy as np
@@ -26,6 +26,7 @@ from repro.networks.mlp import MLPActorCritic
 CHUNK_SIZES = {"cpu": 32}
 CHUNK_SIZE = 256
 WHITE = 255.0
+Layer = tuple[Tensor, Tensor, int]  # weights, biases, stride; of P learners or of one
 
 
 class CNNActorCritic(MLPActorCritic):
@@ -84,21 +85,13 @@ class CNNActorCritic(MLPActorCritic):
 
     def _features(self, parameters: Mapping[str, Tensor], frames: Inputs) -> Tensor:
         """Frames [P, M, S, H, W] -> features [P, M, F]."""
-        chunks = _chunks(frames)
-        layers = [self._layer(parameters, layer) for layer in range(len(self._strides))]
-        parts = [
-            torch.stack([_convolve(x, [layer[p] for layer in layers]) for p, x in enumerate(chunk)])
-            for chunk in chunks
+        layers = [
+            (parameters[f"conv.{layer}.weight"], parameters[f"conv.{layer}.bias"], stride)
+            for layer, stride in enumerate(self._strides)
         ]
+        convolve = one_by_one if frames.device.type == "cpu" else grouped
+        parts = [convolve(chunk, layers) for chunk in _chunks(frames)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-    def _layer(
-        self, parameters: Mapping[str, Tensor], layer: int
-    ) -> list[tuple[Tensor, Tensor, int]]:
-        """(weight, bias, stride) of a convolution for each learner."""
-        weights = parameters[f"conv.{layer}.weight"].unbind()
-        biases = parameters[f"conv.{layer}.bias"].unbind()
-        return [(w, b, self._strides[layer]) for w, b in zip(weights, biases, strict=True)]
 
 
 def _chunks(frames: Inputs) -> Iterable[Tensor]:
@@ -108,7 +101,26 @@ def _chunks(frames: Inputs) -> Iterable[Tensor]:
     return torch.split(frames, size, dim=1)
 
 
-def _convolve(frames: Tensor, layers: list[tuple[Tensor, Tensor, int]]) -> Tensor:
+def grouped(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
+    """All learners' features by one convolution a layer: uint8 [P, M, S, H, W] -> [P, M, F]."""
+    learners = len(frames)
+    x = frames.transpose(0, 1).flatten(1, 2).float()  # [M, P S, H, W]
+    scale = 1 / WHITE
+    for weight, bias, stride in layers:
+        x = F.conv2d(
+            x, (weight * scale).flatten(0, 1), bias.flatten(), stride, groups=learners
+        ).relu_()
+        scale = 1.0
+    return x.view(len(x), learners, -1, *x.shape[2:]).permute(1, 0, 3, 4, 2).flatten(2)
+
+
+def one_by_one(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
+    """The same, learner by learner."""
+    own = [[(w[p], b[p], stride) for w, b, stride in layers] for p in range(len(frames))]
+    return torch.stack([_convolve(*each) for each in zip(frames, own, strict=True)])
+
+
+def _convolve(frames: Tensor, layers: Sequence[Layer]) -> Tensor:
     """One learner's features: uint8 [M, S, H, W] -> [M, F]."""
     x = _channels_last(frames)
     scale = 1 / WHITE  # scales the frames to [0, 1]; scaling the first weights instead is cheaper

@@ -37,12 +37,11 @@ class FrameStacks:
 
     def take(self, samples: Tensor) -> Tensor:
         """Build some stacks of each learner: indices int64 [P, M] -> uint8 [P, M, S, H, W]."""
-        shape = (*samples.shape, self.index.shape[2], *self._size)
-        stacks = [
-            frames.index_select(0, index.index_select(0, chosen).flatten())
-            for frames, index, chosen in zip(self._frames, self.index, samples, strict=True)
-        ]
-        return torch.stack(stacks).view(shape) if len(stacks) > 1 else stacks[0].view(shape)
+        learners, _, stack = self.index.shape
+        learner = torch.arange(learners, device=self.index.device)[:, None]
+        index = self.index[learner, samples] + learner[..., None] * self._frames.shape[1]
+        pixels = self._frames.flatten(0, 1).index_select(0, index.flatten())
+        return pixels.view(*samples.shape, stack, *self._size)
 
     def numbers(self) -> Tensor:
         """The indices 0 to B - 1 for `take`, as float32 (exact below 2^24): [P, B]."""

@@ -45,6 +45,12 @@ class MLPActorCritic:
     stochastic = True
 
     @property
+    def acting(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what `distribution` takes: all but the critic's own."""
+        critics = tuple(f"{part}." for part in (TOWERS["value"], "value"))
+        return {name: shape for name, shape in self.shapes.items() if not name.startswith(critics)}
+
+    @property
     def value_size(self) -> int:
         """Outputs of the value head."""
         return 1

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers, Recorded
+from repro.engines.buffers import Buffers, FrameBuffers, Recorded
+from repro.engines.cuda import sent
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
 from repro.envs.vector import VectorEnv
@@ -83,30 +84,29 @@ class Collector:
     def _allocate(self) -> None:
         p, t, n, a = self.learners, self.horizon, self.num_envs, self.policy.action_size
         self._rewards = np.zeros((p, t, n))
-        self._terminated = np.zeros((p, t, n), np.bool_)
-        self._truncated = np.zeros((p, t, n), np.bool_)
+        self._terminated, self._truncated = np.zeros((2, p, t, n), np.bool_)
         discrete = self.policy.discrete
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
-        self._values = torch.zeros(
-            (p, t, n), device=self.device
-        )  # filled while acting: frames only
+        # Filled while acting: frames only.
+        self._values = torch.zeros((p, t, n), device=self.device)
         self._final_values = torch.zeros((p, t, n), device=self.device)
 
     def bind(self, networks: BoundPolicy | Networks) -> None:
         """Act with these networks from now on, by compiled kernels where they cover that."""
         self.networks, seen, episodes = networks, self._seen, self._episode_statistics
-        self._fast_act, self._many_steps = None, None
+        self._fast_act: selection.Act | None = None
+        self._many_steps = None
         if isinstance(seen, FrameObservations):
+            kept = (seen.frames, self._values, self._noise, self._statistics, self._actions)
+            self._fast_act = selection.frame_acting(networks, FrameBuffers(*kept), seen.place)
             return
         buffers = Buffers(seen.raw, seen.inputs, self._noise, self._statistics, self._actions)
         self._fast_act = selection.acting(networks, seen.normalizer, buffers, self._action_box)
-        recorded = Recorded(
-            *(self._rewards, self._terminated, self._truncated),
-            *(episodes.returns, episodes.lengths),
-        )
+        steps = (self._rewards, self._terminated, self._truncated)
+        recorded = Recorded(*steps, episodes.returns, episodes.lengths)
         self._many_steps = selection.collecting(
             *(self._fast_act, seen.normalizer, self._reward_scaler, self.envs, recorded),
             backend=self._backend,
@@ -201,17 +201,17 @@ class Collector:
         values = self._all_values(inputs)
         current_values = self.networks.value(self._seen.encode(self._observations))
         next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
-        truncated = torch.from_numpy(self._truncated).to(self.device)
+        truncated = sent(self._truncated, self.device)
         if self.bootstrap and self._truncated.any():
             next_values = torch.where(truncated, self._all_final_values(), next_values)
         return Rollout(
             inputs=inputs,
             actions=self._actions.view(*samples, -1),
             old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
-            rewards=torch.from_numpy(self._rewards).float().to(self.device),
+            rewards=sent(self._rewards.astype(np.float32), self.device),
             values=values,
             next_values=next_values,
-            terminated=torch.from_numpy(self._terminated).to(self.device),
+            terminated=sent(self._terminated, self.device),
             truncated=truncated,
             episodes=episodes,
             finished_steps=self._episode_statistics.finished_steps.copy(),

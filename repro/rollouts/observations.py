@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from repro.config.schema import RecipeConfig
+from repro.engines.cuda import sent
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.frames import FrameStacks, Inputs
 from repro.rollouts.diagnosis import (
@@ -90,7 +91,7 @@ class FlatObservations:
         """Normalize observations [P, M, D] without storing them."""
         encoded = torch.empty(observations.shape, dtype=torch.float32)
         self.normalizer.apply(observations, out=encoded.numpy())
-        return encoded.to(self._device)
+        return sent(encoded, self._device)
 
     def all_inputs(self) -> Inputs:
         """The networks' inputs of the rollout, [P, T N, D]."""
@@ -98,7 +99,7 @@ class FlatObservations:
 
     def all_finals(self) -> Tensor | None:
         """The last observations of episodes, [P, T N, D]; arbitrary where none ended."""
-        return None if self._finals is None else self._finals.to(self._device).flatten(1, 2)
+        return None if self._finals is None else sent(self._finals, self._device).flatten(1, 2)
 
     def usable(self, truncated: Array, current: Array) -> Array:
         """Whether the networks can read all of each learner's observations, [P] bool.
@@ -149,7 +150,7 @@ class FlatObservations:
         inputs = self.inputs.view(raw.shape)
         host = inputs if self._device.type == "cpu" else torch.empty(raw.shape)
         self.normalizer.apply(raw, out=host.numpy())
-        return inputs if host is inputs else inputs.copy_(host)
+        return inputs if host is inputs else inputs.copy_(sent(host, self._device))
 
     def state(self, learner: int) -> dict[str, Array]:
         """One learner's statistics by name, for `parameters.npz`."""
@@ -172,6 +173,8 @@ class FlatObservations:
 class FrameObservations:
     """Stacks of S frames, uint8 [P, N, S, H, W], of which only the newest frame is stored.
 
+    `frames` are uint8 [P, S + T, N, H, W], on the device.
+
     Rows 0 to S - 1 of the frames are the stack at time 0; row S - 1 + t is the newest frame at time
     t. At the start of an episode the older frames of a stack are copies of its first frame, or
     zeros. The index of each stack points to the frames that the environment's own stack holds.
@@ -193,7 +196,7 @@ class FrameObservations:
         learners, horizon, num_envs = shape
         stack, *size = frame_shape
         rows = stack - 1 + horizon + 1  # the last one stays zero, for padding
-        self._frames = torch.zeros(
+        self.frames = torch.zeros(
             (learners, rows, num_envs, *size), dtype=torch.uint8, device=device
         )
         self._rows = np.zeros((learners, horizon, num_envs, stack), np.int64)
@@ -204,19 +207,28 @@ class FrameObservations:
         """Does nothing: frames have no normalizer."""
 
     def store(self, t: int, observations: Array) -> Tensor:
-        """Store the stacks at time t of the rollout; returns them on the device."""
-        stacks = torch.from_numpy(observations).to(self._device)
+        """Store the stacks at time t of the rollout; returns them.
+
+        For the CPU. On a GPU, `repro.engines.cuda.FrameActing` does this.
+        """
+        stacks = torch.from_numpy(observations)
         stack = observations.shape[2]
         if t == 0:
-            self._first[:] = 0
-            self._frames[:, :stack] = stacks.transpose(1, 2)
+            self.frames[:, :stack] = stacks.transpose(1, 2)
         else:
-            self._frames[:, stack - 1 + t] = stacks[:, :, -1]
-        rows = t + np.arange(stack)
-        first = self._first[..., None]
-        padding = self._frames.shape[1] - 1 if self._zeros else first
-        self._rows[:, t] = np.where(rows < first, padding, rows)
+            self.frames[:, stack - 1 + t] = stacks[:, :, -1]
+        self.place(t)
         return stacks
+
+    def place(self, t: int) -> Array:
+        """The rows of `frames` that make the stacks at time t, [P, N, S]; stores them."""
+        if t == 0:
+            self._first[:] = 0
+        rows = t + np.arange(self._rows.shape[-1])
+        first = self._first[..., None]
+        padding = self.frames.shape[1] - 1 if self._zeros else first
+        self._rows[:, t] = np.where(rows < first, padding, rows)
+        return self._rows[:, t]
 
     def store_ends(self, t: int, ends: Array, finals: Array | None) -> None:
         """Start the next episodes at time t + 1 where episodes ended at time t, [P, N]."""
@@ -226,19 +238,19 @@ class FrameObservations:
     def newest(self, current: Array) -> Array:
         """The newest frames of the rollout's stacks and of those after it, [P, T + 1, N, H, W]."""
         stack = self._rows.shape[-1]
-        frames = self._frames[:, stack - 1 : -1].cpu().numpy()
+        frames = self.frames[:, stack - 1 : -1].cpu().numpy()
         return np.concatenate([frames, current[:, None, :, -1]], axis=1)
 
     def encode(self, observations: Array) -> Tensor:
         """Move stacks [P, M, S, H, W] to the device without storing them."""
-        return torch.from_numpy(observations).to(self._device)
+        return sent(observations, self._device)
 
     def all_inputs(self) -> Inputs:
         """The rollout's stacks, T N of each learner."""
         learners, _, num_envs, stack = self._rows.shape
         index = self._rows * num_envs + np.arange(num_envs)[:, None]
         index = index.reshape(learners, -1, stack)
-        return FrameStacks(self._frames, torch.from_numpy(index).to(self._device))
+        return FrameStacks(self.frames, sent(index, self._device))
 
     def all_finals(self) -> Tensor | None:
         """None: `Collector` computes values of last stacks when episodes end."""

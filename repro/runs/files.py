@@ -1,4 +1,4 @@
-"""Single files: atomic writes, JSON and YAML of a possible size and depth, tables with checksums.
+"""Single files: atomic writes, JSON and YAML of limited size and depth, tables with checksums.
 
 Files are not trusted. Each has a size and a depth beyond which it cannot be what this project
 writes; it is then refused before it costs time or memory.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from repro.config.schema import Config
 from repro.config.validation import from_dict
 from repro.errors import ConfigError, CorruptError, NumericalError
-from repro.runs import archive, seals, store
+from repro.runs import archive, committed, seals, store
 from repro.runs.schema import DONE, PARAMETERS_FILE
 
 
@@ -48,11 +48,15 @@ class FinishedRun(NamedTuple):
 def open_run(directory: Path) -> FinishedRun:
     """Open a finished run, all of whose files are those that it wrote.
 
+    Args:
+        directory: of the run; or the name of a committed policy, such as half_cheetah/clip_0.2/3.
+
     Raises:
         ConfigError: the directory holds no run, an unfinished run, or a `config.yaml` that was
             changed.
         CorruptError: a file is damaged, missing, or not what the run wrote.
     """
+    directory = committed.locate(directory)
     if not (directory / "run.json").is_file():
         raise ConfigError(_no_run(directory))
     info = seals.read_run(directory)
@@ -67,7 +71,8 @@ def open_run(directory: Path) -> FinishedRun:
 
 def _no_run(directory: Path) -> str:
     if not directory.is_dir():
-        return f"{directory} is not a directory: give the directory of a finished run."
+        hint = committed.hint(directory)
+        return f"{directory} is not a directory: give the directory of a finished run{hint}."
     below = store.run_directories(directory)
     if below:
         return f"{directory} is not a run but holds {len(below)}, such as {below[0]}: give those."

@@ -49,7 +49,7 @@ POLICY = {
     "ended": ("float64", "share of responses with an end token"),
     "entropy": ("float64", "mean entropy per token"),
     "surrogate": ("float64", "PPO's objective after the last epoch"),
-    "value_loss": ("float64", "L_VF before c1, unclipped"),
+    "value_loss": ("float64", "L_VF before the update and before c1, unclipped"),
     "kl_old": ("float64", "forward KL(old, new) per token after the last epoch"),
     "clip_fraction": ("float64", "share of tokens whose ratio is outside the clip range"),
     "explained_variance": ("float64", "1 - Var(V_targ - V) / Var(V_targ), before the update"),

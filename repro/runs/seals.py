@@ -4,6 +4,9 @@ When a run ends, `run.json` gets the SHA-256 of each table and of the parameters
 configuration is there from the start. `verify` compares all of them. Everything that reads a run's
 results calls it, or reads single files through `repro.runs.store`, which checks them likewise.
 
+The folder of a published policy (`published` in its run.json) has no tables: its card and its
+run.json say what came of them.
+
 A run of an older version (schema 1 in `run.json`) has no sums of its tables. Then the tables are
 compared with each other: the iterations say how many episodes ended in them.
 """
@@ -91,7 +94,8 @@ def verify_config(directory: Path, info: Mapping[str, Any]) -> dict[str, Any]:
         return values
     raise ConfigError(
         f"{path} is not what {info['run_id']} was trained with (its hash is {found[:8]}, run.json "
-        f"says {info['config_hash'][:8]}): restore the original."
+        f"says {info['config_hash'][:8]}): restore the original, or, where an earlier version of "
+        "repro wrote it, train the run again under another runs_dir."
     )
 
 
@@ -179,7 +183,7 @@ def _compare_tables(directory: Path) -> None:
 
 def _sealed(info: Mapping[str, Any]) -> bool:
     """Whether run.json must have the sums of all tables."""
-    return info["status"] == DONE and _schema(info) >= SCHEMA_VERSION
+    return info["status"] == DONE and _schema(info) >= SCHEMA_VERSION and "published" not in info
 
 
 def _schema(info: Mapping[str, Any]) -> int:

@@ -72,6 +72,7 @@ __all__ = [
     "RUNNING",
     "append_evaluation",
     "is_done",
+    "read_commands",
     "read_config",
     "read_evaluations",
     "read_json",
@@ -90,7 +91,7 @@ __all__ = [
     "write_sweep",
     "write_table",
 ]
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # as in `files`
     import pandas as pd
 
 RACES = 3  # a reader of evaluations may meet a writer: then it looks again
@@ -243,16 +244,24 @@ def set_aside(directory: Path) -> Path:
     return aside
 
 
-def write_sweep(runs_dir: Path, runs: Iterable[Mapping[str, Any]]) -> None:
-    """Add runs to `runs_dir/sweep.json`: one entry per run, keyed by `run_id`."""
+def write_sweep(runs_dir: Path, runs: Iterable[Mapping[str, Any]], command: str = "") -> None:
+    """Add runs to `runs_dir/sweep.json`, one entry a `run_id`, and the command for them."""
     path = runs_dir / "sweep.json"
     expected = {run["run_id"]: run for run in read_sweep(runs_dir)}
     expected |= {run["run_id"]: dict(run) for run in runs}
+    commands = dict.fromkeys([*read_commands(runs_dir), *([command] if command else [])])
     runs_dir.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"schema": SCHEMA_VERSION, "runs": list(expected.values())})
+    content = {"schema": SCHEMA_VERSION, "commands": [*commands], "runs": [*expected.values()]}
+    write_json(path, content)
 
 
 def read_sweep(runs_dir: Path) -> list[dict[str, Any]]:
     """The expected runs of `runs_dir`; empty when no sweep was started there."""
     path = runs_dir / "sweep.json"
     return list(read_json(path)["runs"]) if path.is_file() else []
+
+
+def read_commands(runs_dir: Path) -> list[str]:
+    """The commands that asked for the runs of `read_sweep`, the first one first."""
+    path = runs_dir / "sweep.json"
+    return list(read_json(path).get("commands", ())) if path.is_file() else []

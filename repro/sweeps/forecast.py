@@ -55,7 +55,7 @@ def _sort(config: RunConfig) -> str:
 def _seconds_per_step(pack: Pack) -> float:
     """Of one environment step of one learner."""
     configs = [each for each in pack.configs[:LARGEST] if isinstance(each, Config)]
-    # Processor time is that of a core of its own, however busy the machine is now.
+    # CPU time: what a core alone would take, however busy the machine is now.
     clock = time.process_time if configs[0].device == "cpu" else time.perf_counter
     ends: list[float] = []
     with contextlib.closing(cast(Generator[Iteration], iter(Training(configs)))) as training:

@@ -30,9 +30,12 @@ IDENTITY = (
 RESULTS = ("status", "final_return", "episodes", "error", "directory")
 
 
-def status(directory: Path) -> tuple[str, str | None]:
-    """DONE, RUNNING, PREEMPTED, FAILED, DAMAGED or MISSING; and why it is not done."""
-    state, _, why = survey.state(directory)
+def status(directory: Path, expected: Mapping[str, Any] | None = None) -> tuple[str, str | None]:
+    """DONE, RUNNING, PREEMPTED, FAILED, DAMAGED or MISSING; and why it is not done.
+
+    PRUNED where `expected`, its entry in sweep.json, says that a search is done with it.
+    """
+    state, _, why = survey.state(directory, expected)
     return state.upper(), why
 
 
@@ -74,7 +77,7 @@ def _frame(runs: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
 
 def _row(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
     """Of one run; `expected` is its entry in sweep.json, or empty."""
-    state, why = status(directory)
+    state, why = status(directory, expected)
     info: Mapping[str, Any] = expected
     score, episodes = float("nan"), 0
     try:

@@ -1,4 +1,4 @@
-"""How far packs are, in small files, which processes on other machines can write too.
+"""Progress of packs in small files, which processes on other machines can write too.
 
     DIR/.progress/<token>/lock       held by the driver of a sweep while it lives
     DIR/.progress/<token>/<n>.json   how far its pack number n is
@@ -19,7 +19,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from repro.console import ProgressBar, Speed, is_terminal, say
@@ -117,12 +116,7 @@ class Monitor:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Show the last state, and leave no file behind."""
         self._stop.set()
         self._thread.join()

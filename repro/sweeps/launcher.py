@@ -78,7 +78,7 @@ class PopulationLauncher(Launcher):
         Raises:
             ConfigError: for the first that is wrong. Nothing has been written or started then.
         """
-        sweep.expect([job.config for job in self.compose(job_overrides)])
+        sweep.expect([job.config for job in self.compose(job_overrides)], self.settings)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -55,10 +55,10 @@ class Pack:
             step_time = STEP_TIMES.get(first.env.id.rpartition("-v")[0], UNKNOWN_STEP_TIME)
         return self.steps * step_time * (1 + FIXED_SHARES / len(self.configs))
 
-
-def share_a_gpu(configs: Sequence[RunConfig]) -> bool:
-    """Whether all runs train on this machine's GPU: one large pack is faster there than many."""
-    return all(config.device == "cuda" for config in configs)
+    @property
+    def device(self) -> str:
+        """Its runs' `device`, the same for all."""
+        return self.configs[0].device
 
 
 def plan(configs: Sequence[RunConfig], workers: int, max_pack: int | None = None) -> list[Pack]:

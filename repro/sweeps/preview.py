@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from repro.cli import loaded
 from repro.config.options import parse as parse_options
 from repro.config.schema import Config
-from repro.console import say
+from repro.console import folded, say
 from repro.errors import ConfigError
 from repro.sweeps import summary, sweep
 from repro.sweeps.grid import compose
 from repro.sweeps.settings import Settings
 from repro.training import preflight
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it loads torch
     from repro.sweeps.packs import Pack
 
 
@@ -53,7 +53,7 @@ def _show(configs: Sequence[Config], settings: Settings) -> None:
     loaded()
     seconds = forecast.seconds(plan, processes)
     for pack, own in zip(plan, seconds, strict=True):
-        say(f"  {_described(pack)}: {_steps(pack.steps)}, about {duration(own)}")
+        say(folded(f"{_described(pack)}: {_steps(pack.steps)}, about {duration(own)}"))
     total = forecast.elapsed(seconds, processes)
     steps = _steps(sum(pack.steps for pack in plan))
     say(f"{steps} in about {duration(total)} if nothing else runs here. Nothing was trained.")

@@ -20,6 +20,8 @@ from repro.sweeps.survey import DAMAGED, FAILED, FINISHED, MISSING, RUNNING, Exp
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII = "_.-:=+*#"
 BINS = 24  # of a curve, one character each
+# Columns that a narrow terminal lacks, the first to go first: speed and bar; runs and returns.
+PACK_OPTIONAL, CURVE_OPTIONAL = (5, 2), (4, 3)
 Array = np.ndarray[Any, Any]
 Points = tuple[Array, Array]
 
@@ -138,29 +140,49 @@ def time_left(
 
 
 def lines(
-    runs: Sequence[Expected], beats: Sequence[Mapping[str, Any]], curves: Curves, *, ascii: bool
+    runs: Sequence[Expected],
+    beats: Sequence[Mapping[str, Any]],
+    curves: Curves,
+    *,
+    ascii: bool,
+    width: int | None = None,
 ) -> list[str]:
-    """What trains, the curves, and the time left."""
+    """What trains, the curves, and the time left; in a terminal of `width`, what fits there."""
     by_id = {run.run_id: run for run in runs}
     training = [_pack(beat, by_id, ascii) for beat in beats]
     drawn = [_curve(curve, ASCII if ascii else BLOCKS) for curve in curves.of(runs)]
     left = time_left(runs, beats, curves)
     return [
-        *_section("training", training),
+        *_section("training", training, width, PACK_OPTIONAL),
         *([] if left is None else ["", f"about {_duration(left)} left in all"]),
-        *_section("return while training, from the first step to the last", drawn),
+        *_section(
+            "return while training, from the first step to the last", drawn, width, CURVE_OPTIONAL
+        ),
     ]
 
 
-def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
+def _section(
+    title: str, rows: Sequence[Sequence[str]], width: int | None, optional: Sequence[int]
+) -> list[str]:
+    """A titled table; `optional` are the columns to go first where it does not fit."""
     if not rows:
         return []
+    shown = list(range(len(rows[0])))
+    for column in optional:
+        padded = _padded([[row[place] for place in shown] for row in rows])
+        if width is None or max(map(len, padded)) <= width:
+            break
+        shown.remove(column)
+    return ["", f"{title}:", *_padded([[row[place] for place in shown] for row in rows])]
+
+
+def _padded(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows
-    ]
-    return ["", f"{title}:", *(f"  {line}" for line in padded)]
+    )
+    return [f"  {line}".rstrip() for line in padded]
 
 
 def _pack(beat: Mapping[str, Any], by_id: Mapping[str, Expected], ascii: bool) -> list[str]:

@@ -24,6 +24,11 @@ class Settings:
     retries: int = 2
     submitit: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def here(self) -> bool:
+        """Whether packs train on this machine, whose devices can be looked at."""
+        return self.backend in ("loky", "serial")
+
     def check(self) -> None:
         """Raise a ConfigError for a value that cannot be used on this machine."""
         check_count("hydra.launcher.workers", self.workers)

@@ -1,4 +1,4 @@
-"""What a sweep, and a single run, say at their start and end."""
+"""Messages at the start and the end of a sweep or a single run."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def of_run(outcome: Outcome) -> None:
     """Say where a single run is, and its score; nothing of one that is not done."""
     if outcome.status not in (store.DONE, SKIPPED):
         return
-    score, episodes = 0.0, 0
+    say(f"{'done' if outcome.status == store.DONE else 'done before'}: {outcome.directory}")
     if (outcome.directory / "episodes.parquet").is_file():
         score, episodes = final_return(outcome.directory)
-    text = f", mean return of the last {episodes} episodes {score:.1f}" if episodes else ""
-    say(f"{'done' if outcome.status == store.DONE else 'done before'}: {outcome.directory}{text}")
+        if episodes:
+            say(f"  mean return of the last {episodes} episodes: {score:,.1f}")
 
 
 def why(outcome: Outcome) -> str:

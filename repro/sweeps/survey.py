@@ -1,4 +1,4 @@
-"""Which of a sweep's expected runs are there, and how far. No torch."""
+"""The state of each run that a sweep expects, read from its directory. No torch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def survey(runs_dir: Path) -> list[Expected]:
                 entry["run_id"],
                 tasks[entry["env_id"]],
                 entry["objective_label"],
-                *_state(entry, directory := _directory(entry, runs_dir)),
+                *state(directory := _directory(entry, runs_dir), entry),
                 str(directory),
                 entry["steps"],
             )
@@ -72,14 +72,21 @@ def _directory(entry: Mapping[str, Any], runs_dir: Path) -> Path:
     return Path(entry.get("directory", runs_dir / entry["run_id"]))
 
 
-def _state(entry: Mapping[str, Any], directory: Path) -> tuple[str, locks.Owner | None, str | None]:
-    """As `state`, and whether a search is done with a run that was interrupted."""
-    found = state(directory)
-    return (PRUNED, None, None) if found[0] == PREEMPTED and entry.get("pruned") else found
+def state(
+    directory: Path, expected: Mapping[str, Any] | None = None
+) -> tuple[str, locks.Owner | None, str | None]:
+    """Where the run in a directory stands, the process that trains it, and why it is not done.
+
+    Args:
+        directory: of the run.
+        expected: its entry in `sweep.json`, which knows whether a search has pruned it.
+    """
+    found = _found(directory)
+    pruned = found[0] == PREEMPTED and expected is not None and expected.get("pruned")
+    return (PRUNED, None, None) if pruned else found
 
 
-def state(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
-    """Where the run in a directory stands, the process that trains it, and why it is not done."""
+def _found(directory: Path) -> tuple[str, locks.Owner | None, str | None]:
     owner = locks.owner(directory)  # first: it may finish while we look
     try:
         info = store.read_run(directory) if (directory / "run.json").is_file() else {}

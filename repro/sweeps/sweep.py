@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.cli import loaded
+from repro.config import devices
 from repro.config.run import RunConfig
-from repro.console import ProgressBar
+from repro.console import ProgressBar, say
 from repro.errors import (
     EXIT_BAD_INPUT,
     EXIT_CORRUPT,
@@ -29,7 +32,7 @@ from repro.sweeps.settings import Settings
 from repro.training import preflight
 from repro.training.outcome import CORRUPT, LOCKED, PAUSED, REFUSED, SKIPPED, UNWRITTEN, Outcome
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it loads torch
     from repro.sweeps.packs import Pack
 
 GRID_PATIENCE = 30.0  # seconds: other sweeps that start in the same directory write their grids
@@ -55,17 +58,21 @@ class End(NamedTuple):
     exit_code: int
 
 
-def expect(configs: Sequence[RunConfig]) -> None:
+def expect(configs: Sequence[RunConfig], settings: Settings | None = None) -> None:
     """Write `sweep.json`, one for each `runs_dir`: which runs there are to be.
 
     One that was pruned before is expected to be done again.
+
+    Args:
+        configs: of the runs.
+        settings: how they will be spread; None: over the cores of this machine.
 
     Raises:
         ConfigError: runs that are impossible on this machine. Nothing has been written then.
     """
     places = dict.fromkeys(config.runs_dir for config in configs)
     summary.beginning(len(configs), ", ".join(places), configs[0].progress)
-    _check(configs)
+    _check(configs, settings or Settings())
     _write(configs)
 
 
@@ -83,7 +90,7 @@ def _write(configs: Sequence[RunConfig], **further: bool) -> None:
             if config.runs_dir == runs_dir
         ]
         with _only_writer(Path(runs_dir)):
-            store.write_sweep(Path(runs_dir), expected)
+            store.write_sweep(Path(runs_dir), expected, shlex.join(sys.orig_argv))
 
 
 def train(configs: Sequence[RunConfig], settings: Settings, pause: int | None = None) -> list[End]:
@@ -110,11 +117,23 @@ def planned(configs: Sequence[RunConfig], settings: Settings) -> tuple[list[Pack
     """The packs of runs that are to be trained, and how many of them train at the same time."""
     from repro.sweeps import dispatch, packs  # only now: they load torch
 
-    slots = settings.workers or dispatch.backend(settings.backend).slots(settings)
-    if settings.workers is None and settings.backend == "loky" and packs.share_a_gpu(configs):
-        slots = 1
-    plan = packs.plan(configs, slots, settings.max_pack)
-    return plan, min(slots, len(plan))
+    if settings.here:
+        from repro.training.devices import gpus, settled
+
+        configs = settled(configs, say)
+    plan: list[Pack] = []
+    processes = 0
+    for device in dict.fromkeys(config.device for config in configs):
+        own = [config for config in configs if config.device == device]
+        found = [device] if devices.on_gpu(device) else []
+        if settings.here and len(found := gpus(device)) > 1:
+            named = devices.together(found)
+            own = [dataclasses.replace(config, device=named) for config in own]
+        slots = settings.workers or dispatch.backend(settings.backend).slots(settings, found)
+        packed = packs.plan(own, slots, settings.max_pack)
+        plan += packed
+        processes += min(slots, len(packed))
+    return sorted(plan, key=lambda pack: -pack.cost), processes
 
 
 def train_one(config: RunConfig) -> Outcome:
@@ -127,13 +146,13 @@ def train_one(config: RunConfig) -> Outcome:
         RunsFailedError: it is not done; the error says why.
         KeyboardInterrupt: it was interrupted, and saved.
     """
-    before = ended_before(config)
+    before, settings = ended_before(config), Settings(backend="serial")
     if before is None or before.status != SKIPPED:
         summary.beginning(1, str(config.directory), config.progress)
-        _check([config])
+        _check([config], settings, alone=True)
     if before is not None and before.status == store.FAILED:
         before = None
-    (end,) = _train([config], [before], Settings(backend="serial"), alone=True)
+    (end,) = _train([config], [before], settings, alone=True)
     if end.exit_code:
         raise RunsFailedError(summary.why(end.outcome), end.exit_code)
     return end.outcome
@@ -158,12 +177,24 @@ def raise_failures(codes: Sequence[int], runs: int) -> None:
     raise RunsFailedError(" ".join(parts), min(codes, key=PRECEDENCE.index))
 
 
-def _check(configs: Sequence[RunConfig]) -> None:
+def _check(configs: Sequence[RunConfig], settings: Settings, alone: bool = False) -> None:
+    named = dict.fromkeys(config.device for config in configs)
+    for device in named:
+        if not settings.here and devices.numbers(device):
+            raise ConfigError(
+                f"device={device}, but hydra.launcher.backend={settings.backend} hands out GPUs by "
+                "itself: say device=cuda."
+            )
     preflight.preflight(configs)
-    from repro.training.loop import resolve_device  # only now: it loads torch
+    from repro.training.devices import gpus  # only now: it loads torch
 
-    for device in dict.fromkeys(config.device for config in configs):
-        resolve_device(device)
+    for device in named if settings.here else ():
+        gpus(device)
+        if alone and len(names := devices.names(device)) > 1:
+            raise ConfigError(
+                f"device={device} names GPUs for a sweep to share, and this is a single run: say "
+                f"device={names[0]}."
+            )
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -31,12 +32,22 @@ class Task:
         heartbeat: the file through which it says how far it is.
         folder: the directory that relative paths mean, on every machine.
         patience: seconds to wait for run directories that another process owns.
+        device: where it trains; None: where its configurations say.
     """
 
     pack: Pack
     heartbeat: Path
     folder: Path = field(default_factory=Path.cwd)
     patience: float = locks.PATIENCE
+    device: str | None = None
+
+    @property
+    def configs(self) -> Sequence[RunConfig]:
+        """Of its runs, on its device."""
+        configs = self.pack.configs
+        if self.device is None:
+            return configs
+        return [dataclasses.replace(config, device=self.device) for config in configs]
 
 
 def train(task: Task) -> list[Outcome]:
@@ -45,7 +56,7 @@ def train(task: Task) -> list[Outcome]:
 
     try:
         beat = Heartbeat(task.heartbeat, [config.run_id for config in task.pack.configs])
-        return pack.run_pack(task.pack.configs, beat, task.patience, task.pack.pause)
+        return pack.run_pack(task.configs, beat, task.patience, task.pack.pause)
     except ConfigError as error:
         return _leave(task.pack, REFUSED, error)
     except CorruptError as error:

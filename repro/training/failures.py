@@ -1,4 +1,4 @@
-"""Marks a run that did not end by itself, and writes its error.log."""
+"""Marks a run that an error or a signal has ended, and writes its error.log."""
 
 from __future__ import annotations
 

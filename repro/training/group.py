@@ -68,7 +68,7 @@ class Group:
         self._iteration = start.iteration
         self._first_step = self._step = start.iteration * configs[0].batch_size
         self._taken = 0
-        self._recent = [  # returns of late; a run that continues has some
+        self._recent = [  # recent returns; a resumed run has some already
             deque(saved.tables.get("episodes", {}).get("return", ()), LAST_EPISODES)
             for saved in start.checkpoints
         ] or [deque[float](maxlen=LAST_EPISODES) for _ in configs]

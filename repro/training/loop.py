@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from repro.algorithms.iteration import Iteration
 from repro.config import sb3
 from repro.config.names import check_choice
 from repro.config.schema import Config
+from repro.console import say
 from repro.engines import cuda
 from repro.envs import user_code
 from repro.errors import ConfigError, CorruptError, TaskError
+from repro.training.devices import resolve_device, settled
 
 if TYPE_CHECKING:  # it needs an optional package
     from repro.algorithms.sb3.algorithm import StableBaselines3
@@ -34,15 +37,18 @@ class Training:
         Raises:
             ConfigError: a task, objective or device is not available.
         """
-        config = configs[0]
+        config = settled(configs[:1], say)[0]
         device = resolve_device(config.device)
-        cuda.set_precision(device)
+        cuda.prepare(device)
         self._algorithm: Learners | StableBaselines3
         if config.algorithm.is_sb3:
             self._algorithm = _make_sb3(config, device)
         else:
             self._algorithm = _make_learners(configs, device)
         self.device, self._task = str(device), config.env.id
+        own = self._algorithm
+        discrete = isinstance(own, Learners) and own.policy.discrete
+        self.deterministic = cuda.deterministic(device, discrete)
         self.engine = self._algorithm.engine
 
     def __iter__(self) -> Iterator[Iteration]:
@@ -112,16 +118,12 @@ def _make_sb3(config: Config, device: torch.device) -> StableBaselines3:
     return StableBaselines3(config, device)
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device that `device=NAME` means: `auto` is the GPU if there is one.
-
-    Raises:
-        ConfigError: `cuda` on a machine without a GPU.
-    """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ConfigError(
-            "device=cuda, but torch finds no GPU here (nvidia-smi lists those of the driver): say "
-            "device=cpu or device=auto."
-        )
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
+def parameters(config: Config) -> int:
+    """How many a learner's networks have."""
+    task = config.env
+    made = envs.make(task.id, task.backend, 1, task.switches, task.kwargs)
+    try:
+        kind = Learners if config.algorithm.is_sb3 else ALGORITHMS[config.algorithm.name]
+        return sum(math.prod(shape) for shape in kind.make_policy(config, made).shapes.values())
+    finally:
+        user_code.close(made, config.env.id)

@@ -84,7 +84,7 @@ class Metrics:
             shown[RETURN] = float(np.mean(self._returns))
             shown[LENGTH] = float(np.mean(self._lengths))
         if self._seconds > 0:
-            # Times are a pack's over its runs: these are the steps of all its runs per second.
+            # A run's time is its share of the pack's, so this is the speed of the whole pack.
             shown[SPS] = row["step"] / self._seconds
         return {name: value for name, value in shown.items() if math.isfinite(value)}
 

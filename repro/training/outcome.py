@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-# Statuses that no run.json has, beside those of `repro.runs.store`.
+# Statuses that no run.json has, besides those of `repro.runs.store`.
 SKIPPED = "SKIPPED"  # it was done before
 PAUSED = "PAUSED"  # it is where it was to stop for now; its run.json says PREEMPTED
 CORRUPT = "CORRUPT"  # its files are damaged, or none of its checkpoints is whole

@@ -14,8 +14,8 @@ from repro.errors import TaskError
 from repro.runs import locks, store
 from repro.runs.schema import DONE, FAILED
 from repro.training import failures, resume
+from repro.training.devices import resolve_device, settled
 from repro.training.group import Group
-from repro.training.loop import resolve_device
 from repro.training.outcome import CORRUPT, LOCKED, SKIPPED, Outcome, Report
 from repro.training.signals import Deferral
 from repro.training.stalls import Watchdog
@@ -49,6 +49,7 @@ def run_pack(
         StorageError: the results cannot be written.
         PreemptedError: SIGTERM, SIGINT or SIGHUP.
     """
+    configs = settled(configs, say)
     directories = [config.directory for config in configs]
     with locks.owning(directories, patience) as refused:
         owned = [i for i in range(len(configs)) if i not in refused]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from repro import envs
-from repro.config import sb3
+from repro.config import devices, sb3
 from repro.config.run import RunConfig
 from repro.config.schema import Config
 from repro.console import say
@@ -68,15 +68,16 @@ def _report_bounds(env_id: str, made: VectorEnv) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise a ConfigError for device=cuda where the installed torch has no CUDA.
+    """Raise a ConfigError for a GPU where the installed torch has no CUDA.
 
-    `repro.training.loop.resolve_device`, which loads torch, checks that there is a GPU.
+    `repro.training.devices.resolve_device`, which loads torch, checks that there is a GPU.
     """
-    if device == "cuda" and importlib.metadata.version("torch").endswith("+cpu"):
+    version, _, build = importlib.metadata.version("torch").partition("+")
+    if devices.on_gpu(device) and build == "cpu":
         raise ConfigError(
-            "device=cuda, but the torch that is installed is built for the CPU only: say "
-            "device=cpu, or install one with CUDA "
-            "(pip install torch --index-url https://download.pytorch.org/whl/cu128)."
+            f"device={device}, but the torch that is installed is built for the CPU only: say "
+            "device=cpu, or install the one of PyPI, which on Linux has CUDA "
+            f"(pip install --force-reinstall --index-url https://pypi.org/simple torch=={version})."
         )
 
 

@@ -18,8 +18,8 @@ from repro.runs.schema import SCHEMAS, TABLES
 from repro.runs.writer import RunWriter
 from repro.training.loggers import Logger, open_logger
 
-FLUSH_SECONDS = 10.0  # between two writes of the tables at least,
-FLUSH_SHARE = 0.005  # and at most this share of the time in them
+FLUSH_SECONDS = 10.0  # at least, between two writes of the tables
+FLUSH_SHARE = 0.005  # at most, of the wall time that goes into writing them
 
 
 class Results:

@@ -17,7 +17,7 @@ from repro.errors import ConfigError, CorruptError
 from repro.runs import checkpoint, provenance, store
 from repro.runs.checkpoint import Checkpoint
 
-# Packages of repro that compute a result. Changes elsewhere, as of a message, change no bit of it.
+# Packages of repro that compute a result. Changes elsewhere, as of a message, leave all its bits.
 COMPUTING = ("algorithms", "engines", "envs", "learning", "networks", "rollouts")
 ENVS = "envs"  # the key of the simulators' part of a state
 
@@ -50,7 +50,7 @@ def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
     versions = provenance.machine()["versions"]
     return {
         "config": config.hashed(),
-        "device": device,
+        "device": torch.device(device).type,  # not which GPU: its model follows
         **cuda.accelerator(torch.device(device)),
         "engine": engine,
         "threads": torch.get_num_threads(),

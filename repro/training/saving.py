@@ -32,7 +32,8 @@ class Saver:
     """The checkpoints of P runs.
 
     Attributes:
-        resumable: EXACT, APPROXIMATE (the simulators' state cannot be saved) or NEVER.
+        resumable: EXACT, APPROXIMATE (the simulators' state cannot be saved, or the device's
+            arithmetic is not deterministic) or NEVER.
     """
 
     def __init__(
@@ -91,13 +92,14 @@ class Saver:
                 raise
             self._training.restore(p, resume.without_envs(saved.state))
             return False
-        return resume.holds_envs(saved.state)
+        return resume.holds_envs(saved.state) and self._training.deterministic
 
     def _resumable(self) -> str:
         state = self._training.checkpoint(0)
         if state is None:
             return NEVER
-        return EXACT if resume.holds_envs(state) else APPROXIMATE
+        exact = resume.holds_envs(state) and self._training.deterministic
+        return EXACT if exact else APPROXIMATE
 
     def announce(self) -> None:
         """Tell the user what the algorithm needs, and if runs could not continue exactly."""
@@ -106,7 +108,13 @@ class Saver:
             return  # all of its state is saved
         if self._training.notice:
             say(self._training.notice)
-        if self.resumable == APPROXIMATE:
+        if not self._training.deterministic:
+            say(
+                f"device={self._training.device}: discrete actions are drawn by operations that "
+                "torch does not call deterministic there, so that an interrupted run may continue "
+                "with other bits, and run.json marks it as approximate."
+            )
+        elif self.resumable == APPROXIMATE:
             say(
                 f"{config.env.id} has no way to save its state: an interrupted run continues with "
                 "new episodes, and run.json marks it as approximate."

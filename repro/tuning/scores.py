@@ -1,4 +1,4 @@
-"""The number of a run, at its end or up to a step of it. No torch."""
+"""The score of a run, at its end or at an earlier step. No torch."""
 
 from __future__ import annotations
 

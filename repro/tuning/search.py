@@ -33,12 +33,16 @@ from repro.tuning.study import Study
 
 STUDY_FILE = "study.db"
 RUNGS = 2
-LEARNED = 5  # iterations until a rung, unless `rungs` is given: returns lag behind the updates
+LEARNED = 5  # iterations until the first rung, unless `rungs` is given: returns lag behind updates
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the command line asks for; `repro.tune` explains each."""
+    """What the command line asks for, and `repro.tune` explains.
+
+    Attributes:
+        earliest: the iteration before which no rung is; `search` sets it where `rungs` is None.
+    """
 
     space: Space
     seeds: tuple[int, ...] = (0,)
@@ -51,11 +55,15 @@ class Plan:
     sampler: str = "tpe"
     sampler_seed: int = 0
     study: Path | None = None
+    earliest: int = 1
 
     def settings(self) -> dict[str, Any]:
         """What makes it this search, as JSON values: all but how long and where it runs."""
         fixed = [line for line in self.space.fixed if not line.startswith("hydra")]
-        names = ("batch", "rungs", "eta", "metric", "direction", "sampler", "sampler_seed")
+        names = (
+            *("batch", "rungs", "earliest", "eta", "metric", "direction"),
+            *("sampler", "sampler_seed"),
+        )
         space = {key: str(value) for key, value in self.space.distributions.items()}
         own = {name: getattr(self, name) for name in names}
         return {"overrides": sorted(fixed), "space": space, "seeds": list(self.seeds), **own}
@@ -90,7 +98,7 @@ def search(plan: Plan) -> Study:
         KeyboardInterrupt: interrupted, and saved: the same command continues.
     """
     example = _example(plan)
-    plan = dataclasses.replace(plan, rungs=_rungs(plan, example))
+    plan = _with_rungs(plan, example)
     path = plan.study or Path(example.runs_dir) / STUDY_FILE
     lock = path.with_name(f".{path.name}.lock")
     with locks.owning([lock]) as refused:
@@ -123,26 +131,30 @@ def _example(plan: Plan) -> Config:
         raise error
 
 
-def _rungs(plan: Plan, config: Config) -> int:
-    """How many there are.
+def _with_rungs(plan: Plan, config: Config) -> Plan:
+    """The plan with its number of rungs.
+
+    By default there are RUNGS of them, those before iteration LEARNED moved there; none where even
+    the last one would have to move.
 
     Raises:
         ConfigError: a rung at which nothing is known of a run, or no run can pause.
     """
     resumes = not config.algorithm.is_sb3
     if plan.rungs is None:
-        late = (_iteration(config, plan.eta**-rung) >= LEARNED for rung in range(1, RUNGS + 1))
-        return sum(late) if resumes else 0
+        late = _iteration(plan, config, 1 / plan.eta) >= LEARNED
+        rungs = RUNGS if resumes and late else 0
+        return dataclasses.replace(plan, rungs=rungs, earliest=LEARNED)
     if plan.rungs and not resumes:
         raise ConfigError(
             f"algorithm={config.algorithm.name} has no checkpoints to go on from: say --rungs 0."
         )
-    if plan.rungs and _iteration(config, plan.eta**-plan.rungs) < 2:
+    if plan.rungs and _iteration(plan, config, plan.eta**-plan.rungs) < 2:
         raise ConfigError(
             f"--rungs {plan.rungs} prunes after the first of {config.updates} iterations, when no "
             "update has changed a return: give fewer rungs, or a larger total_timesteps."
         )
-    return plan.rungs
+    return plan
 
 
 def _compose(
@@ -172,13 +184,13 @@ def _round(plan: Plan, study: Study, members: Sequence[FrozenTrial]) -> None:
         return
     configs, settings = _compose(plan, [each.params for each in members])
     alive = [Trial(*pair) for pair in zip(members, configs, strict=True)]
-    sweep.expect(_runs([trial for trial in alive if trial.running]))
+    sweep.expect(_runs([trial for trial in alive if trial.running]), settings)
     for trial in alive:
         if trial.running and "commands" not in trial.frozen.user_attrs:
             study.note(trial.frozen, **_attributes(plan, trial))
     for rung in range(plan.rungs or 0, -1, -1):
         share = plan.eta**-rung
-        _train([trial for trial in alive if trial.running], share, settings)
+        _train(plan, [trial for trial in alive if trial.running], share, settings)
         scored = {trial.number: _score(plan, trial, share) for trial in alive}
         kept = _decide(plan, study, alive, scored, share)
         alive = [trial for trial in alive if trial.number in kept]
@@ -223,7 +235,7 @@ def _decide(
         out = _runs([trial for trial in alive if trial.running and trial.number not in kept])
         sweep.prune([config for config in out if config.directory not in going_on])
     for trial in [trial for trial in alive if trial.running]:
-        value, steps = scored[trial.number], _steps(trial, share)
+        value, steps = scored[trial.number], _steps(plan, trial, share)
         finite = value is not None and not math.isnan(value)
         if value is not None and finite:
             study.report(trial.frozen, value, steps)
@@ -239,7 +251,7 @@ def _decide(
     return kept
 
 
-def _train(trials: Sequence[Trial], share: float, settings: Settings) -> None:
+def _train(plan: Plan, trials: Sequence[Trial], share: float, settings: Settings) -> None:
     """Train the runs of trials up to a share of their iterations.
 
     Raises:
@@ -247,7 +259,7 @@ def _train(trials: Sequence[Trial], share: float, settings: Settings) -> None:
     """
     waiting: dict[int | None, list[Config]] = {}
     for config in _runs(trials):
-        until = _iteration(config, share)
+        until = _iteration(plan, config, share)
         if store.is_done(config.directory) or (share < 1 and scores.reached(config) >= until):
             continue
         waiting.setdefault(until if share < 1 else None, []).append(config)
@@ -263,7 +275,7 @@ def _score(plan: Plan, trial: Trial, share: float) -> float | None:
     for config in trial.configs:
         if store.read_run(config.directory)["status"] == store.FAILED:
             return None
-        until = _iteration(config, share) * config.batch_size if share < 1 else None
+        until = _iteration(plan, config, share) * config.batch_size if share < 1 else None
         numbers.append(scores.score(config.directory, plan.metric, until))
     return math.fsum(numbers) / len(numbers)
 
@@ -285,13 +297,14 @@ def _runs(trials: Sequence[Trial]) -> list[Config]:
     return list({config.directory: config for each in trials for config in each.configs}.values())
 
 
-def _iteration(config: Config, share: float) -> int:
-    return max(1, round(config.updates * share))
+def _iteration(plan: Plan, config: Config, share: float) -> int:
+    """The iteration of a run at which the rung with this share of it is; its last one for 1."""
+    return min(max(plan.earliest, round(config.updates * share)), config.updates)
 
 
-def _steps(trial: Trial, share: float) -> int:
+def _steps(plan: Plan, trial: Trial, share: float) -> int:
     """Environment steps of one run."""
-    return _iteration(trial.configs[0], share) * trial.configs[0].batch_size
+    return _iteration(plan, trial.configs[0], share) * trial.configs[0].batch_size
 
 
 def _trained(trial: Trial) -> int:

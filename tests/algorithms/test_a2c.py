@@ -47,10 +47,10 @@ def test_rmsprop_equals_tensorflows_for_each_row_and_skips_the_others() -> None:
     generator = torch.Generator().manual_seed(0)
     flat = torch.randn(3, 48, generator=generator)
     rows = [torch.nn.Parameter(row.clone()) for row in flat]
-    rates = [1e-3, 1e-3, 1e-2]
+    rates = torch.tensor([1e-3, 1e-3, 1e-2])
     oracles = [
         RMSpropTFLike([row], lr=rate, alpha=0.9, eps=1e-5)
-        for row, rate in zip(rows, rates, strict=True)
+        for row, rate in zip(rows, rates.tolist(), strict=True)
     ]
     rmsprop = RMSProp(flat, decay=0.9, epsilon=1e-5)
     for step in range(20):
@@ -58,7 +58,8 @@ def test_rmsprop_equals_tensorflows_for_each_row_and_skips_the_others() -> None:
         taking_part = [p for p in range(3) if step % 4 == 0 or (step + p) % 3]
         for p in set(range(3)) - set(taking_part):
             gradient[p] = torch.nan  # what a learner that has failed would bring
-        rmsprop.step(gradient, rates, taking_part)
+        where = torch.tensor([p in taking_part for p in range(3)])
+        rmsprop.step(gradient, rates, None if where.all() else where)
         for p in taking_part:
             rows[p].grad = gradient[p].clone()
             oracles[p].step()

@@ -91,6 +91,22 @@ def test_damaged_files_are_named(
     assert not (tmp_path / "out").exists()
 
 
+def test_files_go_beside_the_runs_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a", identity(seed=0), [1.0])
+    write_run(tmp_path / "b", identity(seed=1), [2.0])
+    assert main(["updates", "--runs", str(tmp_path / "a")]) == 0
+    assert {path.name for path in (tmp_path / "a" / "tables").iterdir()} == {
+        *("updates.csv", "updates.md")
+    }
+    assert main(["updates", "--runs", str(tmp_path / "a")]) == 0, "tables are no runs"
+    capsys.readouterr()
+    both = [str(tmp_path / name) for name in "ab"]
+    assert "add --out DIR" in _refused(["updates", "--runs", *both], capsys)
+    assert "add --out DIR" in _refused(["figure1"], capsys)
+
+
 def test_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["table1", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]
     assert "run a sweep first" in _refused(arguments, capsys)

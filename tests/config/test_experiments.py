@@ -22,6 +22,7 @@ RUNS = {
     "clip_or_not": 12,
     "table1_pilot": 27,
     "table1_recipes": 99,
+    "table1_search": 12,
     "sb3": 63,
     "atari": 294,
     "atari_sb3": 294,

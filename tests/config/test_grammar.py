@@ -145,3 +145,6 @@ def test_a_key_that_only_the_swept_options_have(monkeypatch: pytest.MonkeyPatch)
     assert skips == [3, 3]
     sizes = composed(monkeypatch, "env=hopper", "policy.hidden_sizes=[8,8]", "seed=0,1")
     assert [config.policy.hidden_sizes for config in sizes] == [[8, 8], [8, 8]]
+    unclipped = ("env=hopper", "recipe=sb3", "recipe.max_grad_norm=null", "seed=0,1")
+    assert [each.recipe.max_grad_norm for each in composed(monkeypatch, *unclipped)] == [None, None]
+    assert [each.recipe.max_grad_norm for each in grid.compose(unclipped).batches[0]] == [None] * 2

@@ -39,6 +39,7 @@ SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.
         ("env=hopper", "algorithm.minibatch_size=60", "recipe.partial_minibatch=keep"),
         ("env=hopper", "recipe.observation_normalization=none", "algorithm.entropy_coef=0.01"),
         ("env=hopper", "recipe.log_std_schedule=linear", "recipe.final_log_std=-1.6"),
+        ("env=hopper", "recipe.advantage_normalization=minibatch", "recipe.advantage_std=none"),
         ("env=half_cheetah", "recipe.early_stop_kl=0.003", "algorithm.learning_rate=1e-3"),
         ("env=hopper", "policy.shared=true", "recipe=ppo2"),
         ("env=hopper", "policy.shared=true", "policy.hidden_sizes=[20]", "policy.activation=relu"),
@@ -132,11 +133,13 @@ def test_tanh_is_accurate_and_saturates() -> None:
 
 
 @pytest.mark.parametrize("normalization", ["rollout", "minibatch"])
-def test_equal_advantages_train_alike(normalization: str) -> None:
+@pytest.mark.parametrize("std", ["biased", "none"])
+def test_equal_advantages_train_alike(normalization: str, std: str) -> None:
     """One step an episode, nothing to see, always the same reward: there is nothing to learn."""
     constant = "env=gymnasium env.id=tests.helpers.tasks:Constant-v0"
     by = f"recipe.advantage_normalization={normalization}"
-    compiled, plain = twins(*constant.split(), by, "recipe.advantage_epsilon=0")
+    divided = ("recipe.advantage_epsilon=0", f"recipe.advantage_std={std}")
+    compiled, plain = twins(*constant.split(), by, *divided)
     before = plain.weights(0)
     records = iterate_on_the_same_rollout(compiled, plain)
     for ppo, record in zip((plain, compiled), records, strict=True):

@@ -44,7 +44,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that comes before the training of a run or a sweep, and not that."""
 
     monkeypatch.setattr(sweep, "train_one", lambda config: preflight.preflight([config]))
-    monkeypatch.setattr(sweep, "expect", preflight.preflight)
+    monkeypatch.setattr(sweep, "expect", lambda configs, settings: preflight.preflight(configs))
     done = [sweep.End(sweep.Outcome("run", Path(), "DONE", None), 0)]
     monkeypatch.setattr(sweep, "train", lambda configs, settings: done * len(configs))
 

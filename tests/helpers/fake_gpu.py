@@ -1,7 +1,8 @@
 """A stand-in for a GPU: torch's fake tensors, which have devices and shapes but no values.
 
 An operation that mixes devices is refused, as a GPU would. A recorded function that waits for the
-device is refused too. Elsewhere a wait reads ones, so that learners count as finite. Derivatives
+device is refused too, or that copies from the host. Elsewhere waits and copies from memory that is
+not page-locked are counted, and a wait reads ones, so that learners count as finite. Derivatives
 are zeros, since autograd's engine wants a real device: forward passes and steps are what is tried.
 """
 
@@ -14,6 +15,7 @@ import itertools
 import os
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,31 @@ DEVICE = torch.device("cuda", 0)
 
 
 class Waits:
-    """Counts reads of the device's memory, and refuses them while a function is recorded."""
+    """Counts what makes a host wait, and refuses it while a function is recorded.
+
+    Attributes:
+        count: reads of the device's memory.
+        pageable: copies to the device from memory that is not page-locked.
+        recordings: functions recorded.
+    """
 
     def __init__(self) -> None:
-        self.count, self.recording, self.recordings = 0, False, 0
+        self.count, self.pageable, self.recordings, self.recording = 0, 0, 0, False
+        self.locked: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
 
     def note(self, tensor: torch.Tensor) -> None:
         if self.recording:
             raise AssertionError("a recorded function waits for the device")
         self.count += tensor.device.type == "cuda"
+
+    def note_copy(self, source: torch.Tensor) -> None:
+        if self.recording:
+            raise AssertionError("a recorded function copies from the host")
+        self.pageable += not any(source is each for each in self.locked)
+
+    def lock(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.locked.add(tensor)
+        return tensor
 
     @contextlib.contextmanager
     def refused(self) -> Iterator[None]:
@@ -72,7 +90,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
         name: getattr(torch.Tensor, name)
         for name in ("numpy", "tolist", "item", "__bool__", "__float__")
     }
-    to, zeros = torch.Tensor.to, torch.zeros
+    to, copy, zeros, tensor = torch.Tensor.to, torch.Tensor.copy_, torch.zeros, torch.tensor
 
     def read(self: torch.Tensor) -> Any:
         waits.note(self)
@@ -112,8 +130,29 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
 
             return replay
 
-    def pageable(*args: Any, pin_memory: bool = False, **kwargs: Any) -> torch.Tensor:
-        return zeros(*args, **kwargs)
+    def page_locked(*args: Any, pin_memory: bool = False, **kwargs: Any) -> torch.Tensor:
+        made = zeros(*args, **kwargs)
+        return waits.lock(made) if pin_memory else made
+
+    def on_host(x: object) -> bool:
+        return isinstance(x, torch.Tensor) and x.device.type == "cpu" and x.dim() > 0
+
+    def moved(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        found = to(self, *args, **kwargs)
+        if on_host(self) and found.device.type == "cuda":
+            waits.note_copy(self)
+        return found
+
+    def copied(self: torch.Tensor, source: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if on_host(source) and self.device.type == "cuda":
+            waits.note_copy(source)
+        return copy(self, source, *args, **kwargs)
+
+    def made(*args: Any, **kwargs: Any) -> torch.Tensor:
+        found = tensor(*args, **kwargs)
+        if found.device.type == "cuda":
+            waits.note_copy(found)
+        return found
 
     monkeypatch.setattr(torch.Tensor, "numpy", numpy)
     monkeypatch.setattr(torch.Tensor, "tolist", patched("tolist", lambda x: x.tolist()))
@@ -121,8 +160,11 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
     monkeypatch.setattr(torch.Tensor, "__bool__", patched("__bool__", bool))
     monkeypatch.setattr(torch.Tensor, "__float__", patched("__float__", float))
     monkeypatch.setattr(torch.Tensor, "cpu", cpu)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr(torch, "zeros", pageable)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: waits.lock(self.clone()))
+    monkeypatch.setattr(torch.Tensor, "to", moved)
+    monkeypatch.setattr(torch.Tensor, "copy_", copied)
+    monkeypatch.setattr(torch, "zeros", page_locked)
+    monkeypatch.setattr(torch, "tensor", made)
     monkeypatch.setattr(torch.cuda, "Event", _Event)
     monkeypatch.setattr(graphs, "Recorder", Recorder)
     derive = torch.autograd.grad

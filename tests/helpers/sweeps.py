@@ -27,7 +27,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[Config]:
         return [sweep.End(outcome, 0) for outcome in done]
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep, "expect", lambda configs: None)
+        patch.setattr(sweep, "expect", lambda configs, settings: None)
         patch.setattr(sweep, "train", train)
         assert command.run(arguments if asked else ["-m", *arguments]) == 0
     return seen

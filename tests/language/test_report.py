@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.reports.rlhf.cells import Run, cell_of, tolerance_of, turned
 from analysis.reports.rlhf.numbers import _fit
+from repro.runs import store
 from repro.training import pack
 from tests.helpers.language import Tiny
 
@@ -81,3 +83,21 @@ def test_a_fit_finds_the_coefficients_of_its_own_form(logarithm: bool) -> None:
     gold = 1 + d * (2 - 0.3 * (np.log(d) if logarithm else d))
     found = _fit(pd.DataFrame({"kl": d**2, "gold": gold}), 1.0, logarithm)
     np.testing.assert_allclose(list(found.values()), [2, 0.3, 1], rtol=1e-6)
+
+
+def test_tokens_are_the_runs_own(tiny: Tiny, tmp_path: Path) -> None:
+    config, alone = tiny("seed=1", "kl.beta=0.3"), tmp_path / "runs"
+    pack.run_pack([config])
+    shutil.copytree(config.directory, alone / config.run_id)
+    assert main(["tokens", "--runs", str(alone), "--out", str(tmp_path)]) == 0
+    curves, shown = (pd.read_csv(tmp_path / f"tokens_{x}.csv") for x in ("curves", "samples"))
+    progress = store.read_table(config.directory / "progress.parquet")
+    last = curves[(curves["beta"] == 0.3) & (curves["window"] == curves["window"].max())]
+    for name, value in last.set_index("measure")["value"].items():
+        assert value == pytest.approx(progress[name].iloc[-1])
+    samples = store.read_table(config.directory / "samples.parquet")
+    one = shown[(shown["moment"] == "at the end") & (shown["response"] == 0)]
+    own = samples[(samples["iteration"] == samples["iteration"].max()) & (samples["episode"] == 0)]
+    np.testing.assert_allclose(one["advantage"], own["advantage"], rtol=1e-6)
+    words = config.identity()["vocabulary"]
+    assert one["token"].tolist() == [words[token] for token in own["token"]]

@@ -54,6 +54,22 @@ def test_tables_of_policies_are_those_of_the_report(found: Numbers, path: str) -
         assert values == expected, name
 
 
+@pytest.mark.parametrize("path", ["README", "page"])
+def test_with_ten_thousand_pairs_a_penalty_beats_best_of_16_on_every_seed(
+    found: Numbers, path: str
+) -> None:
+    text = {"README": README, "page": PAGE}[path]
+    table = rows(text, "| policy | gold | proxy | KL | best gold | turned | above best of 16 |")
+    assert len(table) == 4
+    for name, *values in table:
+        line = cell(found, name)
+        expected = [f"{line[key]:.2f}" for key in ("gold", "proxy", "kl", "best_gold")]
+        expected += [f"{line['turned']} of {line['n_runs']}", f"{line['above_best_of']} of 5"]
+        assert values == expected, name
+    free, held = (cell(found, f"ppo clip, beta {beta}, 10000 pairs") for beta in (0, 0.05))
+    assert free["turned"] == 5 and held["above_best_of"] == held["n_best_of"] == 5
+
+
 def test_the_tolerance_is_the_stated_one(found: Numbers) -> None:
     assert f"{found.tolerance:.2f}" in README
 
@@ -113,5 +129,5 @@ def test_sizes_of_the_reward_models_data_are_those_of_the_report(found: Numbers)
     few = cell(found, f"{BASE}, 200 pairs")
     assert few["difference_high"] < 0 and few["kl_high"] < cell(found, BASE)["kl_low"]
     many = cell(found, f"{BASE}, 10000 pairs")
-    assert many["difference_low"] > 0 and many["gold"] == found.cells["gold"].max()
+    assert many["difference_low"] > 0
     assert many["gold_low"] > found.best_of_n["gold"].max()

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from repro import status
+from repro import again, status
 from repro.errors import PreemptedError
 from repro.language import __main__ as command
-from repro.language import compose
+from repro.language import compose, sample
 from repro.language.config import LanguageConfig
 from repro.language.stage import Record, Stage
 from repro.runs import checkpoint, store
@@ -154,3 +155,24 @@ def test_f11_bad_input_is_one_sentence(
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_a_sentence(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny("algorithm.total_episodes=16")
+    (given,) = compose.compose([*moved(config, tmp_path), "algorithm.total_episodes=16"]).configs
+    pack.run_pack([given])
+    path = given.directory / "config.yaml"
+    values = store.read_config(given.directory)
+    values["recipe"]["whiten_advantages"] = values["algorithm"].pop("whiten_advantages")
+    path.write_text(yaml.safe_dump(values))
+    capsys.readouterr()
+    for run in (sample.run, again.run):
+        assert run([str(given.directory)]) == 2
+        error = capsys.readouterr().err
+        assert f"{given.directory} is a run of an earlier version" in error
+        assert "under another runs_dir" in error and error.count("\n") == 1
+    assert command.run([*TINY, f"runs_dir={tmp_path}", "algorithm.total_episodes=16"]) != 0
+    error = capsys.readouterr().err
+    assert "where an earlier version of repro wrote it, train the run again" in error

@@ -170,6 +170,8 @@ def test_actors_are_standardized_as_the_processes_of_ppo1_each_its_own(
         by: learners([config(*shape, f"recipe.advantage_normalization={by}", "engine=torch")])
         for by in ("none", "actor", "rollout")
     }
+    centered = [f"recipe.advantage_{key}" for key in ("normalization=actor", "std=none")]
+    found["centered"] = learners([config(*shape, *centered, "engine=torch")])
     estimates = {
         by: ppo.estimate(ppo.collector.collect(1)).advantages.view(64, 3).numpy()
         for by, ppo in found.items()
@@ -178,6 +180,8 @@ def test_actors_are_standardized_as_the_processes_of_ppo1_each_its_own(
     for n in range(3):
         expected = (raw[:, n] - raw[:, n].mean()) / raw[:, n].std()
         np.testing.assert_allclose(estimates["actor"][:, n], expected, atol=1e-4)
+        own = raw[:, n] - raw[:, n].mean()
+        np.testing.assert_allclose(estimates["centered"][:, n], own, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(estimates["rollout"], (raw - raw.mean()) / raw.std(), atol=1e-4)
     assert np.abs(estimates["rollout"] - estimates["actor"]).max() > 0.1
 
@@ -207,6 +211,8 @@ def test_standardize_and_explained_variance_against_numpy() -> None:
         ours = advantages.standardize(torch.from_numpy(x), unbiased, 1e-8).numpy()
         std = x.std(-1, ddof=int(unbiased), keepdims=True)
         np.testing.assert_allclose(ours, (x - x.mean(-1, keepdims=True)) / (std + 1e-8), atol=1e-12)
+    centered = advantages.center(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(centered, x - x.mean(-1, keepdims=True), atol=1e-12)
     y = x + np.random.default_rng(1).normal(size=x.shape)
     found = advantages.explained_variance(torch.from_numpy(y), torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(found, 1 - (x - y).var(-1) / x.var(-1), atol=1e-12)
@@ -220,7 +226,7 @@ def test_equal_advantages_become_zero(size: int, unbiased: bool, epsilon: float)
     equal = torch.tensor([0.1, 1e30, -1.0, 0.0])[:, None].expand(4, size)
     other = torch.arange(size, dtype=torch.float32)[None]
     found = advantages.standardize(torch.cat([equal, other]), unbiased, epsilon)
-    assert not found[:4].any()
+    assert not found[:4].any() and not advantages.center(equal).any()
     assert size == 1 or (found[4] != 0).any()
     nan = advantages.standardize(torch.full((1, size), float("nan")), unbiased, epsilon)
     assert nan.isnan().all(), "what is not finite is not hidden"

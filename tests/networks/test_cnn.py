@@ -103,7 +103,7 @@ def test_frames_are_stored_once_and_stacks_equal_the_environments(
     """Over several rollouts, in which lives and games end."""
     own = config(
         *("env.game=breakout", *SMALL, *SMALL_PPO, "algorithm.horizon=48"),
-        *(f"env.atari.stack_padding={padding}", "env.atari.max_game_frames=300"),
+        *(f"env.atari.stack_padding={padding}", "env.atari.max_gameframes=300"),
     )
     ppo = learners([own])
     collector = ppo.collector
@@ -128,14 +128,14 @@ def test_frames_are_stored_once_and_stacks_equal_the_environments(
         torch.testing.assert_close(values, rollout.values, atol=1e-5, rtol=1e-4)
         ends += int((rollout.terminated | rollout.truncated).sum())
     assert ends > 10
-    stored = collector._seen._frames.numel()
+    stored = collector._seen.frames.numel()
     assert stored < 1.1 * 48 * 4 * 84 * 84, "a frame is stored four times"
 
 
 def test_a_games_time_limit_bootstraps_from_its_last_frame(
     config: Compose, learners: Learners
 ) -> None:
-    words = "env.atari.max_game_frames=60 env.atari.episodic_life=false env.game=pong"
+    words = "env.atari.max_gameframes=60 env.atari.episodic_life=false env.game=pong"
     own = config(*SMALL, *SMALL_PPO, *TINY, *words.split(), "recipe=sb3")
     ppo = learners([own])
     step, finals = ppo.collector.envs.step, {}

@@ -9,7 +9,6 @@ Our side of `make parity-trl`.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 from repro.language import compose
 from repro.language import responses as ours
 from repro.language.ppo import PPO
+from repro.language.training import Training
 from repro.sweeps import sweep
 
 EPISODES = 128
@@ -31,11 +31,12 @@ LINE = (
 
 def stage(*given: str) -> PPO:
     """PPO by TRL's recipe, its parents trained where they are missing."""
-    folder = Path(tempfile.gettempdir()) / "parity_trl"
-    grid = compose.compose([*LINE, f"runs_dir={folder}", *given])
+    grid = compose.compose([*LINE, "runs_dir=runs/parity", *given])
     for configs in list(compose.stages(grid.configs))[:-1]:
         sweep.train_one(configs[0])
-    return PPO(grid.configs, torch.device("cpu"))
+    made = Training(grid.configs)
+    assert isinstance(made, PPO)
+    return made
 
 
 def write(path: Path) -> None:

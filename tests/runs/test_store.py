@@ -144,8 +144,10 @@ def test_run_directories_are_found_while_others_vanish(
 
 def test_sweeps_of_one_directory_add_up(tmp_path: Path) -> None:
     assert store.read_sweep(tmp_path) == []
-    store.write_sweep(tmp_path, [{"run_id": "a", "seed": 0}, {"run_id": "b", "seed": 1}])
-    store.write_sweep(tmp_path, [{"run_id": "b", "seed": 1}, {"run_id": "c", "seed": 2}])
+    store.write_sweep(tmp_path, [{"run_id": "a", "seed": 0}, {"run_id": "b", "seed": 1}], "first")
+    store.write_sweep(tmp_path, [{"run_id": "b", "seed": 1}, {"run_id": "c", "seed": 2}], "second")
+    store.write_sweep(tmp_path, [], "first")
+    assert store.read_commands(tmp_path) == ["first", "second"]
     assert [run["run_id"] for run in store.read_sweep(tmp_path)] == ["a", "b", "c"]
 
 

@@ -10,8 +10,6 @@ import pytest
 
 from repro.config.schema import Config
 from repro.sweeps import packs
-from repro.sweeps.settings import Settings
-from repro.sweeps.sweep import planned
 from tests.helpers.configs import Compose, compose
 
 ENVS = (  # Table 1's
@@ -93,9 +91,3 @@ def test_makespan() -> None:
 def test_steps_are_those_that_will_be_taken(config: Compose) -> None:
     pack = packs.Pack((config("env=hopper"), config("env=hopper", "seed=1")))
     assert pack.steps == 2 * 488 * 2048
-
-
-def test_a_gpu_trains_one_pack_at_a_time(config: Compose) -> None:
-    runs = [config("env=reacher", "device=cuda", f"seed={seed}") for seed in range(6)]
-    assert [len(planned(runs, Settings())[0]), planned(runs, Settings())[1]] == [1, 1]
-    assert len(planned(runs, Settings(workers=3))[0]) == 3, "unless the user says otherwise"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Callable
@@ -12,13 +13,14 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+import repro
 from repro import status, tune
 from repro.errors import ConfigError
 from repro.runs import store
 from repro.sweeps.heartbeats import Heartbeat
 from repro.sweeps.summary import final_return
 from repro.tuning import scores, space
-from repro.tuning.search import Plan, _rungs
+from repro.tuning.search import Plan, _iteration, _with_rungs
 from repro.tuning.study import Study
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import Cli
@@ -160,6 +162,9 @@ def test_pruned_runs_are_not_waited_for(
     assert found["complete"]
     pruned = {run for each in trials() if each.state == TrialState.PRUNED for run in runs_of(each)}
     assert {run["directory"] for run in found["runs"] if run["state"] == "pruned"} == pruned
+    table = repro.runs("runs")
+    assert set(table[table["status"] == "PRUNED"]["directory"]) == pruned
+    assert table["final_return"].isna().sum() == len(pruned)
     assert status.run(["runs"]) == 0
     assert capsys.readouterr().out.startswith("3 of 7 done, 4 pruned")
 
@@ -276,12 +281,29 @@ def test_the_options_of_the_command_are_the_defaults_of_a_plan() -> None:
 @pytest.mark.parametrize(
     ("line", "rungs"),
     [
-        ("", 2),
-        (f"total_timesteps={2048 * 30}", 1),
-        (f"total_timesteps={2048 * 10}", 0),
-        ("algorithm=sb3_ppo", 0),
+        ("", [54, 163]),
+        ("budget=quick", [5, 8]),
+        (f"total_timesteps={2048 * 14}", [5, 5]),
+        (f"total_timesteps={2048 * 13}", []),
+        ("algorithm=sb3_ppo", []),
     ],
 )
-def test_short_runs_have_fewer_rungs(line: str, rungs: int) -> None:
+def test_rungs_of_short_runs_are_not_before_the_fifth_iteration(
+    line: str, rungs: list[int]
+) -> None:
     config = compose("env=reacher", *line.split())
-    assert _rungs(Plan(space.Space([], {})), config) == rungs
+    plan = _with_rungs(Plan(space.Space([], {})), config)
+    shares = [plan.eta**-rung for rung in range(plan.rungs or 0, 0, -1)]
+    assert [_iteration(plan, config, share) for share in shares] == rungs
+
+
+def test_a_round_with_rungs_takes_less_than_half_of_the_steps() -> None:
+    for updates in (14, 15, 16, 20, 25, 45, 46, 200):
+        config = compose("env=reacher", f"total_timesteps={2048 * updates}")
+        plan = _with_rungs(Plan(space.Space([], {})), config)
+        taken, left = 0, plan.batch
+        places = [_iteration(plan, config, plan.eta**-rung) for rung in (2, 1, 0)]
+        for begin, end in itertools.pairwise((0, *places)):
+            taken += left * (end - begin)
+            left = max(1, left // plan.eta)
+        assert taken <= 0.5 * plan.batch * updates

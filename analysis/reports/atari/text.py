@@ -131,7 +131,7 @@ def _notes(sweep: Sweep, settings: Settings) -> list[str]:
     frames = (4 if isinstance(skipped, Absent) else int(skipped)) * sweep.runs[0].steps
     return [
         f"Score of a run: mean unclipped score of its last {settings.episodes} whole games; mean "
-        f"over seeds with a 95 % bootstrap interval ({notes.bootstrap(settings)}), none for a "
+        f"over seeds with a 95 % interval ({notes.law(settings)}), none for a "
         "single run. The paper gives no spread.",
         f"{', '.join(recipes)}, {notes.steps(sweep)} steps, {frames:,} frames of the game; "
         "the paper's runs have 40,000,000 frames.",

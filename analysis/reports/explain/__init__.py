@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from functools import partial
 
-import matplotlib.style
-from matplotlib.figure import Figure
-
 from analysis import cli
-from analysis.drawing.style import STYLE
+from analysis.drawing.style import svg
 from analysis.reports.explain.figures import FIGURES
 from analysis.reports.explain.numbers import TABLES
 from analysis.reports.explain.pages import page
-
-WAITS = "Figure 10 (language models) is not there yet: it waits for runs of the token-level PPO."
-
-
-def svg(draw: Callable[[], Figure]) -> bytes:
-    """As `drawing.style.png`, as SVG; equal figures are equal files."""
-    buffer = io.BytesIO()
-    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "explain"}]):
-        draw().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
 
 
 @cli.command("explain", TABLES)
@@ -34,4 +19,4 @@ def command(given: cli.Given) -> cli.Output:
         picture = partial(draw, given.tables)
         files[f"{name}.png"], files[f"{name}.svg"] = picture, svg(picture)
         files[f"{name}.html"] = page(name, given.tables)
-    return cli.Output(files, f"Figures from {given.tables}. {WAITS}")
+    return cli.Output(files, f"Figures from {given.tables}.")

@@ -1,4 +1,4 @@
-"""The static figures 4, 5, 7 and 8, each from tables alone."""
+"""The static figures 4, 5, 7, 8 and 10, each from tables alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.drawing.style import INK, MUTED
 from analysis.reports.explain.numbers import clip_term, read
+from analysis.reports.explain.tokens import tokens
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _SIGNALS = {
@@ -227,4 +228,5 @@ FIGURES: Mapping[str, Callable[[Path], Figure]] = {
     "gae": gae,
     "trust_region": trust_region,
     "clip": clip,
+    "tokens": tokens,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,10 @@ from analysis.reports.explain.document import (
 )
 from analysis.reports.explain.figures import covariances
 from analysis.reports.explain.numbers import read
+from analysis.reports.explain.tokens import wide
 
 SAMPLED = (0, 1, 3, 10)  # epochs of clip_samples
+PROXY_SHOWN = 3  # tokens.js draws so many times the proxy, which has a standard deviation of 1
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Page:
         keys: (color, meaning) pairs.
         data: what the page's script reads.
         table: the data table, from the tables' directory.
+        source: the command that measured them; `python -m repro.explain` and the name by default.
     """
 
     title: str
@@ -45,6 +49,7 @@ class Page:
     keys: Sequence[tuple[str, str]]
     data: Callable[[Path], Mapping[str, Any]]
     table: Callable[[Path], pd.DataFrame]
+    source: str | None = None
 
 
 def _variance(tables: Path) -> dict[str, Any]:
@@ -84,6 +89,38 @@ def _samples(tables: Path) -> dict[str, Any]:
     }
 
 
+def _tokens(tables: Path) -> dict[str, Any]:
+    curves, samples = wide(read(tables, "tokens_curves")), read(tables, "tokens_samples")
+    lines = {
+        f"{beta:g}": {key: own[key].round(4).tolist() for key in ("kl", "gold", "proxy")}
+        for beta, own in curves.groupby("beta")
+    }
+    shown: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for (beta, moment, _), own in samples.groupby(["beta", "moment", "response"], sort=False):
+        first = own.iloc[0]
+        values = own[["advantage", "kl"]].astype(object).where(own["kl"].notna(), None)
+        numbers = [[x if x is None else round(x, 3) for x in row] for row in values.to_numpy()]
+        words = [[word, *row] for word, row in zip(own["token"], numbers, strict=True)]
+        scores = {name: round(float(first[name]), 3) for name in ("gold", "proxy")}
+        shown.setdefault(f"{beta:g}", {}).setdefault(str(moment), []).append(
+            {"tokens": words, **scores}
+        )
+    ends = curves[["gold", "proxy"]].agg(["min", "max"])
+    return {
+        "curves": lines,
+        "samples": shown,
+        "farthest": math.ceil(math.sqrt(curves["kl"].max())),
+        "lowest": math.floor(ends["gold"]["min"]),
+        "highest": math.ceil(max(ends["gold"]["max"], PROXY_SHOWN * ends["proxy"]["max"])),
+    }
+
+
+def _tokens_table(tables: Path) -> pd.DataFrame:
+    curves = read(tables, "tokens_curves")
+    last: pd.DataFrame = curves[curves["window"] == curves["window"].max()]
+    return last
+
+
 def _clip_table(tables: Path) -> pd.DataFrame:
     shares = read(tables, "clip_shares")
     return shares[shares["epoch"].isin(SAMPLED[1:])]
@@ -94,6 +131,8 @@ def _gae_table(tables: Path) -> pd.DataFrame:
     return table[table["lambda"].isin([0, 0.5, 0.9, 0.95, 1])]
 
 
+_BETAS = {f"{beta:g}": f"{beta:g}" for beta in (0, 0.02, 0.05, 0.1, 0.2)}
+_MOMENTS = {name: name for name in ("at the end", "at the best", "before")}
 _TASKS = {"CartPole-v1": "CartPole", "Reacher-v4": "Reacher"}
 _ROBOTS = {"half_cheetah": "HalfCheetah", "reacher": "Reacher"}
 _KINDS = {"clip": "clipped, L_CLIP", "clip_log": "clipped in log space", "none": "not clipped"}
@@ -166,6 +205,28 @@ PAGES: Mapping[str, Page] = {
         _samples,
         _clip_table,
     ),
+    "tokens": Page(
+        "Tokens better than average are reinforced, by a judge that can be fooled",
+        "A small language model learns to please a reward model, the proxy. Without a penalty its "
+        "true reward, gold, rises and then collapses while the proxy still rises. Below are its "
+        "words, each on its advantage: green ones become more likely, orange ones less.",
+        controls(
+            choice("beta", "β of the KL penalty", _BETAS),
+            slider("window", "Part of the run, of 20", 1, 20, 1, 20),
+            choice("moment", "Responses", _MOMENTS),
+            choice("by", "Color by", {"advantage": "advantage", "kl": "KL, what is paid"}),
+        ),
+        ("Reward against distance", "Responses token by token"),
+        (
+            ("blue", "gold"),
+            ("orange", "proxy, times 3; a token worse than average"),
+            ("green", "a token better than average"),
+            ("gray", "gold with other β"),
+        ),
+        _tokens,
+        _tokens_table,
+        "python -m analysis tokens --runs results/language",
+    ),
 }
 
 
@@ -178,8 +239,9 @@ def page(name: str, tables: Path) -> bytes:
         '<div class="scroll" tabindex="0" role="region" aria-label="Measured numbers">'
         f"{rows}</div></details>"
     )
+    source = own.source or f"python -m repro.explain {name}"
     footer = (
-        f"Measured by <code>python -m repro.explain {name}</code>; units are in "
+        f"Measured by <code>{source}</code>; units are in "
         f"<code>results/explain/{name}.json</code>. Reload to go back to the first setting."
     )
     keys = [(color, f"● {text}") for color, text in own.keys]

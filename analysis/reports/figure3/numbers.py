@@ -34,7 +34,7 @@ AGGREGATES = (
     *("ppo_better", "ppo_better_low", "ppo_better_high", "ppo_better_tasks"),
 )
 ORDERS = ("lineup", "task", "ranked", "spearman", "kendall")
-BETTER = "ppo"  # whose probability of improvement over each other entry is asked
+BETTER = "ppo"  # the entry that is compared with each other one: P(it is better)
 MEAN_OVER_TASKS = "mean over tasks"
 OF_MEAN_RANKS = "of mean ranks"
 

@@ -86,9 +86,8 @@ def _order_table(found: Figure3) -> str:
 def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[str]:
     return [
         f"Return: mean over seeds of the mean return of the last {settings.episodes} training "
-        "episodes (CEM: of its candidates' episodes), with the 95 % bootstrap interval of that "
-        f"mean ({notes.bootstrap(settings)}; at 3 seeds it covers about 75 %), none for a single "
-        "run.",
+        "episodes (CEM: of its candidates' episodes), with the 95 % interval of that mean "
+        f"({notes.law(settings)}), none for a single run.",
         f"The paper's value is that of its Figure 3 at step {step}, read from the digitized curve "
         "(points at 0, 100k, ... 1M, a line between them; smoothed, -v1 tasks, 3 seeds). "
         f"Baselines: ppo2 and trpo_mpi at ea68f3b, also at step {step} (-v2 tasks, mean of 6 "

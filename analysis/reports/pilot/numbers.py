@@ -15,7 +15,9 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.variants import Variant, check_variants, variants
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import UNKNOWN, FloatArray, means, stream, summary
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, stream, summary
+from analysis.statistics.cells import typical_by_task
+from analysis.statistics.estimates import replicates
 from analysis.statistics.scoring import Scores, paper_score
 
 GAP = ("clip_0.2", "none")  # the paper's best row less its worst
@@ -25,7 +27,7 @@ COLUMNS = ("variant", "changed", "task", "row", "n_runs", "n_expected", "return"
 SCORE_COLUMNS = ("variant", "changed", "quantity", "n_runs", "n_expected", "score", *_INTERVALS)
 
 Group = tuple[dict[str, str], Sequence[str], str]  # labels of its lines, tasks, and quantity
-Estimates = Mapping[tuple[str, str, str], FloatArray]  # `bootstrap.means` by variant, task, row
+Estimates = Mapping[tuple[str, str, str], FloatArray]  # `[1 + B]` by variant, task, row
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ def build(sweep: Sweep, base: Sequence[str] = (), settings: Settings = DEFAULTS)
     rows = done.assign(row=done["variant"] + "\n" + done["row"])
     random = random_returns(settings.reference, settings.random)
     scale = paper_score(rows[["task", "row", "seed", "return"]], random, settings.best)
-    estimates = {}
+    estimates, common = {}, typical_by_task(done, ("task", "row", "variant"))
     for key, values in done.groupby(["variant", "task", "row"])["return"]:
         variant, task, row = map(str, key)
         rng = stream(settings.seed, variant, task, row)
-        estimates[variant, task, row] = means(values.to_numpy(float), settings.replicates, rng)
+        cell = values.to_numpy(float)
+        estimates[variant, task, row] = replicates(cell, common[task], settings.replicates, rng)
     tasks, names = sorted(set(runs["task"])), objective_rows(runs)["row"].tolist()
     cells: list[Group] = [({"task": t, "row": r}, [t], r) for t in tasks for r in names]
     returns = _lines("return", listed, cells, runs, estimates)[list(COLUMNS)]

@@ -138,8 +138,7 @@ def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
         notes.convention(settings) + " One scale for all variants: the best is that of all runs "
         "here, and the random policy is the same even where actions are clipped.",
         f"Scale: {'; '.join(scale)}.",
-        notes.interval(settings, "variant, setting and task")
-        + ", and the scale is held fixed. For one task of 3 seeds it covers about 75 %. "
+        notes.interval(settings, "variant, setting and task") + ", and the scale is held fixed. "
         "Differences treat the two sides as independent; * marks those whose interval leaves "
         "out 0. Of many such marks some are chance.",
         f"{notes.steps(sweep)} steps a run, {count(pilot.runs['task'].nunique(), 'task')}"

@@ -1,8 +1,8 @@
 """What the paper says of its Table 1, and how probable it is on these runs: pure functions.
 
-Probabilities are shares of the bootstrap replicates that Table 1's intervals come from: the rows
-are independent, and a replicate resamples the seeds of every cell of all rows at once. They say how
-other seeds would have answered, on the scale of this table.
+Probabilities are shares of the replicates that Table 1's intervals come from (`estimates`): rows
+are independent, and a replicate draws every cell of all rows at once. They say how other seeds
+would have answered, on the scale of this table.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
 from analysis.settings import Settings
-from analysis.statistics.bootstrap import UNKNOWN, FloatArray, means, stream, summary
-from analysis.statistics.cells import strata
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, stream, summary
+from analysis.statistics.cells import strata, typical_by_task
+from analysis.statistics.estimates import replicates
 
 PAPERS_BEST = "clip_0.2"
 SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between is noise
@@ -25,7 +26,7 @@ SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between
 
 @dataclass(frozen=True)
 class Replicates:
-    """Estimates (see `bootstrap.means`) of the rows that have an interval."""
+    """Estimates (see `estimates.replicates`) of the rows that have an interval."""
 
     rows: tuple[str, ...]  # in the table's order
     kinds: tuple[str, ...]  # of objective
@@ -47,10 +48,11 @@ def replicates_of(table: Table1, settings: Settings) -> Replicates:
     """The replicates behind the intervals of `table`, which was built with these settings."""
     known = table.rows[table.rows["ci_low"].notna()]
     by_task: dict[str, dict[str, FloatArray]] = {}
+    common, count = typical_by_task(table.scores.runs, column="score"), settings.replicates
     for row in known["row"].astype(str):
         rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
         values = strata(table.scores.runs, row, "score")
-        by_task[row] = {task: means(v, settings.replicates, rng) for task, v in values.items()}
+        by_task[row] = {t: replicates(v, common[t], count, rng) for t, v in values.items()}
     rows = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
     estimates = np.reshape(rows, (-1, 1 + settings.replicates))
     return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)

@@ -35,7 +35,7 @@ Answers = Mapping[str, Any]
 _BEST = {"run": "best run", "mean": "best mean"}
 _RANDOM = {"gaussian": "Gaussian", "gaussian_clipped": "Gaussian, clipped", "uniform": "uniform"}
 _NOTES = (
-    "A probability is the share of the bootstrap replicates behind Table 1's intervals for which "
+    "A probability is the share of the replicates behind Table 1's intervals for which "
     f"the statement is true; it holds from {100 * SURE:.0f} % on, fails from "
     f"{100 * (1 - SURE):.0f} % down, and between lies within noise. It speaks of other seeds on "
     "the scale printed here, not of other tasks or settings.",

@@ -16,6 +16,7 @@ from analysis.statistics.bootstrap import UNKNOWN, means, stream, summary
 MEASURES = ("gold", "proxy", "kl")
 # PPO with clipping and its penalty in the reward; other ways to train; other reward models.
 GROUPS = ("penalty", "method", "pairs")
+RIVAL = 16  # responses of which the proxy's best is compared with policies
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,21 @@ def compared(runs: Sequence[Run], group: str) -> list[str]:
 
 
 def table(
-    runs: Sequence[Run], expected: dict[str, int], tolerance: float, settings: Settings
+    runs: Sequence[Run],
+    expected: Mapping[str, int],
+    rivals: Mapping[tuple[int, int], float],
+    tolerance: float,
+    settings: Settings,
 ) -> pd.DataFrame:
-    """One line a cell: its end, its best, the turn, and the difference from the first compared."""
+    """One line a cell: its end, its best, the turn, and the difference from the first compared.
+
+    Args:
+        runs: of all cells.
+        expected: how many runs a cell should have.
+        rivals: (pairs, seed) -> gold of best of `RIVAL` by that reward model.
+        tolerance: of a turn.
+        settings: of intervals.
+    """
     lines = []
     for cell, members in by_cell(runs).items():
         line: dict[str, Any] = {"cell": cell, "group": members[0].group, "n_runs": len(members)}
@@ -140,6 +153,13 @@ def table(
         line["best_kl"] = float(np.mean(at))
         line |= _difference(cell, members, runs, settings)
         line["turned"] = sum(turned(run, tolerance) for run in members)
+        gaps = [
+            _end(run, "gold") - rivals[run.info["pairs"], run.info["seed"]]
+            for run in members
+            if (run.info["pairs"], run.info["seed"]) in rivals
+        ]
+        line["above_best_of"] = sum(gap > 0 for gap in gaps)
+        line["n_best_of"] = len(gaps)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -147,8 +167,13 @@ def table(
 def _difference(
     cell: str, members: Sequence[Run], runs: Sequence[Run], settings: Settings
 ) -> dict[str, float]:
-    """Gold at the end less that of the first cell that `cell` is compared with, seed by seed."""
+    """Gold at the end less that of the first cell that `cell` is compared with, seed by seed.
+
+    With another reward model: less that of the same policy with the usual one.
+    """
     first, *others = compared(runs, members[0].group)
+    if members[0].group == "pairs":
+        first = cell.replace(f", {members[0].info['pairs']} pairs", "")
     known = {run.info["seed"]: _end(run, "gold") for run in runs if run.cell == first}
     seeds = {run.info["seed"] for run in members}
     if members[0].group == GROUPS[0] or cell not in others or not seeds <= set(known):

@@ -31,7 +31,7 @@ RUNS: Schema = _RUN | {
 }
 _MEASURES = {name: language.POLICY[name] for name in ("iteration", *cells.MEASURES)}
 _REWARD = {name: language.REWARD[name] for name in numbers.REWARD_MEASURES}
-_SAMPLES = ("iteration", "episode", "position", "token", "kl", "gold", "proxy")
+_SAMPLES = ("iteration", "episode", "position", "token", "kl", "advantage", "gold", "proxy")
 TABLES: dict[str, Schema] = {
     "progress": _RUN | _MEASURES | _REWARD,
     "best_of_n": _RUN | language.BEST_OF_N,

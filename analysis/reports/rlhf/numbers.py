@@ -14,6 +14,7 @@ from analysis.errors import AnalysisError
 from analysis.reports.rlhf import source
 from analysis.reports.rlhf.cells import (
     MEASURES,
+    RIVAL,
     Run,
     by_cell,
     cell_of,
@@ -86,7 +87,7 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
         return Numbers(
             stored=stored,
             runs=runs,
-            cells=table(runs, _expected(stored, pairs), tolerance, settings),
+            cells=table(runs, _expected(stored, pairs), _rivals(done), tolerance, settings),
             pairs=pairs,
             tolerance=tolerance,
             curves=_curves(runs),
@@ -135,6 +136,17 @@ def _best_of_n(done: Sequence[Stored]) -> pd.DataFrame:
     tables = [each.table("best_of_n") for each in done]
     joined = pd.concat([table.groupby("n")[list(MEASURES)].mean() for table in tables])
     return joined.groupby(level=0).mean().reset_index().assign(runs=len(tables))
+
+
+def _rivals(done: Sequence[Stored]) -> dict[tuple[int, int], float]:
+    """(pairs, seed) of a reward model -> gold of best of `RIVAL` by it."""
+    found = {}
+    for each in (each for each in done if each.info.get("stage") == "best_of_n"):
+        rows = each.table("best_of_n")
+        gold = float(rows.loc[rows["n"] == RIVAL, "gold"].mean())
+        if not math.isnan(gold):
+            found[int(each.info["pairs"]), int(each.info["seed"])] = gold
+    return found
 
 
 def _fits(runs: Sequence[Run], best: pd.DataFrame) -> pd.DataFrame:
@@ -205,13 +217,14 @@ def samples(run: Run, count: int) -> list[tuple[str, list[tuple[str, float, floa
         (title, [(text, gold, proxy, KL)]) for each of the three moments; prompts differ.
     """
     table, words, found = run.table("samples"), run.info["vocabulary"], []
+    space = " " if run.info.get("spaced", True) else ""
     for title, moment in moments(run).items():
         rows = table[(table["iteration"] == moment) & (table["episode"] < count)]
         lines = []
         for _, episode in rows.groupby("episode"):
             prompt = episode[episode["position"] < 0]["token"]
             response = episode[episode["position"] >= 0]["token"]
-            text = " ".join(words[t] for t in prompt) + " / " + " ".join(words[t] for t in response)
+            text = " / ".join(space.join(words[t] for t in part) for part in (prompt, response))
             first = episode.iloc[0]
             lines.append(
                 (text, float(first["gold"]), float(first["proxy"]), float(episode["kl"].sum()))

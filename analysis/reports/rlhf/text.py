@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from analysis.drawing import tables
 from analysis.drawing.text import Line, estimate, number, of, runs_of, score
-from analysis.reports.rlhf.cells import GROUPS, Run, compared
+from analysis.reports.rlhf.cells import GROUPS, RIVAL, Run, compared
 from analysis.reports.rlhf.numbers import BON, Numbers, samples
 
 SHOWN = 3  # responses at each moment
@@ -34,7 +34,10 @@ def markdown(found: Numbers) -> str:
         f"Turned: runs whose gold ends more than {found.tolerance:.2f} below its own maximum while "
         "the proxy has risen since. A smaller fall is less than what another seed changes: that is "
         "the standard deviation over seeds of the gold at the end, its median over cells.",
-        "More gold: at the end, than the first line of the table on the same seed.",
+        "More gold: at the end, than the first line of the table on the same seed; with another "
+        "reward model, than the same policy with the usual one.",
+        f"Above best of {RIVAL}: seeds on which gold ends above best of {RIVAL} by the same reward "
+        "model.",
         "KL is estimated on the policy's own samples; that of best of n is log n - (n - 1) / n.",
     )
     return tables.report("Gold and proxy reward against KL", "\n\n".join(parts), notes)
@@ -56,9 +59,16 @@ def _cells(found: Numbers, cells: list[str]) -> str:
         "KL there": number("best_kl"),
         "turned": lambda line: of(int(line["turned"]), int(line["n_runs"])),
     }
+    if lines["n_best_of"].any():
+        columns = {**columns, f"above best of {RIVAL}": _above}
     if lines["difference"].notna().any():
         columns = {**columns, "more gold": _difference}
     return tables.of(lines, "lr", columns)
+
+
+def _above(line: Line) -> str:
+    compared = int(line["n_best_of"])
+    return of(int(line["above_best_of"]), compared) if compared else ""
 
 
 def _difference(line: Line) -> str:
@@ -68,10 +78,11 @@ def _difference(line: Line) -> str:
 def _sentences(found: Numbers) -> str:
     best = max(found.cells.to_dict("records"), key=lambda line: line["gold"])
     lines = [f"The highest gold at the end is {score(best['gold'])}, of {best['cell']}."]
-    other = [line["gold"] for line in found.best_of_n.to_dict("records") if line["n"] == 16]
-    if other:
-        verb = "above" if best["gold"] > other[0] else "not above"
-        lines.append(f"That is {verb} best of 16, {score(other[0])}.")
+    if best["n_best_of"]:
+        lines.append(
+            f"On {of(int(best['above_best_of']), int(best['n_best_of']))} seeds it ends above best "
+            f"of {RIVAL} by the same reward model."
+        )
     for line in found.cells.to_dict("records"):
         if "adaptive" in str(line["cell"]):
             lines.append(f"{line['cell']}: its KL ends at {score(line['kl'])}.")

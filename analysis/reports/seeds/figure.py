@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import panels
-from analysis.drawing.style import CYCLE, INK, MUTED, PAPER, objective_colors, objective_names
+from analysis.drawing.style import CYCLE, INK, MUTED, PAPER, objective_styles
 from analysis.published.paper import task_name
 from analysis.reports.seeds.numbers import Seeds
 from analysis.reports.seeds.text import status
@@ -26,14 +26,14 @@ def draw(found: Seeds) -> Figure:
 
 def _protocol(axes: Axes, found: Seeds) -> None:
     rows = found.rows
-    colors, names = objective_colors(rows), objective_names(rows, math=True)
+    styles = objective_styles(rows)
     for place, line in enumerate(rows.to_dict("records")):
-        color, ends = colors[line["row"]], [line["draw_least"], line["draw_most"]]
+        color, ends = styles[line["row"]].color, [line["draw_least"], line["draw_most"]]
         axes.plot(ends, [place, place], color=color, linewidth=1)
         axes.plot([line["draw_low"], line["draw_high"]], [place, place], color=color, linewidth=5)
         axes.plot(line["score"], place, marker="o", color=INK, markersize=4)
         axes.plot(line["paper_score"], place, **PAPER)
-    axes.set_yticks(range(len(rows)), list(names.values()))
+    axes.set_yticks(range(len(rows)), [style.name for style in styles.values()])
     axes.invert_yaxis()
     axes.axvline(0, color=MUTED, linewidth=0.9)
     axes.set_title("The paper's protocol, three seeds drawn")

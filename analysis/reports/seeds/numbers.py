@@ -186,9 +186,14 @@ def _claims(law: FloatArray, rows: pd.DataFrame, order: list[str], kinds: Any) -
     estimates = np.vstack([rows["score"].to_numpy(float), law]).T
     found = Replicates(tuple(order), tuple(kinds.tolist()), estimates, {})
     over = clip_over_kl(found)
+    adaptive, fixed = (
+        estimates[[i for i, each in enumerate(kinds) if each == kind]].max(axis=0)
+        for kind in FAMILIES[1:]
+    )
     return {
         "best_clip_over_best_kl": over["best"],
         "mean_clip_over_mean_kl": over["mean"],
+        "best_adaptive_over_best_fixed": above(adaptive - fixed),
         "clip_0.1_over_0.2": above(estimates[order.index(SECOND)] - estimates[order.index(FIRST)]),
         "none_negative": float((law[:, order.index(NONE)] < 0).mean()),
         "first": best_row(found),

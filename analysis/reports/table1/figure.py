@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from analysis.drawing.style import (
     INK,
     MUTED,
     PAPER,
-    objective_colors,
-    objective_names,
+    LineStyle,
+    objective_styles,
     scaled,
 )
 from analysis.drawing.text import amount, runs_of, score
@@ -29,23 +29,24 @@ from analysis.statistics.scoring import Scores
 # Runs that collapse have no lower bound; below this the other rows would merge into one point.
 # Values left of an axis are printed at its edge: cut off, but never silently.
 _LOWEST_SCORE = -1.5
+_ABOVE = 0.38  # of a row: where it is printed, so that it is not on the interval
 
 
 def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
     """`Table1.rows` with intervals, the paper's scores as hollow diamonds, n of N at the right."""
     figure = Figure(figsize=(7.6, 1.5 + 0.36 * len(rows)))
     axes = figure.add_subplot()
-    colors = objective_colors(rows)
+    styles = objective_styles(rows)
     for place, line in enumerate(rows.to_dict("records")):
-        color = colors[line["row"]]
+        color = styles[line["row"]].color
         panels.point(axes, line, "score", place - 0.1, color)
         if (lowest := min(line["score"], np.nan_to_num(line["ci_low"]))) < _LOWEST_SCORE:
-            _beside(axes, 0.02, place - 0.1, f"◀ {score(lowest)}", color, 8)
+            _beside(axes, 0.02, place - _ABOVE, f"◀ {score(lowest)}", color, 8)
         axes.plot(line["paper_score"], place + 0.2, **PAPER)
         whole = line["n_runs"] == line["n_expected"]
         _beside(axes, 1.02, place, runs_of(line), INK if whole else ALARM, 8.5)
     _beside(axes, 1.02, -0.9, "runs", MUTED, 8.5)
-    _name_rows(axes, rows)
+    _name_rows(axes, rows, styles)
     axes.axvline(0, color=MUTED, linewidth=0.9)
     if rows[["score", "ci_low"]].min().min() < _LOWEST_SCORE:
         axes.set_xlim(left=_LOWEST_SCORE)
@@ -59,16 +60,22 @@ def score_figure(rows: pd.DataFrame, subtitle: str) -> Figure:
     return figure
 
 
-def task_figure(table: Table1, episodes: int) -> Figure:
-    """One panel a task: mean return and interval a row, single runs as small dots."""
+def task_figure(
+    table: Table1, episodes: int, styles: Mapping[str, LineStyle] | None = None
+) -> Figure:
+    """One panel a task: mean return and interval a row, single runs as small dots.
+
+    `styles` name and color the rows, by row; by default they are objectives.
+    """
     tasks = table.tasks
     names = sorted(set(tasks["task"]))
     rows = tasks.drop_duplicates("row")[["row", "objective", "value"]]
+    styles = styles or objective_styles(rows)
     columns = min(4, len(names))
     size = (3.0, 0.8 + 0.26 * len(rows))
     figure, grid, spare = panels.grid(len(names), columns, size, (2.2, 1.4), sharey=True)
     for axes, task in zip(grid, names, strict=True):
-        _task_panel(axes, rows, tasks[tasks["task"] == task], table.scores, task)
+        _task_panel(axes, rows, tasks[tasks["task"] == task], table.scores, task, styles)
         axes.set_xlabel("return")
     panels.only_below(grid, columns)
     _task_legend(figure, spare, episodes)
@@ -76,9 +83,14 @@ def task_figure(table: Table1, episodes: int) -> Figure:
 
 
 def _task_panel(
-    axes: Axes, rows: pd.DataFrame, cells: pd.DataFrame, scores: Scores, task: str
+    axes: Axes,
+    rows: pd.DataFrame,
+    cells: pd.DataFrame,
+    scores: Scores,
+    task: str,
+    styles: Mapping[str, LineStyle],
 ) -> None:
-    colors = objective_colors(rows)
+    colors = {row: style.color for row, style in styles.items()}
     lines = {line["row"]: line for line in cells.to_dict("records")}
     runs = scores.runs[scores.runs["task"] == task]
     scale = scores.tasks[scores.tasks["task"] == task]
@@ -91,8 +103,8 @@ def _task_panel(
             panels.point(axes, lines[row], "return", place - 0.08, colors[row], size=5)
             lowest = np.nanmin([*values, lines[row]["return"], np.inf])
             if lowest < low_edge:
-                _beside(axes, 0.02, place, f"◀ {amount(lowest)}", colors[row], 8)
-    _name_rows(axes, rows)
+                _beside(axes, 0.02, place - _ABOVE, f"◀ {amount(lowest)}", colors[row], 8)
+    _name_rows(axes, rows, styles)
     remark = "not scored" if (scale["excluded"] != "").any() else ""
     panels.panel_title(axes, task, cells, remark)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -105,8 +117,8 @@ def _task_panel(
         axes.set_xlim(low_edge, right + 0.04 * (right - low_edge))
 
 
-def _name_rows(axes: Axes, rows: pd.DataFrame) -> None:
-    axes.set_yticks(range(len(rows)), list(objective_names(rows, math=True).values()))
+def _name_rows(axes: Axes, rows: pd.DataFrame, styles: Mapping[str, LineStyle]) -> None:
+    axes.set_yticks(range(len(rows)), [styles[row].name for row in rows["row"]])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     panels.separate(axes, rows["objective"].tolist())
 

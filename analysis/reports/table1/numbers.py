@@ -13,8 +13,9 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_table
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import mean_of_means, stream, summary
-from analysis.statistics.cells import cells, strata
+from analysis.statistics.bootstrap import stream, summary
+from analysis.statistics.cells import cells, strata, typical_by_task
+from analysis.statistics.estimates import mean_of_means
 from analysis.statistics.scoring import Scores, paper_score
 
 _COUNTS = ("objective", "value", "n_runs", "n_expected")
@@ -66,11 +67,12 @@ def score(
 def _rows(
     order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
 ) -> pd.DataFrame:
-    lines = []
+    lines, common = [], typical_by_task(scores.runs, column="score")
     for row in order["row"]:
-        values = list(strata(scores.runs, row, "score").values())
+        by_task = strata(scores.runs, row, "score")
+        values, typical = list(by_task.values()), [common[task] for task in by_task]
         rng = stream(settings.seed, "row", row)
-        found = summary(mean_of_means(values, settings.replicates, rng))
+        found = summary(mean_of_means(values, typical, settings.replicates, rng))
         lines.append((sum(map(len, values)), int((runs["row"] == row).sum()), *found))
     columns = ["n_runs", "n_expected", "score", "ci_low", "ci_high"]
     return order.join(pd.DataFrame(lines, columns=columns))[["row", *COLUMNS]]

@@ -1,8 +1,8 @@
 """From a configuration to a model of Stable-Baselines3: which of our keys becomes which of theirs.
 
-docs/sb3.md shows the same as a table; what has no counterpart `repro.config.sb3` has refused. A
-schedule is ours exactly: Stable-Baselines3 tells it how much is left after the rollout, and it
-answers with the value of that iteration in our algorithms.
+docs/sb3.md shows the same as a table; `repro.config.sb3` refuses the keys without a counterpart.
+Schedules have exactly our values: Stable-Baselines3 passes the share of training that is left after
+the rollout, and gets the value that our algorithms have in that iteration.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
-from repro.algorithms.base import MEASURED
+from repro.algorithms.measured import MEASURED
 from repro.config.schema import Config
 from repro.learning import advantages, objectives
 

@@ -1,4 +1,4 @@
-"""A task under Stable-Baselines3 that is named where it fails, as `repro.rollouts` names it."""
+"""Wraps a task for Stable-Baselines3, so that its errors read as those of `repro.rollouts` do."""
 
 from __future__ import annotations
 

@@ -6,8 +6,18 @@ with that code to the last bit; tests that need a GPU are marked `gpu`.
 
 from __future__ import annotations
 
-from repro.engines.cuda.acting import Acting
+from repro.engines.cuda.acting import Acting, FrameActing
 from repro.engines.cuda.graphs import Repeated
-from repro.engines.cuda.precision import accelerator, set_precision
+from repro.engines.cuda.precision import accelerator, deterministic, prepare
+from repro.engines.cuda.transfers import fetched, sent
 
-__all__ = ["Acting", "Repeated", "accelerator", "set_precision"]
+__all__ = [
+    "Acting",
+    "FrameActing",
+    "Repeated",
+    "accelerator",
+    "deterministic",
+    "fetched",
+    "prepare",
+    "sent",
+]

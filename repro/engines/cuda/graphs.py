@@ -63,12 +63,14 @@ class Repeated:
 
     def __call__(self, function: Work, x: Tensor) -> None:
         """Call the function on `x`; only tensors of the first call's shape are replayed."""
-        if not self._records or (self._input is not None and x.shape != self._input.shape):
+        if not self._records:
             function(x)
         elif self._input is None or self._recorder is None:
-            self._input = torch.empty_like(x, memory_format=torch.contiguous_format)
+            self._input = x.clone(memory_format=torch.contiguous_format)
             self._recorder = Recorder(x.device)
-            self._recorder.run(function, x)
+            self._recorder.run(function, self._input)
+        elif x.shape != self._input.shape:
+            function(x.contiguous())
         else:
             self._input.copy_(x, non_blocking=True)
             if self._replay is None:

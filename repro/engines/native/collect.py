@@ -50,7 +50,7 @@ class _Scaler(ctypes.Structure):
     ]
 
 
-# Of simulators, some 20 ms: signals wait for the end of a call, and the watchdog for its steps.
+# Steps of all simulators, about 20 ms: signals and the watchdog wait for the end of a call.
 STEPS_A_CALL = 500
 _RESETS = ("never", "termination", "episode")  # `ReturnReset` of moments.h
 

@@ -71,7 +71,7 @@ class Derivatives:
         struct = self._struct(inputs)
 
         def product(v: Tensor) -> Tensor:
-            assert inputs is not None  # kept, since the structure has but its address
+            assert inputs is not None  # keeps it alive: the C struct holds only its address
             along = v.float().contiguous()
             out = torch.empty_like(along)
             library().fisher_product(ctypes.addressof(struct), pointer(along), pointer(out))

@@ -118,6 +118,10 @@ class Learner {
     double mean = 0, squares = 0;
     for (int64_t m = 0; m < size; ++m) mean += advantages_[m];
     mean /= size;
+    if (u_.center_only) {
+      for (int64_t m = 0; m < size; ++m) advantages_[m] -= mean;
+      return;
+    }
     for (int64_t m = 0; m < size; ++m) squares += (advantages_[m] - mean) * (advantages_[m] - mean);
     const double scale = std::sqrt(squares / (size - u_.unbiased)) + u_.advantage_epsilon;
     // Equal advantages become 0. In double, their mean is exact.

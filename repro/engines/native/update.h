@@ -25,7 +25,7 @@ struct Update {
 
   int64_t activation, parameter_count, log_std, action_size, discrete;
   int64_t learners, samples, minibatch_size, epochs, drop_partial;
-  int64_t standardize, unbiased, value_clip_pessimistic, fixed_std;
+  int64_t standardize, center_only, unbiased, value_clip_pessimistic, fixed_std;
   int64_t policy_gradient;  // L_PG in place of a surrogate
   int64_t rmsprop;          // in place of Adam; `variance` is its mean square, `beta2` its decay
 

@@ -29,7 +29,7 @@ _ADDRESSES = (
     *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "delta"),
     *("learning_rate", "minibatches", "gradient_norm"),
 )
-_DTYPES = {  # of the others float32
+_DTYPES = {  # all others are float32
     "order": "int32",
     "active": "uint8",
     "learning_rate": "float64",
@@ -38,7 +38,7 @@ _DTYPES = {  # of the others float32
 _NUMBERS = (
     *("activation", "parameter_count", "log_std", "action_size", "discrete"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
-    *("standardize", "unbiased", "value_clip_pessimistic", "fixed_std"),
+    *("standardize", "center_only", "unbiased", "value_clip_pessimistic", "fixed_std"),
     *("policy_gradient", "rmsprop"),
 )
 _REALS = (
@@ -151,6 +151,7 @@ class Updater:
             "minibatch_size": config.algorithm.minibatch_size,
             "drop_partial": recipe.partial_minibatch == "drop",
             "standardize": recipe.advantage_normalization == "minibatch",
+            "center_only": recipe.advantage_std == "none",
             "unbiased": recipe.advantage_std == "unbiased",
             "advantage_epsilon": recipe.advantage_epsilon,
             "fixed_std": recipe.log_std_schedule is not None,

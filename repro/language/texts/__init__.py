@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
 from repro.language.texts.config import TextConfig
 from repro.language.texts.grammar import Grammar
+from repro.language.texts.manual import Manual
 from repro.language.texts.oracle import Oracle
 
 Array = np.ndarray[Any, Any]
@@ -20,13 +22,20 @@ class Text(Protocol):
     Attributes:
         vocabulary: words by index; index 0 is padding.
         end: index of the end token; None where a response has no end but its length.
+        spaced: whether spaces go between tokens; else a token that starts a word has its own.
     """
 
     vocabulary: list[str]
     end: int | None
+    spaced: bool
 
-    def documents(self, rng: np.random.Generator, count: int, length: int) -> Array:
-        """Tokens [count, length], padded on the right."""
+    def documents(
+        self, rng: np.random.Generator, count: int, length: int, held_out: bool = False
+    ) -> Array:
+        """Tokens [count, length], padded on the right; `held_out`: of those not trained on.
+
+        Where documents are drawn from a distribution, another generator holds them out.
+        """
         ...
 
     def prompts(self, rng: np.random.Generator, count: int) -> Array:
@@ -38,7 +47,7 @@ class Text(Protocol):
         ...
 
     def decode(self, tokens: Array) -> str:
-        """One row of tokens as text."""
+        """One row of tokens as text; `spaced` says whether tokens are words."""
         ...
 
     def encode(self, words: str) -> list[int]:
@@ -48,4 +57,9 @@ class Text(Protocol):
 
 def make(config: TextConfig) -> Text:
     """The text that a configuration names."""
-    return Grammar(config) if config.kind == "grammar" else Oracle(config)
+    kinds: dict[str, Callable[[TextConfig], Text]] = {
+        "grammar": Grammar,
+        "oracle": Oracle,
+        "manual": Manual,
+    }
+    return kinds[config.kind](config)

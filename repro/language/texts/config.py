@@ -19,6 +19,6 @@ class TextConfig:
     """
 
     name: str = MISSING
-    kind: str = choice("grammar", "oracle")
+    kind: str = choice("grammar", "oracle", "manual")
     prompt: list[int] = field(default_factory=list, metadata=within("above 0"))
     response: int = number("above 0")

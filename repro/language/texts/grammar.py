@@ -65,6 +65,8 @@ CONTENT = ("noun", "verb", "adverb", "adjective")  # words that should not be re
 class Grammar:
     """As `repro.language.texts.Text`."""
 
+    spaced = True
+
     def __init__(self, config: TextConfig) -> None:
         """Number the words."""
         self.vocabulary = [word for words in CLASSES.values() for word in words]
@@ -83,7 +85,9 @@ class Grammar:
         self._valence = np.array([VALENCES.get(word, 0.0) for word in self.vocabulary])
         self._not = self.vocabulary.index("not")
 
-    def documents(self, rng: np.random.Generator, count: int, length: int) -> Array:
+    def documents(
+        self, rng: np.random.Generator, count: int, length: int, held_out: bool = False
+    ) -> Array:
         """One or more sentences each; those that are longer than `length` are cut."""
         kinds = np.full(count, self._determiner)
         pleased = rng.random(count) < 0.5

@@ -19,6 +19,8 @@ WORDS = 8
 class Oracle:
     """As `repro.language.texts.Text`: every prompt is empty, and responses have no end token."""
 
+    spaced = True
+
     def __init__(self, config: TextConfig) -> None:
         """Draw the scores, and how often words follow one another in documents."""
         rng = np.random.default_rng(0)
@@ -27,7 +29,9 @@ class Oracle:
         self._scores = rng.standard_normal((WORDS,) * config.response)
         self._follows = rng.dirichlet(np.full(WORDS, 2.0), len(self.vocabulary)).cumsum(1)
 
-    def documents(self, rng: np.random.Generator, count: int, length: int) -> Array:
+    def documents(
+        self, rng: np.random.Generator, count: int, length: int, held_out: bool = False
+    ) -> Array:
         """A chain of words after the empty prompt."""
         tokens = np.zeros((count, length), np.int64)
         for position in range(1, length):

@@ -4,7 +4,7 @@ A backend is a module here that `repro.sweeps.settings.BACKENDS` names. It has t
 
 - `run(tasks, workers, settings)` trains tasks, `workers` of them at a time, and yields
   (index, outcomes) as they end; closed early, it ends what it has started;
-- `slots(settings)` says how many tasks it has room for at a time.
+- `slots(settings, gpus)` says how many tasks it has room for at a time.
 
 Progress and results travel through files, which the machines of a cluster share.
 """
@@ -32,6 +32,6 @@ class Backend(Protocol):
         """Train tasks, `workers` of them at a time; yield (index, outcomes) as they end."""
         ...
 
-    def slots(self, settings: Settings) -> int:
-        """How many tasks there is room for at a time."""
+    def slots(self, settings: Settings, gpus: Sequence[str] = ()) -> int:
+        """How many tasks there is room for at a time; on these GPUs, where there are any."""
         ...

@@ -9,11 +9,14 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from dataclasses import replace
 from multiprocessing import resource_tracker
 from queue import SimpleQueue
 
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
+from repro.config.devices import names as names_of
+from repro.config.devices import on_gpu
 from repro.runs import provenance, store
 from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended, serial
 from repro.sweeps.settings import Settings
@@ -30,40 +33,62 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
     if workers == 1 and not can_stall:
         yield from serial.run(tasks, workers, settings)
         return
-    processes = [_Process() for _ in range(min(workers, len(tasks)))]
-    free: SimpleQueue[_Process] = SimpleQueue()
-    for process in processes:
-        free.put(process)
-
-    def train(task: Task) -> list[Outcome]:
-        process = free.get()
-        try:
-            return process.train(task, settings.retries)
-        finally:
-            free.put(process)
-
     # Before the threads, where starting it would undo `_block_interrupts`.
     resource_tracker.ensure_running()
-    with ThreadPoolExecutor(len(processes), initializer=_block_interrupts) as threads:
-        futures = {threads.submit(train, task): index for index, task in enumerate(tasks)}
+    devices = dict.fromkeys(task.pack.device for task in tasks)
+    with contextlib.ExitStack() as stack:
+        pools: dict[str, _Pool] = {}
+        for name in sorted(devices, key=on_gpu, reverse=True):  # the processor has what is left
+            taken = sum(len(pool.processes) for pool in pools.values())
+            pools[name] = _Pool(name, tasks, max(1, workers - taken), settings)
+        threads = {name: stack.enter_context(pool.threads) for name, pool in pools.items()}
+        futures = {
+            threads[task.pack.device].submit(pools[task.pack.device].train, task): index
+            for index, task in enumerate(tasks)
+        }
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         finally:
             for future in futures:
                 future.cancel()
-            _stop(processes)
+            _stop([process for pool in pools.values() for process in pool.processes])
 
 
-def slots(settings: Settings) -> int:
-    """One a core."""
-    return provenance.cores()
+def slots(settings: Settings, gpus: Sequence[str] = ()) -> int:
+    """One a GPU, since each process has a CUDA context of its own; else one a core."""
+    return len(gpus) or provenance.cores()
+
+
+class _Pool:
+    """The processes for packs of one `device`: at most `workers`, or one for each of its GPUs."""
+
+    def __init__(self, device: str, tasks: Sequence[Task], workers: int, settings: Settings):
+        count = sum(task.pack.device == device for task in tasks)
+        names: list[str | None] = [*names_of(device)] if on_gpu(device) else [None]
+        if on_gpu(device) and settings.workers is None:
+            workers = len(names)
+        self.processes = [_Process(names[i % len(names)]) for i in range(min(workers, count))]
+        self.threads = ThreadPoolExecutor(len(self.processes), initializer=_block_interrupts)
+        self._free: SimpleQueue[_Process] = SimpleQueue()
+        self._retries = settings.retries
+        for process in self.processes:
+            self._free.put(process)
+
+    def train(self, task: Task) -> list[Outcome]:
+        """Train by a process that is free; there are as many as threads."""
+        process = self._free.get()
+        try:
+            return process.train(replace(task, device=process.device), self._retries)
+        finally:
+            self._free.put(process)
 
 
 class _Process:
     """A process that trains one pack at a time, and is replaced when it dies."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str | None) -> None:
+        self.device = device
         self._executor: ProcessPoolExecutor | None = None
         self._stopped = False
         self._lock = threading.Lock()

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from repro.config.devices import on_gpu
 from repro.errors import ConfigError
 from repro.runs import provenance, store
-from repro.sweeps import packs
 from repro.sweeps.backends import GRACE_SECONDS, Ended
 from repro.sweeps.settings import Settings
 from repro.sweeps.worker import Task, settle, train_as_worker
@@ -32,14 +32,14 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
     """One task a pack, `workers` of them at a time."""
     ray = _connect(settings)
     train = ray.remote(num_cpus=1, max_retries=settings.retries)(train_as_worker)
-    on_gpu = train.options(num_gpus=1)
+    with_gpu = train.options(num_gpus=1)  # Ray shows it that one alone, as cuda:0
     waiting = iter(enumerate(tasks))
     training: dict[Any, int] = {}
     try:
         while True:
             while len(training) < workers and (following := next(waiting, None)) is not None:
                 index, task = following
-                remote = on_gpu if packs.share_a_gpu(task.pack.configs) else train
+                remote = with_gpu if on_gpu(task.pack.device) else train
                 training[remote.remote(replace(task, patience=PATIENCE))] = index
             if not training:
                 break
@@ -54,9 +54,10 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
         _stop(ray, list(training))
 
 
-def slots(settings: Settings) -> int:
-    """Processors of the cluster."""
-    return max(1, int(_connect(settings).cluster_resources().get("CPU", 1)))
+def slots(settings: Settings, gpus: Sequence[str] = ()) -> int:
+    """Processors of the cluster, or its GPUs."""
+    kind = "GPU" if gpus else "CPU"
+    return max(1, int(_connect(settings).cluster_resources().get(kind, 1)))
 
 
 def _connect(settings: Settings) -> Any:

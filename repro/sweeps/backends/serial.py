@@ -24,6 +24,6 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
         torch.set_num_threads(threads)
 
 
-def slots(settings: Settings) -> int:
+def slots(settings: Settings, gpus: Sequence[str] = ()) -> int:
     """One."""
     return 1

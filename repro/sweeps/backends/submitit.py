@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from repro.config.devices import on_gpu
 from repro.errors import ConfigError
 from repro.runs import provenance, store
 from repro.sweeps.backends import GRACE_SECONDS, ONE_THREAD, Ended
@@ -33,7 +34,7 @@ POLL_SECONDS = 0.5
 def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
     """One job a pack, `workers` of them at a time."""
     folder = Path(tasks[0].pack.configs[0].runs_dir, FOLDER, uuid.uuid4().hex[:8]).absolute()
-    executor = _executor(settings, folder)
+    executors = {gpu: _executor(settings, folder, gpu) for gpu in map(_needs_gpu, tasks)}
     waiting = [(index, 0) for index in reversed(range(len(tasks)))]
     training: dict[int, tuple[Any, int]] = {}
     lost = False
@@ -43,7 +44,8 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
                 index, deaths = waiting.pop()
                 task = replace(tasks[index], patience=PATIENCE)
                 with _environment():
-                    training[index] = (executor.submit(_train, task), deaths)
+                    job = executors[_needs_gpu(task)].submit(_train, task)
+                    training[index] = (job, deaths)
             time.sleep(POLL_SECONDS)
             for index in [index for index, (job, _) in training.items() if job.done()]:
                 job, deaths = training.pop(index)
@@ -64,7 +66,7 @@ def run(tasks: Sequence[Task], workers: int, settings: Settings) -> Ended:
                 folder.parent.rmdir()
 
 
-def slots(settings: Settings) -> int:
+def slots(settings: Settings, gpus: Sequence[str] = ()) -> int:
     """One a core where jobs are processes of this machine; on SLURM, `workers` must be given."""
     name = _executor(settings, Path(FOLDER)).cluster
     if name != "slurm":
@@ -75,11 +77,18 @@ def slots(settings: Settings) -> int:
     )
 
 
-def _executor(settings: Settings, folder: Path) -> Any:
+def _needs_gpu(task: Task) -> bool:
+    return on_gpu(task.pack.device)
+
+
+def _executor(settings: Settings, folder: Path, gpu: bool = False) -> Any:
+    """What submits jobs; where they need a GPU, SLURM is asked for one unless an option does."""
     import submitit
 
     parameters = dict(settings.submitit)
     cluster = parameters.pop("cluster", None)
+    if gpu and not any("gpu" in name or "gres" in name for name in parameters):
+        parameters["slurm_gres"] = "gpu:1"
     try:
         executor = submitit.AutoExecutor(folder, cluster=cluster)
         executor.update_parameters(name="repro", cpus_per_task=1, **parameters)

@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 from analysis.drawing import curves, style
 from analysis.drawing.algorithms import ENTRIES
 from analysis.published.atari import game_name, rom_name, table6
+from analysis.reports.table1.figure import task_figure
+from analysis.reports.table1.numbers import build
+from analysis.runs.load import load_sweep
 from analysis.settings import DEFAULT_REFERENCE
 
 RESULTS = DEFAULT_REFERENCE.parent
@@ -68,6 +71,20 @@ def test_no_interval_leaves_what_inverted_pendulum_can_return() -> None:
                 assert (mine["ci_high"].dropna() <= 1000 + 1e-6).all(), path
                 seen += len(mine)
     assert seen > 1000
+
+
+def test_runs_left_of_an_axis_are_marked_beside_their_interval() -> None:
+    table = build(load_sweep(RESULTS / "quick"))
+    cells = table.tasks.set_index(["task", "row"])
+    lowest = table.scores.runs.set_index(["task", "row"])["return"]["HalfCheetah-v4", "none"].min()
+    (axes, *_) = task_figure(table, 100).axes
+    assert lowest < axes.get_xlim()[0] < cells.loc[("HalfCheetah-v4", "none"), "return"]
+    (mark,) = [text for text in axes.texts if "◀" in text.get_text()]
+    assert mark.get_text() == f"◀ {lowest:,.0f}"
+    edge = axes.get_xlim()[0]
+    bars = [line for line in axes.lines if line.get_linewidth() == 2.2]
+    (bar,) = [line for line in bars if min(line.get_xdata()) < edge]
+    assert abs(bar.get_ydata()[0] - mark.get_position()[1]) > 0.25
 
 
 def test_what_an_axis_cuts_off_is_marked() -> None:

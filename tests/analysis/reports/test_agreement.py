@@ -45,9 +45,12 @@ def test_overlap_and_difference(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert table["difference_holds_zero"].to_dict() == {PENDULUM: True, REACHER: False}
     assert (table["difference_low"] < table["difference"]).all()
     assert (table["difference"] < table["difference_high"]).all()
-    # The means' variances add up: 2 x 2.5 / 5 for runs that are one apart.
+    # The difference of two of Student's t with 4 degrees, and a variance of 2.5 / 5 for runs that
+    # are one apart.
+    drawn = np.random.default_rng(0).standard_t(4, (2, 100_000))
+    low, high = np.quantile((drawn[0] - drawn[1]) * np.sqrt(2.5 / 5), [0.025, 0.975])
     width = table.loc[REACHER, "difference_high"] - table.loc[REACHER, "difference_low"]
-    assert width == pytest.approx(2 * 1.96, rel=0.1)
+    assert width == pytest.approx(high - low, rel=0.1)
     assert (table["seeds_first"] == "0 1 2 3 4").all() and (table["n_runs_second"] == 5).all()
     printed = capsys.readouterr().out
     assert "They overlap on 1 of 2;" in printed and "Seeds of either: 0 1 2 3 4." in printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,34 +67,44 @@ def test_verdicts_follow_from_the_numbers(tmp_path: Path) -> None:
             {"probability": "{j[p]}", "measured": "{t[Hopper][value]:.0%}"},
             {"probability": 0.5},
             {"probability": 0.05},
-            {"inside": [0.8, "{t[Hopper][value]}", 1]},
-            {"inside": [0.7, "{t[Hopper][value]}", 1]},
+            {"inside": [[0.8, "{t[Hopper][value]}", 1]]},
+            {"inside": [[0.8, "{t[Hopper][value]}", 1], [0.7, "{t[Hopper][value]}", 1]]},
+            {"beyond": [0.5, 0.4, "{t[Hopper][value]}", 0.9]},
+            {"beyond": [0.8, 0.4, "{t[Hopper][value]}", 0.9]},
+            {"beyond": [0.98, 0.95, "{t[Hopper][value]}", 0.9]},
             {"verdict": "not tested"},
         )
     )
-    expected = ["holds", "within noise", "fails", "holds", "fails", "not tested"]
+    by_interval = ["holds", "within noise", "fails"]
+    expected = ["holds", "within noise", "fails", "holds", "fails", *by_interval, "not tested"]
     assert found["verdict"].tolist() == expected
     assert found["measured"][0] == "75 %" and found["probability"][0] == 0.97
-    assert np.isnan(found["probability"][5])
+    assert np.isnan(found["probability"][8])
 
 
 @pytest.mark.parametrize(
     ("entry", "part"),
     [
-        ({"measured": "{t[Walker2d][value]}"}, "KeyError: 'Walker2d'"),
-        ({"measured": "{u[Hopper]}"}, "KeyError: 'u'"),
+        ({"measured": "{t[Walker2d][value]}"}, "cannot be read .'Walker2d'"),
+        ({"measured": "{u[Hopper]}"}, "cannot be read .'u'"),
         ({"verdict": "perhaps"}, "has the verdict perhaps"),
+        ({"verdict": "holds"}, "has the verdict holds"),
     ],
 )
 def test_a_bad_entry_is_one_sentence(tmp_path: Path, entry: dict[str, Any], part: str) -> None:
     with pytest.raises(AnalysisError, match=part):
-        claims.ledger(_write(tmp_path, {"verdict": "holds"} | entry))
+        claims.ledger(_write(tmp_path, {"verdict": "not tested"} | entry))
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = _write(tmp_path / "r", {"verdict": "holds"})
+    results = _write(tmp_path / "r", {"verdict": "not tested"})
     (results / "j.json").unlink()
     command = ["claims", "--results", str(results), "--out", str(tmp_path / "out")]
     assert main(command) == 2
     error = capsys.readouterr().err
     assert "j.json" in error and error.count("\n") == 1
+
+
+def test_the_page_counts_in_sentences() -> None:
+    page = (RESULTS.parent / "docs" / "claims.md").read_text(encoding="utf-8")
+    assert re.search(r"Of \d+ statements \d+ hold, \d+ are within noise, \d+ fail, \d+ are", page)

@@ -20,7 +20,7 @@ def test_the_command_draws_every_figure(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["explain", "--tables", str(RESULTS), "--out", str(tmp_path)]) == 0
     expected = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("png", "svg", "html")}
     assert {path.name for path in tmp_path.iterdir()} == expected
-    assert "Figure 10" in capsys.readouterr().out
+    assert f"Figures from {RESULTS}" in capsys.readouterr().out
     for name in pages.PAGES:
         made, there = (folder / f"{name}.html" for folder in (tmp_path, PAGES))
         assert made.read_bytes() == there.read_bytes(), f"make {name}.html again"

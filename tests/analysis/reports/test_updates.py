@@ -42,7 +42,7 @@ def test_medians(runs_dir: Path, tmp_path: Path) -> None:
     assert found.loc["clip_0.2", "kl"] == pytest.approx(np.median([0.1, 0.2, 0.3, 0.4, 0.5]))
     assert found.loc["none", "kl"] == 7 and found["std"].isna().all()
     text = (tmp_path / "out" / "updates.md").read_text()
-    assert "0.3 (2 of 3)" in text and "Standard deviation" not in text
+    assert "0.30 (2 of 3)" in text and "Standard deviation" not in text
 
 
 def test_collected_runs_give_the_same_bytes(runs_dir: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
     ("method", "low", "high"),
     [
         *[("percentile", 0.73, 0.77), ("t", 0.94, 0.96), ("pooled", 0.94, 0.96)],
-        *[("studentized", 0.75, 0.87), ("shrunk", 0.94, 0.965)],
+        *[("studentized", 0.75, 0.87), ("shrunk", 0.94, 0.965), ("partial", 0.95, 0.985)],
     ],
 )
 def test_how_often_the_mean_of_normal_data_is_covered(method: str, low: float, high: float) -> None:
@@ -78,13 +78,14 @@ def test_coverage_counts_the_error_of_its_target_too() -> None:
 
 
 def test_the_rule_takes_the_simplest_that_passes() -> None:
-    def table(**shares: tuple[float, float]) -> pd.DataFrame:
-        every = dict.fromkeys(METHODS, (0.5, 0.5)) | shares
-        lines = [
-            (m, task, v) for m, two in every.items() for task, v in zip("ab", two, strict=True)
-        ]
+    def table(**shares: float | tuple[float, ...]) -> pd.DataFrame:
+        some = {m: (v,) * 4 if isinstance(v, float) else v for m, v in shares.items()}
+        every = dict.fromkeys(METHODS, (0.5,) * 4) | some
+        lines = [(m, t, v) for m, all_ in every.items() for t, v in zip("abbb", all_, strict=True)]
         return pd.DataFrame(lines, columns=["method", "task", "coverage"])
 
-    assert choose(table(pooled=(0.95, 0.95), t=(0.94, 0.96))) == ("t", True)
-    assert choose(table(pooled=(0.95, 0.95), t=(0.87, 1.0))) == ("pooled", True)
-    assert choose(table(percentile=(0.75, 0.8), t=(0.87, 1.0))) == ("t", False)
+    assert choose(table(pooled=0.95, t=(0.94, 0.96, 0.96, 0.96))) == ("t", True)
+    assert choose(table(pooled=0.95, t=(0.87, 0.98, 0.98, 0.98))) == ("pooled", True)
+    # A cell in four is covered too little, though no task and not the mean.
+    assert choose(table(pooled=0.95, t=(0.99, 0.99, 0.99, 0.8))) == ("pooled", True)
+    assert choose(table(percentile=0.75, t=(0.87, 0.98, 0.98, 0.98))) == ("t", False)
