@@ -11,7 +11,7 @@ QUICK := runs/quick
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: help install reproduce rlhf parity-trl figures explain demo docs gpu peers test test-slow test-browser test-faults lint types imports format bench clean
+.PHONY: help install reproduce rlhf parity-trl figures explain demo animations docs gpu peers test test-slow test-browser test-faults lint types imports format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ explain: install ## measure what the explanatory figures show, and draw them: 15
 demo: install ## the page that trains in the browser: docs/demo/index.html, compiled by ziglang (a minute)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	$(BIN)/python demo/build.py
+
+animations: install ## the five films of docs/animations, by manim (minutes; cairo and pango are needed)
+	@$(BIN)/python -m animations.packages
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[animations]'
+	$(BIN)/python -m animations
 
 docs: install ## the site: build/site/index.html (Sphinx); a warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d build/doctrees . build/site

@@ -17,8 +17,8 @@ from analysis.reports import remake
 # The modules of `reports`, in the order of the help.
 _NAMES = (
     *("collect", "table1", "curves", "pilot", "reading", "seeds", "search", "updates", "origin"),
-    *("report", "figure1", "figure2", "figure3", "figure4", "agreement", "speed", "gpu"),
-    *("peers", "atari", "rlhf", "tokens", "explain", "living", "claims"),
+    *("report", "figure1", "figure2", "figure3", "figure4", "figure5", "measures", "agreement"),
+    *("speed", "gpu", "peers", "atari", "rlhf", "tokens", "explain", "living", "claims"),
 )
 REPORTS: tuple[Command, ...] = tuple(
     import_module(f"analysis.reports.{name}").command for name in _NAMES

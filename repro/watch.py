@@ -1,4 +1,4 @@
-"""`python -m repro.watch RUN_DIR`: writes a video of a finished run's policy."""
+"""`python -m repro.watch RUN_DIR`: writes a film of a finished run's policy."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from repro.runs.finished import open_run
 
 SIZE_LIMIT = 4097  # pixels, exclusive
 HELP = """\
-Write an mp4 of whole episodes of a finished run, or of a committed policy by its name: those that
-python -m repro.evaluate plays with the same seed. MuJoCo draws off-screen with EGL or OSMesa, the
-first that works, or as MUJOCO_GL says. Of Atari it shows whole games, each frame as it was on the
-screen.
+Write a film of whole episodes of a finished run, or of a committed policy by its name: those that
+python -m repro.evaluate plays with the same seed. It is a video (mp4), or an animated image that
+loops (webp), as FILE ends. MuJoCo draws off-screen with EGL or OSMesa, the first that works, or as
+MUJOCO_GL says. Of Atari it shows whole games, each frame as it was on the screen.
 """
 
 
@@ -35,12 +35,14 @@ def _run(arguments: Sequence[str]) -> None:
     parser = Parser(prog="python -m repro.watch", description=HELP)
     parser.add_argument("directory", metavar="RUN_DIR", type=Path)
     place = "default RUN_DIR/video.mp4; here for a policy's name"
-    parser.add_argument("--out", type=Path, metavar="FILE.mp4", help=place)
+    parser.add_argument("--out", type=Path, metavar="FILE", help=place)
     parser.add_argument("--episodes", type=at_least(1), default=1, help="default 1")
     parser.add_argument("--seed", type=at_least(0), default=0, help="default 0")
     parser.add_argument("--deterministic", action="store_true", help="take the most likely actions")
     parser.add_argument("--width", type=at_least(16, SIZE_LIMIT), help="pixels; default the task's")
     parser.add_argument("--height", type=at_least(16, SIZE_LIMIT), help="likewise")
+    rate = f"images a second at most, not of Atari; default {film.MAX_FPS}"
+    parser.add_argument("--fps", type=at_least(1), default=film.MAX_FPS, help=rate)
     parser.add_argument(
         "--max-steps", type=at_least(1), default=50_000, help="of an episode; default 50000"
     )

@@ -23,9 +23,9 @@ PLAN = "figures.yaml"
 class Step:
     """One command of the plan; all folders are below the directory of the results."""
 
-    runs: str  # folder of collected tables, or several with spaces between
     into: str  # folder of what it makes
     command: str  # name and options; `{results}` stands for the directory of the results
+    runs: str = ""  # folder of collected tables, several with spaces between, or none
 
     @property
     def folders(self) -> list[str]:
@@ -55,7 +55,8 @@ def remake(results: Path, steps: Sequence[Step], commands: Sequence[Command]) ->
             raise AnalysisError(f"{results / PLAN} asks for {name}: it can have {names}.")
         parser = argparse.ArgumentParser(prog=f"{PLAN}: {name}")
         options(*named[name].arguments)(parser)
-        words += ["--runs", *(str(results / folder) for folder in step.folders)]
+        if step.folders:
+            words += ["--runs", *(str(results / folder) for folder in step.folders)]
         made = named[name].run(parser.parse_args(words, Given())).files()
         files |= {str(Path(step.into) / path): content for path, content in made.items()}
     return files

@@ -124,6 +124,12 @@ def read_columns(directory: Path, name: str, columns: Iterable[str]) -> pd.DataF
     return _read(path, lambda: store.read_run_table(directory, name)[list(columns)])
 
 
+def read_evaluations(run: Run) -> pd.DataFrame:
+    """A run's evaluations; an AnalysisError if the file is not what evaluations wrote."""
+    assert run.directory is not None
+    return _read(run.directory / "evaluations.parquet", store.read_evaluations, run.directory)
+
+
 def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
     """Columns of a run's table, from its directory or the collected tables that hold it."""
     assert run.directory is not None

@@ -1,8 +1,9 @@
-"""Draws images of a task without a screen, and writes them to mp4 files."""
+"""Draws images of a task without a screen, and writes them as mp4 files or animated WebP images."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import logging
 import math
@@ -39,7 +40,9 @@ with mujoco.Renderer(model, 16, 16) as renderer:
 """
 PROBE_SECONDS = 60
 DEFAULT_FPS = 30.0  # of a task that does not say how fast it runs
-MAX_FPS = 50.0  # more looks the same, and drawing an image takes a CPU 0.1 s
+MAX_FPS = 50  # more looks the same, and drawing an image takes a CPU 0.1 s
+MP4, WEBP = ".mp4", ".webp"
+WEBP_QUALITY = 60  # of 100; a humanoid of 320 x 240 pixels takes some 5 kB an image
 
 
 class FrameRate(NamedTuple):
@@ -145,39 +148,45 @@ def resize(image: Image, width: int, height: int) -> Image:
     return np.asarray(image[rows[:, None], columns], np.uint8)
 
 
-def frame_rate(env: gymnasium.Env[Any, Any]) -> FrameRate:
-    """The rate at which the film runs in the task's real time."""
+def frame_rate(env: gymnasium.Env[Any, Any], most: float = MAX_FPS) -> FrameRate:
+    """The rate, at most `most` images a second, at which a film runs in the task's time."""
     fps = float(env.metadata.get("render_fps") or DEFAULT_FPS)
-    every = math.ceil(fps / MAX_FPS)
+    every = math.ceil(fps / most)
     return FrameRate(every, fps / every)
 
 
 def check_output(path: Path) -> None:
     """Raise a ConfigError unless a film can be written to `path`."""
-    check_packages()
-    if path.suffix != ".mp4":
-        raise ConfigError(f"--out {path} must end in .mp4.")
+    if path.suffix not in (MP4, WEBP):
+        raise ConfigError(f"--out {path} must end in {MP4} or {WEBP}.")
+    if path.suffix == MP4:
+        check_packages()
     if not path.parent.is_dir():
         raise ConfigError(f"--out {path}: there is no directory {path.parent}, make it first.")
 
 
 def check_packages() -> None:
-    """Raise a ConfigError unless what writes films is installed."""
+    """Raise a ConfigError unless what writes videos is installed."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         raise ConfigError(f"a video needs the package imageio-ffmpeg: {INSTALL}")
 
 
+Writer = Generator[None, Image | None, None]  # takes images; writes the file when it is closed
+
+
 class Film:
-    """An mp4 file (H.264) of images of one size, written under a temporary name and renamed."""
+    """A file of images of one size, written under a temporary name and renamed.
+
+    It is an mp4 (H.264) or an animated WebP image, which loops, by the ending of its name.
+    """
 
     def __init__(self, path: Path, fps: float) -> None:
         """Nothing is written before the first image. `path` has passed `check_output`."""
-        import imageio_ffmpeg  # on demand: an optional package
-
-        self._open = imageio_ffmpeg.write_frames
+        self._open = _webp if path.suffix == WEBP else _mp4
         self._path, self._fps = path, fps
-        self._temporary = path.with_name(f"{path.stem}.tmp-{uuid.uuid4().hex[:8]}.mp4")
-        self._writer: Generator[None, Image | None, None] | None = None
+        temporary = f"{path.stem}.tmp-{uuid.uuid4().hex[:8]}{path.suffix}"
+        self._temporary = path.with_name(temporary)
+        self._writer: Writer | None = None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -189,13 +198,7 @@ class Film:
         image = np.ascontiguousarray(image[:height, :width])
         try:
             if self._writer is None:
-                self._writer = self._open(
-                    str(self._temporary),
-                    (width, height),
-                    fps=self._fps,
-                    macro_block_size=2,
-                    ffmpeg_log_level="error",
-                )
+                self._writer = self._open(self._temporary, (width, height), self._fps)
                 self._writer.send(None)
             self._writer.send(image)
         except OSError as error:
@@ -212,3 +215,24 @@ class Film:
             raise StorageError(f"{self._path} cannot be written ({failure}).") from failure
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def _mp4(path: Path, size: tuple[int, int], fps: float) -> Writer:
+    import imageio_ffmpeg  # on demand: an optional package
+
+    quiet = {"macro_block_size": 2, "ffmpeg_log_level": "error"}
+    writer: Writer = imageio_ffmpeg.write_frames(str(path), size, fps=fps, **quiet)
+    return writer
+
+
+def _webp(path: Path, size: tuple[int, int], fps: float) -> Writer:
+    from PIL import Image as Pictures  # on demand: few commands draw
+
+    pictures: list[Pictures.Image] = []
+    try:
+        while (image := (yield)) is not None:
+            pictures.append(Pictures.fromarray(image))
+    finally:
+        first, *others = pictures
+        looped = functools.partial(first.save, save_all=True, append_images=others, loop=0)
+        looped(path, duration=round(1000 / fps), quality=WEBP_QUALITY)

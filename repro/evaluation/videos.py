@@ -29,6 +29,7 @@ class Options(NamedTuple):
         width: in pixels; None for the task's default.
         height: likewise.
         max_steps: where an episode is cut off, which is said once.
+        fps: images a second, at most; games of Atari have all of theirs.
     """
 
     episodes: int = 1
@@ -37,10 +38,11 @@ class Options(NamedTuple):
     width: int | None = None
     height: int | None = None
     max_steps: int = MAX_STEPS
+    fps: int = film.MAX_FPS
 
 
 def write_video(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes:
-    """Play episodes 1 to E, and write an mp4 of them.
+    """Play episodes 1 to E, and write a film of them.
 
     Args:
         run: the run to show.
@@ -62,7 +64,7 @@ def _film_task(run: FinishedRun, path: Path, options: Options) -> PlayedEpisodes
     task = run.config.env.id
     env = film.make_env(task, options.width, options.height, run.config.env.task_arguments)
     with user_code.naming(task, "reading its metadata"):
-        rate = film.frame_rate(env)
+        rate = film.frame_rate(env, options.fps)
 
     def on_step(step: int) -> None:
         if step % rate.every == 0:

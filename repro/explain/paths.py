@@ -43,14 +43,14 @@ def measure(
     algorithms: Sequence[str] = tuple(ALGORITHMS),
     iterations: int = ITERATIONS,
 ) -> list[Table]:
-    """`paths_grid`, the landscape, and `paths`, the climbs."""
+    """`paths_grid`, the landscape, `paths`, the climbs, and `paths_seeds`, each of them."""
     lines = [
         line
         for start in STARTS
         for name in algorithms
         for line in climb(name, start, seeds, iterations)
     ]
-    return [grid(episodes), table(lines)]
+    return [grid(episodes), table(lines), by_seed(lines)]
 
 
 def table(lines: Sequence[Mapping[str, object]]) -> Table:
@@ -68,6 +68,19 @@ def table(lines: Sequence[Mapping[str, object]]) -> Table:
     }
     keys = ["start", "algorithm", "iteration", "measure"]
     return Table("paths", mean_and_error(pd.DataFrame(lines), keys), units)
+
+
+def by_seed(lines: Sequence[Mapping[str, object]]) -> Table:
+    """`paths_seeds`, the same rows without their mean."""
+    units = {
+        "start": "as in paths",
+        "algorithm": "as in paths",
+        "iteration": "as in paths",
+        "seed": "of the policy",
+        "measure": "as in paths",
+        "value": "of the seed",
+    }
+    return Table("paths_seeds", pd.DataFrame(lines)[list(units)], units)
 
 
 def grid(episodes: int) -> Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from repro.explain import updates
 from repro.explain.tables import SEEDS, Table, mean_and_error
@@ -16,13 +17,41 @@ from repro.networks.distributions import DiagonalGaussian
 
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10000)
 REPETITIONS = 400
+SHOWN = 300  # samples of one estimate
 TASK, ITERATIONS, COUNTED = "half_cheetah", 12, 6
 OBJECTIVES = {"clip_0.2": "clip", "none": "none"}
 
 
 def measure(seeds: int = SEEDS, repetitions: int = REPETITIONS) -> list[Table]:
-    """`statistics_errors` and `statistics_weights`."""
-    return [errors(repetitions), weights(seeds)]
+    """`statistics_samples`, `statistics_errors` and `statistics_weights`."""
+    return [samples(), errors(repetitions), weights(seeds)]
+
+
+def samples() -> Table:
+    """One estimate of each kind, sample by sample; see `errors`."""
+    f, score = _draw(np.random.default_rng(0), 1, SHOWN)
+    terms = {"mean": f[0].numpy(), "gradient": (f * score)[0].numpy()}
+    count = np.arange(1, SHOWN + 1)
+    lines = [
+        pd.DataFrame({"estimate": name, "samples": count, "term": x, "value": x.cumsum() / count})
+        for name, x in terms.items()
+    ]
+    units = {
+        "estimate": "mean: of f; gradient: of its expectation, by the log-derivative trick",
+        "samples": "n",
+        "term": "of the n-th sample",
+        "value": "mean of the first n terms",
+    }
+    return Table("statistics_samples", pd.concat(lines, ignore_index=True), units)
+
+
+def _draw(rng: np.random.Generator, repetitions: int, count: int) -> tuple[Tensor, Tensor]:
+    """f(x) and d log p(x) / d mu at samples x, [repetitions, count] each."""
+    x = torch.from_numpy(rng.standard_normal((repetitions, count)))
+    mean = torch.zeros(repetitions, count, 1, dtype=torch.float64, requires_grad=True)
+    policy = DiagonalGaussian(mean, torch.zeros(1, dtype=torch.float64))
+    (score,) = torch.autograd.grad(policy.log_prob(x[..., None]).sum(), mean)
+    return (x - 1).square(), score[..., 0]
 
 
 def errors(repetitions: int) -> Table:
@@ -33,12 +62,8 @@ def errors(repetitions: int) -> Table:
     rng = np.random.default_rng(0)
     lines = []
     for count in COUNTS:
-        x = torch.from_numpy(rng.standard_normal((repetitions, count)))
-        mean = torch.zeros(repetitions, count, 1, dtype=torch.float64, requires_grad=True)
-        policy = DiagonalGaussian(mean, torch.zeros(1, dtype=torch.float64))
-        (score,) = torch.autograd.grad(policy.log_prob(x[..., None]).sum(), mean)
-        f = (x - 1).square()
-        found = {"mean": (f, 2.0), "gradient": (f * score[..., 0], -2.0)}
+        f, score = _draw(rng, repetitions, count)
+        found = {"mean": (f, 2.0), "gradient": (f * score, -2.0)}
         for name, (terms, exact) in found.items():
             square = (terms.mean(1) - exact).square().numpy()
             rms = float(np.sqrt(square.mean()))

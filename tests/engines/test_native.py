@@ -23,6 +23,13 @@ from tests.helpers.learners import Learners, make_learners
 
 SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.yaml"))
 
+HUMANOID = (
+    "env=humanoid",
+    "algorithm.horizon=128",
+    "algorithm.epochs=3",
+    "algorithm.learning_rate=1e-3",
+)
+
 
 @pytest.mark.parametrize(
     "overrides",
@@ -41,6 +48,7 @@ SETTINGS = sorted(path.stem for path in (CONF_DIR / "objective/table1").glob("*.
         ("env=hopper", "recipe.log_std_schedule=linear", "recipe.final_log_std=-1.6"),
         ("env=hopper", "recipe.advantage_normalization=minibatch", "recipe.advantage_std=none"),
         ("env=half_cheetah", "recipe.early_stop_kl=0.003", "algorithm.learning_rate=1e-3"),
+        (*HUMANOID, "policy=mlp_zoo", "algorithm.minibatch_size=4096"),  # Table 4's M
         ("env=hopper", "policy.shared=true", "recipe=ppo2"),
         ("env=hopper", "policy.shared=true", "policy.hidden_sizes=[20]", "policy.activation=relu"),
         ("env=hopper", "policy.shared=true", "policy.hidden_sizes=[]"),

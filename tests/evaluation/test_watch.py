@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from repro.errors import ConfigError
 from repro.evaluation import film
@@ -106,6 +107,30 @@ def test_a_video_of_a_mujoco_task(
     assert away[0][0] < away[0][1] and away[1][1] < away[1][0]  # and the task has moved
 
 
+@pytest.mark.usefixtures("gl")
+def test_an_animated_image_of_a_humanoid_loops(runs_dir: Path, tmp_path: Path) -> None:
+    """In the task's real time."""
+    run = finish(runs_dir, "env=humanoid_flagrun_harder env.num_envs=1")
+    out, size = tmp_path / "fall.webp", ("--width", 64, "--height", 48)
+    rate = ("--fps", 10, "--max-steps", 60)
+    words = map(str, (run.directory, "--out", out, *size, *rate))
+    done = subprocess.run(  # this process may have loaded MuJoCo with another OpenGL
+        [sys.executable, "-m", "repro.watch", *words],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "It is cut off there" in done.stderr, done.stderr
+    with Image.open(out) as image:
+        image.load()
+        assert image.size == (64, 48) and image.info["loop"] == 0
+        assert image.n_frames == 60 // 7 + 1, "every seventh of 61 steps a second"
+        assert image.info["duration"] == round(1000 * 7 / 61)
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_a_video_of_a_task_that_pygame_draws(
     cartpole: FinishedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,9 +144,10 @@ def test_a_video_of_a_task_that_pygame_draws(
     assert len(pictures) == length + 1 and f" in {length} steps" in said
 
 
-def test_an_error_while_filming_leaves_the_earlier_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.mp4", "x.webp"])
+def test_an_error_while_filming_leaves_the_earlier_file(tmp_path: Path, name: str) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    out = tmp_path / "x.mp4"
+    out = tmp_path / name
     out.write_text("before")
     with pytest.raises(RuntimeError, match="cut"), film.Film(out, 25) as video:
         video.add(np.zeros((16, 16, 3), np.uint8))
@@ -163,7 +189,7 @@ def test_a_mujoco_gl_that_does_not_work_is_kept_and_named(hopper: FinishedRun) -
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("RUN --out x.gif", "--out x.gif must end in .mp4."),
+        ("RUN --out x.gif", "--out x.gif must end in .mp4 or .webp."),
         ("RUN --out nowhere/x.mp4", "--out nowhere/x.mp4: there is no directory nowhere"),
         ("RUN --width 100", "CartPole-v1 does not take --width: leave it out."),
         ("RUN --height 4097", "argument --height: 4097 must be a whole number of 16 or more and"),

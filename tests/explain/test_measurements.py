@@ -61,7 +61,11 @@ def some(table: Table, query: str) -> Table:
     return Table(table.name, table.frame.query(query).reset_index(drop=True), table.units)
 
 
-@pytest.mark.parametrize("table", [clip.term(), motivation.measure()[0], trust_region.contours()])
+@pytest.mark.parametrize(
+    "table",
+    [clip.term(), *motivation.measure(), statistics.samples(), trust_region.contours()],
+    ids=lambda table: table.name,
+)
 def test_exact_curves(table: Table) -> None:
     assert_agrees(table)
 
@@ -111,6 +115,14 @@ def test_paths() -> None:
     lines = paths.climb("trpo", "flat", seeds=2, iterations=2)
     table = paths.table(lines)
     assert_agrees(some(table, "measure in ('angle_gain', 'velocity_gain')"))
+
+
+def test_climbs_are_the_means_of_their_seeds() -> None:
+    keys = ["start", "algorithm", "iteration", "measure"]
+    each, mean = committed("paths_seeds"), committed("paths").set_index(keys)
+    found = each.groupby(keys)["value"].mean().reindex(mean.index)
+    np.testing.assert_allclose(found, mean["value"], rtol=2e-5, atol=1e-6)
+    assert (each.groupby(keys)["seed"].nunique() == mean["seeds"].max()).all()
 
 
 @pytest.mark.slow

@@ -67,7 +67,10 @@ CENTERS = {  # the points that Bullet calls the positions of the other parts, in
 PARTS = len(MOTORS) + len(CENTERS)  # Bullet counts each joint as a part, too
 CUBE_SIDE = 0.1  # cube.urdf
 CUBE_PARKED = (-1.5, 0.0, 0.05)  # gym_humanoid_flagrun.py
-FLAG_RADIUS, FLAG_HEIGHT = 0.2, 0.2  # gym_humanoid_flagrun.py: debug_sphere
+FLAG_HEIGHT = 0.2  # m; of the point that is the flag's place
+POLE, CLOTH = 1.5, (0.25, 0.01, 0.17)  # m; the pole's height, half the cloth's sides
+TILES = ([0.42, 0.47, 0.52], [0.5, 0.55, 0.6])  # red, green, blue
+HAZE, SKY = [0.75, 0.82, 0.9], [0.45, 0.6, 0.8]
 _FOUND = 1 << int(mujoco.mjtConDataField.mjCONDATA_FOUND)
 
 
@@ -92,7 +95,7 @@ def build(rules: Rules) -> Any:
         _add_flag(spec)
     if rules.harder:
         _add_cube(spec, rules.cube_mass)
-    spec.visual.map.fogstart, spec.visual.map.fogend = 20, 40
+    _paint(spec)
     return spec.compile()
 
 
@@ -152,16 +155,22 @@ def _add_foot_sensors(spec: Any) -> None:
 
 
 def _add_flag(spec: Any) -> None:
+    """A pole with a cloth, which nothing touches; Roboschool drew a sphere."""
     flag = spec.worldbody.add_body(name="flag", mocap=True, pos=[0, 0, FLAG_HEIGHT])
-    flag.add_geom(
-        name="flag",
-        type=mujoco.mjtGeom.mjGEOM_SPHERE,
-        size=[FLAG_RADIUS, 0, 0],
-        mass=0,
-        contype=0,
-        conaffinity=0,
-        rgba=[1, 0.25, 0.25, 1],
-    )
+    half = POLE / 2
+    for name, kind, size, place, color in (
+        ("pole", mujoco.mjtGeom.mjGEOM_CYLINDER, [0.025, half, 0], [0, 0, half], [0.9, 0.9, 0.9]),
+        (
+            "cloth",
+            mujoco.mjtGeom.mjGEOM_BOX,
+            CLOTH,
+            [CLOTH[0], 0, POLE - CLOTH[2]],
+            [0.9, 0.1, 0.1],
+        ),
+    ):
+        place[2] -= FLAG_HEIGHT
+        shown = {"name": name, "type": kind, "size": size, "pos": place, "rgba": [*color, 1]}
+        flag.add_geom(mass=0, contype=0, conaffinity=0, **shown)
 
 
 def _add_cube(spec: Any, mass: float) -> None:
@@ -176,3 +185,17 @@ def _add_cube(spec: Any, mass: float) -> None:
         friction=FRICTION,
         rgba=[0.95, 0.95, 0.95, 1],
     )
+
+
+def _paint(spec: Any) -> None:
+    """Softer colors than the file's, which flicker in a film of a camera that moves."""
+    spec.visual.map.fogstart, spec.visual.map.fogend = 12, 30
+    spec.visual.rgba.fog[:3] = HAZE
+    spec.material("MatPlane").reflectance = 0.0
+    for light in spec.lights:
+        light.castshadow = False  # the floor's own shadow flickers at a distance
+    for texture in spec.textures:
+        if texture.name == "texplane":
+            texture.rgb1, texture.rgb2 = TILES
+        elif texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX:
+            texture.rgb1, texture.rgb2 = HAZE, SKY

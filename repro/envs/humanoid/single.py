@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from repro.config.humanoid import HumanoidConfig
 from repro.envs.humanoid.vector import FRAMES_PER_SECOND, HumanoidVectorEnv
 
-CAMERA = (5.0, 110.0, -12.0)  # distance in m, azimuth and elevation in degrees
+CAMERA = (4.0, 110.0, -14.0)  # distance in m, azimuth and elevation in degrees
 LOOK_AT = 0.8  # m; the height of what the camera looks at
 
 Observation = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""How the films are drawn, with manim: one file a film."""
