@@ -20,7 +20,13 @@ BAD = ("serious", "critical")
 FROM_DISK = {"preload": False, "iframes": False}
 PAGES = (
     *("index", "docs/story/README", "docs/story/advantages", "docs/story/clipping"),
-    *("docs/story/language-models", "docs/films", "docs/living", "docs/gallery", "docs/api"),
+    *(
+        "docs/story/language-models",
+        "docs/animations/README",
+        "docs/living",
+        "docs/gallery",
+        "docs/api",
+    ),
     *("docs/notebooks/quickstart", "docs/notebooks/own_figure", "docs/table1", "docs/claims"),
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from analysis.drawing.algorithms import entry, ordered
 from analysis.drawing.style import objective_names
@@ -18,11 +20,12 @@ from analysis.runs.curves import smoothed
 from analysis.runs.load import finished_episodes, load_sweep
 from analysis.runs.run import Run, Sweep
 from analysis.settings import DEFAULTS, RANDOM_POLICIES, Settings
-from analysis.statistics.bootstrap import FloatArray, means, stream
-from analysis.statistics.cells import strata
+from analysis.statistics.bootstrap import FloatArray, stream
+from analysis.statistics.cells import strata, typical_by_task
+from analysis.statistics.estimates import pooled_in_part
 
 POINTS = 50  # of a run's curve
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # of the place of a replicate among their values
+DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"  # 64
 
 
 def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
@@ -39,18 +42,20 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
     kinds = table.rows.set_index("row")["objective"]
     found = _runs(sweep, rows, tasks, settings, lambda run: run.row)
     zeros = {kind: random_returns(settings.reference, kind) for kind in RANDOM_POLICIES}
+    lines = [
+        {
+            "name": names[row],
+            "label": row.replace("_", " "),
+            "kind": kinds[row],
+            "paper": paper[row],
+            "replicates": _replicates(table.scores.runs, row, tasks, settings),
+        }
+        for row in rows
+    ]
     return {
         "tasks": [task_name(task) for task in tasks],
-        "rows": [
-            {
-                "name": names[row],
-                "label": row.replace("_", " "),
-                "kind": kinds[row],
-                "paper": paper[row],
-                "replicates": _replicates(table.scores.runs, row, tasks, settings),
-            }
-            for row in rows
-        ],
+        "rows": lines,
+        "quantiles": _quantiles(lines, settings),
         "random": {kind: [returns[task] for task in tasks] for kind, returns in zeros.items()},
         "episodes": settings.episodes,
         **found,
@@ -60,16 +65,32 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
 def _replicates(
     runs: pd.DataFrame, row: str, tasks: list[str], settings: Settings
 ) -> list[dict[str, Any] | None]:
-    """A row's replicates of the mean return, by task: few values, and the place of each among them.
+    """How a row's replicates arise in each task: `mean + scale * quantiles[place]`, as in Table 1.
 
-    They are the draws behind the intervals of Table 1: the same stream, in the same order.
+    `freedom` names the quantiles, and `at` has the place of each replicate among them, in two
+    digits. They are the draws of `estimates.replicates`: the same stream, in the same order.
     """
-    rng, found = stream(settings.seed, "row", row), {}
+    rng, common, found = stream(settings.seed, "row", row), typical_by_task(runs), {}
     for task, values in strata(runs, row).items():
-        draws = np.array([float(f"{x:.9g}") for x in means(values, settings.replicates, rng)[1:]])
-        known, places = np.unique(draws, return_inverse=True)
-        found[task] = {"values": known.tolist(), "at": "".join(DIGITS[i] for i in places)}
+        order, n = rng.permutation(settings.replicates), len(values)
+        variance, freedom = pooled_in_part(values.var(ddof=1), common[task], n - 1)
+        found[task] = {
+            "mean": float(values.mean()),
+            "scale": float(np.sqrt(variance / n)),
+            "freedom": f"{freedom:g}",
+            "at": "".join(DIGITS[place // 64] + DIGITS[place % 64] for place in order),
+        }
     return [found.get(task) for task in tasks]
+
+
+def _quantiles(rows: list[dict[str, Any]], settings: Settings) -> dict[str, list[float]]:
+    """Student's t at the replicates' places, by its degrees of freedom."""
+    cells = (cell for row in rows for cell in row["replicates"] if cell is not None)
+    places = (np.arange(settings.replicates) + 0.5) / settings.replicates
+    return {
+        freedom: [float(f"{x:.9g}") for x in student.ppf(places, float(freedom))]
+        for freedom in sorted({cell["freedom"] for cell in cells})
+    }
 
 
 def read_figure3(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:

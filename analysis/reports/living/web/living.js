@@ -2,6 +2,8 @@
 // The score of Table 1 as a function of its conventions, and what both pages share. Each function
 // has a twin in Python, named beside it, and a test compares them.
 
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 // analysis.statistics.scoring.paper_score: what scores 0 and 1 in each task.
 function scales(data, random, best) {
   return data.tasks.map((_, task) => {
@@ -25,8 +27,11 @@ function rowsOf(data, tasks, random, best) {
     const runs = (task) => data.runs.filter((run) => run.row === row && run.task === task);
     const score = mean(there.map((task) => mean(runs(task).map((run) => scored(run.result, scale[task])))));
     const parts = there.map((task) => {
-      const { values, at } = own.replicates[task], known = values.map((value) => scored(value, scale[task]));
-      return Array.from(at, (digit) => known[parseInt(digit, 36)]);
+      const { mean, scale: spread, freedom, at } = own.replicates[task];
+      return data.quantiles[freedom].map((_, i) => {
+        const place = 64 * DIGITS.indexOf(at[2 * i]) + DIGITS.indexOf(at[2 * i + 1]);
+        return scored(mean + spread * data.quantiles[freedom][place], scale[task]);
+      });
     });
     const draws = parts[0].map((_, i) => mean(parts.map((part) => part[i]))).sort((a, b) => a - b);
     return { score, low: quantile(draws, 0.025), high: quantile(draws, 0.975), runs: there.flatMap(runs).length };
