@@ -65,7 +65,7 @@ def _compared(runs: pd.DataFrame, pair: tuple[str, str], settings: Settings) -> 
     values, lines, common = [strata(runs, key) for key in pair], [], typical_by_task(runs)
     for task in sorted(set(runs["task"])):
         rng, both = stream(settings.seed, task, *pair), [v.get(task, np.empty(0)) for v in values]
-        x, y = (replicates(one, common[task], settings.replicates, rng) for one in both)
+        x, y = (replicates(one, common.get(task), settings.replicates, rng) for one in both)
         line: dict[str, Any] = {"task": task, **summary(x - y).named("difference", "difference_")}
         sides: list[dict[Any, Any]] = [
             {"algorithm": k, "seeds": seeds.get((task, k), ""), **there.get((task, k), _NO_CELL)}

@@ -25,7 +25,7 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
     for key, group in runs.groupby(list(by), sort=True):
         values = group.loc[group["hole"] == "", "return"].to_numpy(float)
         rng = stream(settings.seed, *map(str, key))
-        found = replicates(values, common[str(key[0])], settings.replicates, rng)
+        found = replicates(values, common.get(str(key[0])), settings.replicates, rng)
         lines.append((*key, len(values), len(group), *summary(found)))
     return pd.DataFrame(lines, columns=[*by, *CELL])
 

@@ -314,9 +314,7 @@ class Learners(ABC):
 
     def weights(self, learner: int) -> dict[str, Any]:
         """A learner's parameters by name, without padding."""
-        named: dict[str, Any] = {}
-        for part in self.parts:
-            named |= part.numpy(learner)
+        named = {k: v for part in self.parts for k, v in part.numpy(learner).items()}
         return self.policy.trim(named)
 
     # -- resuming --------------------------------------------------------------------------------

@@ -17,9 +17,8 @@ from repro.runs.checkpoint import Checkpoint
 from repro.training import pack
 from tests.helpers.bits import assert_equal_bits
 from tests.helpers.cli import ROOT, finish, start
-from tests.helpers.language import Tiny
+from tests.helpers.language import Tiny, left, moved
 from tests.helpers.waiting import wait_for
-from tests.language.test_runs import left, moved
 
 LONG = ("kl=adaptive", "algorithm.total_episodes=4800")  # 300 iterations, seconds at the least
 

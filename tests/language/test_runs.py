@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,28 +17,10 @@ from repro.language.stage import Record, Stage
 from repro.runs import checkpoint, store
 from repro.training import pack
 from tests.helpers.bits import assert_equal_bits
-from tests.helpers.language import TINY, Tiny
+from tests.helpers.language import TINY, Tiny, left, moved
 
 REST = ("pretrain", "best_of_n", "sft")
 STAGES = ("ppo", "reward", *(pytest.param(name, marks=pytest.mark.slow) for name in REST))
-
-
-def left(directory: Path) -> dict[str, object]:
-    """A run's tables without times, its parameters, and the digest of its last state."""
-    tables = {path.stem: store.read_table(path) for path in sorted(directory.glob("*.parquet"))}
-    kept = {
-        name: table[[column for column in table if not column.startswith("time_")]]
-        for name, table in tables.items()
-    }
-    digest = {"digest": store.read_run(directory)["digest"]}
-    return kept | store.read_parameters(directory) | digest
-
-
-def moved(config: LanguageConfig, place: Path) -> list[str]:
-    """Overrides of the same run elsewhere, with its parents copied there."""
-    for parent in config.parents.values():
-        shutil.copytree(parent.directory, place / parent.run_id, dirs_exist_ok=True)
-    return [*TINY, f"runs_dir={place}", "checkpoint.every_seconds=0", "checkpoint.max_share=1"]
 
 
 @pytest.mark.parametrize("stage", STAGES)

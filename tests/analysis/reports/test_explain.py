@@ -26,6 +26,14 @@ def test_the_command_draws_every_figure(tmp_path: Path, capsys: pytest.CaptureFi
         assert made.read_bytes() == there.read_bytes(), f"make {name}.html again"
 
 
+def test_tokens_are_those_of_the_committed_runs(tmp_path: Path) -> None:
+    assert main(["tokens", "--runs", str(RESULTS.parent / "language"), "--out", str(tmp_path)]) == 0
+    for path in tmp_path.glob("*.csv"):
+        own, committed = pd.read_csv(path), pd.read_csv(RESULTS / path.name)
+        pd.testing.assert_frame_equal(own, committed, rtol=1e-9, obj=path.name)
+    assert (tmp_path / "tokens.json").read_bytes() == (RESULTS / "tokens.json").read_bytes()
+
+
 def test_a_changed_number_changes_the_figure(tmp_path: Path) -> None:
     tables = shutil.copytree(RESULTS, tmp_path / "tables")
     table = read(tables, "gae")

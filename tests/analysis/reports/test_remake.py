@@ -47,7 +47,7 @@ def check_folder(results: Path, folder: str) -> None:
         str(path.relative_to(results)): path.read_bytes()
         for path in paths
         if path.name not in ("README.md", "PLAN.md", collected.SUMS)
-        and path.suffix not in (".parquet", ".webp")
+        and path.suffix not in (".parquet", ".sh", ".webp")
         and POLICIES not in path.parts
     }
     assert sorted(committed) == sorted(made)
