@@ -197,8 +197,8 @@ def test_other_commands_have_a_module_with_their_options() -> None:
     for command in OTHERS:
         path = ROOT.joinpath(*command.module.split("."))
         if path.is_dir():  # a door to several commands, such as `python -m repro.bench speed`
-            assert (path / f"{command.arguments[0]}.py").is_file(), command
-            text = "".join(file.read_text() for file in path.glob("*.py"))
+            assert next(path.rglob(f"{command.arguments[0]}.py"), None), command
+            text = "".join(file.read_text() for file in path.rglob("*.py"))
         else:
             text = path.with_suffix(".py").read_text()
         for word in command.arguments:

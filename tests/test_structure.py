@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 350  # lines of a file
-CODE = ("repro", "analysis", "tests", "hydra_plugins")
+CODE = ("repro", "analysis", "animations", "tests", "hydra_plugins")
 
 
 def modules(*folders: str) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from analysis.runs.selection import Absent, lookup, show
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, bounds, stream
 from analysis.statistics.estimates import replicates, typical
+from analysis.statistics.ranges import cut
 
 COLUMNS = ("task", "label", "step", "mean", "ci_low", "ci_high", "n_runs", "n_expected")
 POINTS = 100
@@ -76,7 +77,7 @@ def learning_curves(
         equal = {each.shape[1] for each in mine} == {len(grid)}
         common = typical(mine) if equal else None
         rng = stream(settings.seed, task, name)
-        table = _line(values, common, settings.replicates, rng)
+        table = _line(task, values, common, settings.replicates, rng)
         expected = len(cells[task, name])
         tables.append(table.assign(task=task, label=name, step=grid, n_expected=expected))
     table = pd.concat(tables, ignore_index=True).astype({"step": "int64"})
@@ -84,7 +85,11 @@ def learning_curves(
 
 
 def _line(
-    curves: FloatArray, common: FloatArray | None, count: int, rng: np.random.Generator
+    task: str,
+    curves: FloatArray,
+    common: FloatArray | None,
+    count: int,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Mean and interval of curves `[n, G]`, where all of them are finite: `[G]` rows.
 
@@ -95,6 +100,7 @@ def _line(
     values = np.full((3, len(there)), np.nan)
     if full.any():
         known = replicates(curves[:, full], None if common is None else common[full], count, rng)
+        known = cut(known, task)
         values[:, full] = [known[0], *bounds(known)]
     mean, low, high = values
     return pd.DataFrame({"mean": mean, "ci_low": low, "ci_high": high, "n_runs": there})

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray, stream, summary
 from analysis.statistics.estimates import replicates, typical
+from analysis.statistics.ranges import cut
 
 CELL = ("n_runs", "n_expected", "return", "ci_low", "ci_high")
 
@@ -26,7 +27,7 @@ def cells(runs: pd.DataFrame, by: Sequence[str], settings: Settings) -> pd.DataF
         values = group.loc[group["hole"] == "", "return"].to_numpy(float)
         rng = stream(settings.seed, *map(str, key))
         found = replicates(values, common.get(str(key[0])), settings.replicates, rng)
-        lines.append((*key, len(values), len(group), *summary(found)))
+        lines.append((*key, len(values), len(group), *summary(cut(found, str(key[0])))))
     return pd.DataFrame(lines, columns=[*by, *CELL])
 
 

@@ -147,7 +147,6 @@ class Learners(ABC):
         rollout = self.collector.collect(self.iteration)
         failed = self._fail(rollout.finite, self.collector.not_finite)
         collected = time.perf_counter()
-        unknown = {name: np.full(len(self.configs), math.nan) for name in MEASURED}
         metrics, finite = fetch(self.update(rollout), self.parts)
         self.adapt(metrics)
         failed |= self._fail(finite, lambda p: "its parameters stopped being finite")
@@ -158,7 +157,7 @@ class Learners(ABC):
             number=self.iteration,
             step=self.collector.steps,
             active=[p for p in training if p not in failed],
-            metrics=unknown | metrics,
+            metrics=dict.fromkeys(MEASURED, np.full(len(self.configs), math.nan)) | metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
@@ -296,8 +295,7 @@ class Learners(ABC):
             "kl": kl,
         }
         metrics = {name: mean(x) for name, x in columns.items()}
-        explained = advantages.explained_variance(batch.values, batch.targets)
-        metrics["explained_variance"] = explained
+        metrics["explained_variance"] = advantages.explained_variance(batch.values, batch.targets)
         if not isinstance(distribution, Categorical):
             metrics["std"] = distribution.log_std.double().exp().mean((-2, -1))
         return metrics

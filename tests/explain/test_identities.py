@@ -88,6 +88,7 @@ def test_a_table_without_units_is_refused() -> None:
 
 def test_the_command_writes_and_refuses(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["motivation", "--out", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"motivation.csv", "motivation.json"}
+    tables = {"motivation.csv", "motivation_densities.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {*tables, "motivation.json"}
     assert main(["motivatoin"]) == 2
     assert "motivation" in capsys.readouterr().err
