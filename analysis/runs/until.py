@@ -23,10 +23,11 @@ def cut(sweep: Sweep, step: int | None) -> Sweep:
 
 def schedules(runs: Sequence[Run]) -> list[str]:
     """A note on runs whose schedules go on beyond their end."""
-    ends = {schedule_end(run) for run in runs}
-    if ends == {runs[0].steps}:
+    ends = sorted({schedule_end(run) for run in runs})
+    if ends == [runs[0].steps]:
         return []
-    return [f"What is annealed ends at {max(ends):,} steps: these are the beginnings of such runs."]
+    when = " or ".join(f"{end:,}" for end in ends)
+    return [f"What is annealed ends at {when} steps: these are the beginnings of such runs."]
 
 
 def _cut(run: Run, step: int) -> Run:
