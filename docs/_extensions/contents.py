@@ -14,7 +14,8 @@ from sphinx.application import Sphinx
 ORDER: dict[str, dict[str, list[str]]] = {  # parent -> caption -> pages
     "README": {
         "PPO, explained": [
-            *("docs/story/README", "docs/films", "docs/explain/README", "docs/demo/README"),
+            *("docs/story/README", "docs/animations/README", "docs/explain/README"),
+            "docs/demo/README",
         ],
         "The evidence": [
             *("docs/living", "docs/table1", "docs/claims", "docs/figure3", "docs/atari"),

@@ -48,10 +48,11 @@ def film(source: Path, name: str, up: str) -> str:
     captions = base64.b64encode((folder / f"{name}.vtt").read_bytes()).decode()
     path, label = f"{up}{FILMS}/{name}", html.escape(name.replace("_", " "))
     return (
-        f'<figure class="film"><video controls preload="none" poster="{path}.png" '
+        f'<figure class="film"><video controls preload="none" poster="{path}.jpg" '
         f'aria-label="Film: {label}"><source src="{path}.mp4" type="video/mp4">'
         f'<track kind="captions" srclang="en" label="English" default '
-        f'src="data:text/vtt;base64,{captions}"></video></figure>'
+        f'src="data:text/vtt;base64,{captions}"></video>'
+        f'<figcaption><a href="{path}.html">The transcript of this film</a></figcaption></figure>'
     )
 
 

@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-SHOWN = {".html", ".png", ".svg"}  # what a browser opens as a page
+SHOWN = {".html", ".jpg", ".mp4", ".png", ".svg", ".vtt"}  # what a browser opens as a page
 
 
 def open_in_place(app: Sphinx, doctree: nodes.document) -> None:

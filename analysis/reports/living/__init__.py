@@ -85,7 +85,7 @@ def _table1(results: Path) -> bytes:
         ),
         _TABLE.format("Table 1 under these choices"),
         "From <code>results/table1</code>, by <code>python -m analysis living</code>. The "
-        "intervals are those of <code>python -m analysis table1</code>, drawn again on the page.",
+        "intervals are those of <code>python -m analysis table1</code>, from the same replicates.",
         _scripts("table1", data),
     )
 

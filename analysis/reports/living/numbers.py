@@ -1,8 +1,9 @@
-"""What the living figures hold: every run's curve and result, and the errors of their means."""
+"""What the living figures hold: every run's curve and result, and how the replicates of means arise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from analysis.runs.curves import smoothed
 from analysis.runs.load import finished_episodes, load_sweep
 from analysis.runs.run import Run, Sweep
 from analysis.settings import DEFAULTS, RANDOM_POLICIES, Settings
-from analysis.statistics.bootstrap import FloatArray
+from analysis.statistics.bootstrap import FloatArray, stream
 from analysis.statistics.cells import strata, typical_by_task
 from analysis.statistics.estimates import law
 
 POINTS = 50  # of a run's curve
-DRAWS = 4000  # of a mean, on the page
+DIGITS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"  # 64
 
 
 def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
@@ -40,45 +41,55 @@ def read_table1(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:
     paper = table.rows.set_index("row")["paper_score"]
     kinds = table.rows.set_index("row")["objective"]
     found = _runs(sweep, rows, tasks, settings, lambda run: run.row)
-    common = typical_by_task(table.scores.runs)
-    errors = {row: _errors(table.scores.runs, row, tasks, common) for row in rows}
-    freedoms = sorted({known[1] for own in errors.values() for known in own if known})
     zeros = {kind: random_returns(settings.reference, kind) for kind in RANDOM_POLICIES}
+    lines = [
+        {
+            "name": names[row],
+            "label": row.replace("_", " "),
+            "kind": kinds[row],
+            "paper": paper[row],
+            "replicates": _replicates(table.scores.runs, row, tasks, settings),
+        }
+        for row in rows
+    ]
     return {
         "tasks": [task_name(task) for task in tasks],
-        "rows": [
-            {
-                "name": names[row],
-                "label": row.replace("_", " "),
-                "kind": kinds[row],
-                "paper": paper[row],
-                "errors": errors[row],
-            }
-            for row in rows
-        ],
-        "quantiles": {f"{freedom:g}": _quantiles(freedom) for freedom in freedoms},
+        "rows": lines,
+        "quantiles": _quantiles(lines, settings),
         "random": {kind: [returns[task] for task in tasks] for kind, returns in zeros.items()},
         "episodes": settings.episodes,
         **found,
     }
 
 
-def _errors(
-    runs: pd.DataFrame, row: str, tasks: list[str], common: Mapping[str, FloatArray | None]
-) -> list[list[float] | None]:
-    """By task, the standard error of a row's mean return and its degrees of freedom."""
-    found = {
-        task: [float(f"{number:.9g}") for number in law(values, common[task])]
-        for task, values in strata(runs, row).items()
-        if len(values) > 1
-    }
+def _replicates(
+    runs: pd.DataFrame, row: str, tasks: list[str], settings: Settings
+) -> list[dict[str, Any] | None]:
+    """How a row's replicates arise in each task: `mean + scale * quantiles[place]`, as in Table 1.
+
+    `freedom` names the quantiles, and `at` has the place of each replicate among them, in two
+    digits. They are the draws of `estimates.replicates`: the same stream, in the same order.
+    """
+    rng, common, found = stream(settings.seed, "row", row), typical_by_task(runs), {}
+    for task, values in strata(runs, row).items():
+        order, (scale, freedom) = rng.permutation(settings.replicates), law(values, common[task])
+        found[task] = {
+            "mean": float(values.mean()),
+            "scale": float(scale),
+            "freedom": f"{freedom:g}",
+            "at": "".join(DIGITS[place // 64] + DIGITS[place % 64] for place in order),
+        }
     return [found.get(task) for task in tasks]
 
 
-def _quantiles(freedom: float) -> list[float]:
-    """The positive half of DRAWS quantiles of Student's t."""
-    places = (np.arange(DRAWS // 2) + 0.5) / DRAWS + 0.5
-    return [float(f"{x:.5g}") for x in student.ppf(places, freedom)]
+def _quantiles(rows: list[dict[str, Any]], settings: Settings) -> dict[str, list[float]]:
+    """Student's t at the replicates' places, by its degrees of freedom."""
+    cells = (cell for row in rows for cell in row["replicates"] if cell is not None)
+    places = (np.arange(settings.replicates) + 0.5) / settings.replicates
+    return {
+        freedom: [float(f"{x:.9g}") for x in student.ppf(places, float(freedom))]
+        for freedom in sorted({cell["freedom"] for cell in cells})
+    }
 
 
 def read_figure3(results: Path, settings: Settings = DEFAULTS) -> dict[str, Any]:

@@ -20,13 +20,12 @@ from analysis.reports.living import WEB, numbers
 from analysis.reports.table1 import numbers as table1
 from analysis.runs.load import load_sweep
 from analysis.settings import BEST, DEFAULTS, RANDOM_POLICIES
-from analysis.statistics.bootstrap import summary
+from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import strata, typical_by_task
-from analysis.statistics.estimates import mean_of_means
+from analysis.statistics.estimates import replicates
 
 RESULTS = DEFAULTS.reference.parent
 NODE = shutil.which("node")
-DRAWN = 0.08  # of half an interval: what 4,000 draws may be off
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed: apt install nodejs")
 
 
@@ -76,9 +75,8 @@ def test_the_score_is_the_reports_under_every_convention(
         expected = table1.score(runs, replace(DEFAULTS, random=random, best=best)).rows
         ours = pd.DataFrame(rows)
         np.testing.assert_allclose(ours["score"], expected["score"], rtol=1e-6, atol=1e-7)
-        for end in ("low", "high"):  # both are drawn
-            half = (expected["ci_high"] - expected["ci_low"]) / 2
-            assert (((ours[end] - expected[f"ci_{end}"]) / half).abs() < DRAWN).all()
+        np.testing.assert_allclose(ours["low"], expected["ci_low"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours["high"], expected["ci_high"], rtol=1e-5, atol=1e-6)
         assert ours["runs"].tolist() == expected["n_runs"].tolist()
 
 
@@ -91,15 +89,16 @@ def test_a_choice_of_tasks_is_a_mean_over_these(
     table = table1.score(runs, replace(DEFAULTS, random="uniform"))
     common = typical_by_task(table.scores.runs, column="score")
     for row, own in zip(table.rows["row"], rows, strict=True):
-        values = [*strata(table.scores.runs, row, "score").items()]
-        mine = [(each, common[task]) for task, each in (values[place] for place in kept)]
-        draws = mean_of_means(
-            *zip(*mine, strict=True), DEFAULTS.replicates, np.random.default_rng(0)
+        rng = stream(DEFAULTS.seed, "row", row)
+        values = strata(table.scores.runs, row, "score")
+        draws = [
+            replicates(each, common[task], DEFAULTS.replicates, rng)
+            for task, each in values.items()
+        ]
+        expected = summary(np.mean([draws[task] for task in kept], axis=0))
+        np.testing.assert_allclose(
+            [own["score"], own["low"], own["high"]], expected, rtol=1e-5, atol=1e-6
         )
-        mean, low, high = summary(draws)
-        assert own["score"] == pytest.approx(mean, rel=1e-6)
-        off = [own["low"] - low, own["high"] - high]
-        assert np.abs(off).max() < DRAWN * (high - low) / 2
         assert own["runs"] == 9
 
 
@@ -120,6 +119,6 @@ def test_the_command_writes_both_pages(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["living", "--out", str(tmp_path)]) == 0
     for name in ("table1.html", "figure3.html"):
         text = (tmp_path / name).read_text()
-        assert "default-src 'none'" in text and len(text) < 500_000
+        assert "default-src 'none'" in text and len(text) < 800_000
     assert main(["living", "--results", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
     assert "is no directory" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 // The score of Table 1 as a function of its conventions, and what both pages share. Each function
 // has a twin in Python, named beside it, and a test compares them.
 
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 // analysis.statistics.scoring.paper_score: what scores 0 and 1 in each task.
 function scales(data, random, best) {
   return data.tasks.map((_, task) => {
@@ -16,40 +18,24 @@ function scored(value, { zero, one }) {
 }
 
 // analysis.reports.table1.numbers.score: `{score, low, high, runs}` of each row. The mean of its
-// tasks' means; the error of each is drawn as Student's t, and scaled as the returns are.
+// tasks' means; the replicates are shifted and scaled as the returns are.
 function rowsOf(data, tasks, random, best) {
   const scale = scales(data, random, best), counted = tasks.filter((task) => scale[task].one > scale[task].zero);
   return data.rows.map((own, row) => {
-    const runs = (task) => data.runs.filter((run) => run.row === row && run.task === task);
-    const there = counted.filter((task) => runs(task).length);
+    const there = counted.filter((task) => own.replicates[task]);
     if (!there.length) return { score: NaN, low: NaN, high: NaN, runs: 0 };
+    const runs = (task) => data.runs.filter((run) => run.row === row && run.task === task);
     const score = mean(there.map((task) => mean(runs(task).map((run) => scored(run.result, scale[task])))));
-    const known = there.every((task) => own.errors[task]);
-    const parts = known ? there.map((task) => errors(data, own.errors[task], scale[task], 64 * row + task)) : [[NaN]];
-    const draws = parts[0].map((_, i) => score + mean(parts.map((part) => part[i]))).sort((a, b) => a - b);
+    const parts = there.map((task) => {
+      const { mean, scale: spread, freedom, at } = own.replicates[task];
+      return data.quantiles[freedom].map((_, i) => {
+        const place = 64 * DIGITS.indexOf(at[2 * i]) + DIGITS.indexOf(at[2 * i + 1]);
+        return scored(mean + spread * data.quantiles[freedom][place], scale[task]);
+      });
+    });
+    const draws = parts[0].map((_, i) => mean(parts.map((part) => part[i]))).sort((a, b) => a - b);
     return { score, low: quantile(draws, 0.025), high: quantile(draws, 0.975), runs: there.flatMap(runs).length };
   });
-}
-
-// analysis.statistics.estimates.replicates: quantiles of t in a random order.
-function errors(data, [error, freedom], { zero, one }, seed) {
-  const half = data.quantiles[String(freedom)], all = [...half, ...half.map((x) => -x)].map((x) => (x * error) / (one - zero));
-  const random = mulberry32(seed);
-  for (let i = all.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [all[i], all[j]] = [all[j], all[i]];
-  }
-  return all;
-}
-
-// Numbers from 0 to 1, the same for a seed on every machine.
-function mulberry32(state) {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function mean(values) {
