@@ -1,4 +1,4 @@
-"""What the living figures hold: every run's curve and result, and how the replicates of means arise."""
+"""What the living figures hold: every run, its curve, and the replicates of means."""
 
 from __future__ import annotations
 
