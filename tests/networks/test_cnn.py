@@ -103,7 +103,7 @@ def test_frames_are_stored_once_and_stacks_equal_the_environments(
     """Over several rollouts, in which lives and games end."""
     own = config(
         *("env.game=breakout", *SMALL, *SMALL_PPO, "algorithm.horizon=48"),
-        *(f"env.atari.stack_padding={padding}", "env.atari.max_gameframes=300"),
+        *(f"env.atari.stack_padding={padding}", "env.atari.max_game_frames=300"),
     )
     ppo = learners([own])
     collector = ppo.collector
@@ -135,7 +135,7 @@ def test_frames_are_stored_once_and_stacks_equal_the_environments(
 def test_a_games_time_limit_bootstraps_from_its_last_frame(
     config: Compose, learners: Learners
 ) -> None:
-    words = "env.atari.max_gameframes=60 env.atari.episodic_life=false env.game=pong"
+    words = "env.atari.max_game_frames=60 env.atari.episodic_life=false env.game=pong"
     own = config(*SMALL, *SMALL_PPO, *TINY, *words.split(), "recipe=sb3")
     ppo = learners([own])
     step, finals = ppo.collector.envs.step, {}
