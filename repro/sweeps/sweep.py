@@ -90,7 +90,14 @@ def _write(configs: Sequence[RunConfig], **further: bool) -> None:
             if config.runs_dir == runs_dir
         ]
         with _only_writer(Path(runs_dir)):
-            store.write_sweep(Path(runs_dir), expected, shlex.join(sys.orig_argv))
+            store.write_sweep(Path(runs_dir), expected, _command())
+
+
+def _command() -> str:
+    """The command line, without where this machine has Python or the script `repro`."""
+    _, *words = sys.orig_argv
+    named = words and not words[0].startswith("-")
+    return shlex.join([Path(words[0]).name, *words[1:]] if named else ["python", *words])
 
 
 def train(configs: Sequence[RunConfig], settings: Settings, pause: int | None = None) -> list[End]:
