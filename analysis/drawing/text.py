@@ -23,6 +23,11 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
+def blank(value: float | None, form: str) -> str:
+    """A number in a format such as `.2f`; nothing where there is none."""
+    return "" if value is None or math.isnan(value) else format(value, form)
+
+
 def signed(value: float, how: Format = score) -> str:
     """A difference: `+0.12`."""
     text = how(value)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE
-from analysis.drawing.text import Line
+from analysis.drawing.text import Line, blank
 from analysis.errors import AnalysisError
 from analysis.reports import speed
 from repro.runs import store
@@ -59,15 +59,11 @@ def text(lines: pd.DataFrame, about: str) -> str:
 
 
 def _rate(name: str) -> Callable[[Line], str]:
-    return lambda row: "" if pd.isna(row[name]) else f"{row[name]:,.0f}"
+    return lambda row: blank(row[name], ",.0f")
 
 
 def _over(name: str) -> Callable[[Line], str]:
-    def times(row: Line) -> str:
-        ratio = row[name] / row[CPU]
-        return "" if pd.isna(ratio) else f"{ratio:.2f}"
-
-    return times
+    return lambda row: blank(row[name] / row[CPU], ".2f")
 
 
 def figure(lines: pd.DataFrame) -> Figure:

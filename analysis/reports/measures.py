@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis import cli
 from analysis.drawing import notes, tables
-from analysis.drawing.text import Line, amount, of
+from analysis.drawing.text import Line, amount, blank, of
 from analysis.errors import AnalysisError
 from analysis.published.files import read_csv
 from analysis.runs.load import load_sweep, read_evaluations
@@ -68,10 +68,6 @@ def _share(part: str, whole: str, line: Line) -> str:
     return "" if pd.isna(line[whole]) else of(int(line[part]), int(line[whole]))
 
 
-def _value(name: str, line: Line) -> str:
-    return "" if pd.isna(line[name]) else f"{line[name]:.2f}"
-
-
 @cli.command("measures", cli.DIRECTORIES, cli.REFERENCE)
 def command(given: cli.Given) -> cli.Output:
     """What policies do on the humanoid tasks: run, reach flags, get up, withstand cubes."""
@@ -85,10 +81,10 @@ def command(given: cli.Given) -> cli.Output:
         "Episodes": lambda line: str(int(line["episodes"])),
         "Return": lambda line: amount(line["return"]),
         "Steps": lambda line: f"{line['length']:.0f}",
-        "Speed (m/s)": lambda line: _value("speed", line),
-        "Flags": lambda line: _value("flags", line),
+        "Speed (m/s)": lambda line: blank(line["speed"], ".2f"),
+        "Flags": lambda line: blank(line["flags"], ".2f"),
         "Got up": lambda line: _share("got_up", "ground_starts", line),
-        "after (s)": lambda line: _value("up_seconds", line),
+        "after (s)": lambda line: blank(line["up_seconds"], ".2f"),
         "Withstood": lambda line: _share("withstood", "hits", line),
     }
     remarks = [

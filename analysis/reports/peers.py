@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE, MUTED, scaled
-from analysis.drawing.text import Line
+from analysis.drawing.text import blank
 from analysis.errors import reading
 from repro.runs import store
 
@@ -83,7 +83,7 @@ def text(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
         "cores": "cores",
         "steps a second": lambda row: f"{row['steps_per_second']:,.0f}",
         "range": lambda row: f"{row['low']:,.0f} to {row['high']:,.0f}",
-        "ratio": _ratio,
+        "ratio": lambda row: blank(row["over_baseline"], ".1f"),
     }
     parts = [
         f"## {title}\n\n{tables.of(rows, 'llr', columns)}\n"
@@ -93,10 +93,6 @@ def text(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
     machine = f"{about['cpu']}; `{about['command']}`; medians of {about['rounds']} rounds."
     ratio = "Ratios are to Stable-Baselines3, of the rounds, for the same number of cores."
     return "\n".join([*parts, f"{machine} {ratio}"])
-
-
-def _ratio(row: Line) -> str:
-    return "" if pd.isna(row["over_baseline"]) else f"{row['over_baseline']:.1f}"
 
 
 _FILE = "file that python -m repro.bench peers --out wrote"

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis import cli
 from analysis.drawing import tables
 from analysis.drawing.style import CYCLE, INK, MUTED, scaled
-from analysis.drawing.text import Line
+from analysis.drawing.text import Line, blank
 from analysis.errors import reading
 from repro.runs import store
 
@@ -139,9 +139,9 @@ def text(table: pd.DataFrame) -> str:
         "contender": contender,
         "µs a step": lambda row: f"{row['total_us']:.1f}",
         "range": lambda row: f"{row['low_us']:.1f} to {row['high_us']:.1f}",
-        "x physics": lambda row: _number(row["over_physics"], 2),
-        "x SB3": lambda row: _number(row["over_sb3"], 1),
-        "MiB": lambda row: _number(row["memory_mib"], 0),
+        "x physics": lambda row: blank(row["over_physics"], ".2f"),
+        "x SB3": lambda row: blank(row["over_sb3"], ".1f"),
+        "MiB": lambda row: blank(row["memory_mib"], ".0f"),
     }
     lines = [tables.of(table, "llllr", columns), *_against_sb3(table)]
     packs = packs_of_33(table)
@@ -176,10 +176,6 @@ def _against_sb3(table: pd.DataFrame) -> list[str]:
 def contender(row: Line) -> str:
     """`pack of 33`, or the name of what is no pack."""
     return str(row["contender"]) if pd.isna(row["population"]) else f"pack of {row['population']:g}"
-
-
-def _number(value: Any, digits: int) -> str:
-    return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
 _FILES = "files that python -m repro.bench speed --out wrote"

@@ -41,12 +41,21 @@ def typical(cells: Iterable[FloatArray]) -> FloatArray | None:
     median, for which this corrects. None with fewer than FEWEST cells of two runs or more; NaN in
     a cell, as of a curve that has not begun, is left out.
     """
-    found = [_unbiased_at_the_median(values) for values in cells if len(values) > 1]
+    found = [
+        unbiased_at_the_median(values.var(axis=0, ddof=1), len(values) - 1)
+        for values in cells
+        if len(values) > 1
+    ]
     if len(found) < FEWEST:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where all are NaN, the median is
         return np.asarray(np.nanmedian(found, axis=0))
+
+
+def unbiased_at_the_median(variance: FloatArray, freedom: int) -> FloatArray:
+    """Sample variances, scaled so that half of them exceed the variance they estimate."""
+    return np.asarray(variance * freedom / chi2.ppf(0.5, freedom))
 
 
 def pooled_in_part(
@@ -103,8 +112,3 @@ def mean_of_means(
         return np.full(1 + count, np.nan)
     pairs = zip(strata, common, strict=True)
     return np.asarray(np.mean([replicates(*pair, count, rng) for pair in pairs], axis=0))
-
-
-def _unbiased_at_the_median(values: FloatArray) -> FloatArray:
-    freedom = len(values) - 1
-    return np.asarray(values.var(axis=0, ddof=1) * freedom / chi2.ppf(0.5, freedom))

@@ -13,7 +13,6 @@ import itertools
 import numpy as np
 import pandas as pd
 from scipy.special import digamma, polygamma
-from scipy.stats import chi2
 from scipy.stats import t as student
 
 from analysis.statistics import estimates
@@ -140,7 +139,7 @@ def _shrunk(variance: FloatArray, freedom: int) -> tuple[FloatArray, FloatArray]
 
 
 def _partial(variance: FloatArray, freedom: int) -> tuple[FloatArray, FloatArray]:
-    common = np.median(variance * freedom / chi2.ppf(0.5, freedom), axis=-1, keepdims=True)
+    common = np.median(estimates.unbiased_at_the_median(variance, freedom), axis=-1, keepdims=True)
     mixed, total = estimates.pooled_in_part(variance, common, freedom)
     return mixed, np.full_like(variance, total)
 

@@ -11,7 +11,6 @@ horizon of 1024 steps. The files are those of `python -m repro.bench speed` and
 from __future__ import annotations
 
 import argparse
-import math
 import subprocess
 import sys
 import time
@@ -104,7 +103,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     plan = measurements(options.out, devices, chosen)
     failed = 0
-    for each, why in measure(plan, options.minutes or math.inf):
+    for each, why in measure(plan, options.minutes):
         say(f"{each.path.stem}: {'not measured: ' + why if why else 'measured'}")
         failed += bool(why)
     if failed == len(plan):
