@@ -115,8 +115,7 @@ def command(given: cli.Given) -> cli.Output:
         "The paper's simulator was Bullet, and its dynamics are not these: what can be compared is "
         "whether and in what order the humanoid learns, not the numbers.",
         *schedules(sweep.runs),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
     text = tables.report("Figure 4", tables.of(ends, "llrrr", columns), remarks, holes)
     picture = partial(figure, table, paper, settings.episodes)
