@@ -54,7 +54,7 @@ def test_labels_that_no_table_knows_have_a_color_of_their_own_in_every_figure() 
 
 
 def test_games_are_named_as_the_paper_names_them() -> None:
-    for rom in table6(DEFAULT_REFERENCE):
+    for rom in table6(DEFAULT_REFERENCE).index:
         assert rom_name(game_name(rom)) == rom
     assert game_name("beam_rider") == "BeamRider"
 
