@@ -47,11 +47,9 @@ def build(
             )
     table, holes = learning_curves(sweep.runs, label_of("seed"), settings, points)
     table = table.rename(columns={"label": "seed", "mean": "return"})
-    places = [
-        _at(paper, task, step) for task, step in zip(table["task"], table["step"], strict=True)
-    ]
-    low, high = zip(*places, strict=True)
-    return table.assign(paper_low=low, paper_high=high)[list(COLUMNS)], holes
+    places = [_at(paper, *place) for place in zip(table["task"], table["step"], strict=True)]
+    table[["paper_low", "paper_high"]] = places
+    return table[list(COLUMNS)], holes
 
 
 def _at(paper: pd.DataFrame, task: str, step: int) -> tuple[float, float]:

@@ -122,39 +122,31 @@ def _check_fields(info: object, where: Path, required: Sequence[str]) -> None:
         )
 
 
-def read_columns(directory: Path, name: str, columns: Iterable[str]) -> pd.DataFrame:
-    """Columns of a table of a run; an AnalysisError names a file that is not what it wrote."""
-    path = directory / f"{name}.parquet"
-    return _read(path, lambda: store.read_run_table(directory, name)[list(columns)])
-
-
 def read_evaluations(run: Run) -> pd.DataFrame:
     """A run's evaluations; an AnalysisError if the file is not what evaluations wrote."""
     assert run.directory is not None
     return _read(run.directory / "evaluations.parquet", store.read_evaluations, run.directory)
 
 
-def read_rows(run: Run, name: str) -> pd.DataFrame:
-    """A table of a run, from its directory or the collected tables that hold it."""
-    assert run.directory is not None
-    path = run.directory / f"{name}.parquet"
-    if run.collected is None:
-        return _read(path, store.read_run_table, run.directory, name)
-    tables, number = run.collected
-    table: pd.DataFrame = _read(path, tables.rows, name, number)
-    return table
+def read_rows(run: Run, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """A table of a run, from its directory or the collected tables that hold it, or its `columns`.
 
+    Raises:
+        AnalysisError: naming a file that is not what the run wrote.
+    """
 
-def _columns(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    def rows(directory: Path) -> pd.DataFrame:
+        whole = store.read_run_table(directory, name) if here else tables.rows(name, number)
+        return whole if columns is None else whole[list(columns)]
+
     assert run.directory is not None
-    if run.collected is None:
-        return read_columns(run.directory, name, columns)
-    return read_rows(run, name)[list(columns)]
+    here, (tables, number) = run.collected is None, run.collected or (None, 0)
+    return _read(run.directory / f"{name}.parquet", rows, run.directory)
 
 
 def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
     """Steps and returns of a run's episodes until `run.until`, in the order of their ends."""
-    table = _columns(run, "episodes", ("step", "return"))
+    table = read_rows(run, "episodes", ("step", "return"))
     if run.until is not None:
         table = table[table["step"] <= run.until]
     ordered = table.sort_values("step", kind="stable")
@@ -163,7 +155,7 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
 
 def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
     """Columns of the iterations of a finished run that `collect` keeps, collected or not."""
-    table = _columns(run, "progress", columns)
+    table = read_rows(run, "progress", columns)
     return table.iloc[thinned(len(table), KEPT)]
 
 
@@ -174,7 +166,7 @@ def read_times(run: Run) -> dict[str, float]:
     if run.collected is not None:
         tables, number = run.collected
         return _read(run.directory / "runs.parquet", tables.times, number)
-    table = read_columns(run.directory, "progress", TIMES)
+    table = read_rows(run, "progress", TIMES)
     return {name: float(table[name].sum()) for name in TIMES}
 
 

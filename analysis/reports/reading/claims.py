@@ -33,16 +33,6 @@ class Replicates:
     estimates: FloatArray  # `[R, 1 + B]`: scores and their replicates
     by_task: Mapping[str, Mapping[str, FloatArray]]  # row -> task -> `[1 + B]`, whose mean it is
 
-    @property
-    def scores(self) -> FloatArray:
-        """`[R]`."""
-        return self.estimates[:, 0]
-
-    @property
-    def draws(self) -> FloatArray:
-        """`[R, B]`."""
-        return self.estimates[:, 1:]
-
 
 def replicates_of(table: Table1, settings: Settings) -> Replicates:
     """The replicates behind the intervals of `table`, which was built with these settings."""
@@ -68,10 +58,10 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         NaN with fewer than 3, or where all scores are equal.
     """
     places = [i for i, row in enumerate(found.rows) if row in paper]
-    if len(places) < 3 or np.ptp(found.scores[places]) == 0:
+    if len(places) < 3 or np.ptp(found.estimates[places, 0]) == 0:
         return UNKNOWN.named("rho", "") | {"p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
-    result = scipy.stats.spearmanr(found.scores[places], theirs)
+    result = scipy.stats.spearmanr(found.estimates[places, 0], theirs)
     rho = summary(correlations(found.estimates[places], theirs)).named("rho", "")
     return rho | {"p": float(result.pvalue), "rows": len(places)}
 
@@ -90,7 +80,8 @@ def best_row(found: Replicates) -> dict[str, float]:
     """Probability of being the best row, by row; replicates that tie are shared."""
     if not found.rows:
         return {}
-    top = found.draws == found.draws.max(axis=0)
+    draws = found.estimates[:, 1:]
+    top = draws == draws.max(axis=0)
     shares = (top / top.sum(axis=0)).mean(axis=1)
     return dict(zip(found.rows, shares.tolist(), strict=True))
 
@@ -109,7 +100,7 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
     kl = [i for i, kind in enumerate(kinds) if kind in ("kl_adaptive", "kl_fixed")]
     if not clip or not kl:
         return {}
-    first, second = (max(places, key=lambda i: found.scores[i]) for places in (clip, kl))
+    first, second = (max(places, key=lambda i: found.estimates[i, 0]) for places in (clip, kl))
     ours, theirs = found.estimates[clip], found.estimates[kl]
     named = above(found.estimates[first] - found.estimates[second])
     return {

@@ -104,7 +104,7 @@ def test_intervals_are_those_of_table1() -> None:
     settings = Settings(replicates=COUNT, seed=3)
     table = _table(runs, settings)
     found = claims.replicates_of(table, settings)
-    low, high = np.quantile(found.draws, [0.025, 0.975], axis=1)
+    low, high = np.quantile(found.estimates[:, 1:], [0.025, 0.975], axis=1)
     assert low.tolist() == table.rows["ci_low"].tolist()
     assert high.tolist() == table.rows["ci_high"].tolist()
     assert found.scores.tolist() == table.rows["score"].tolist()
@@ -115,7 +115,7 @@ def test_rank_correlation_is_scipys_for_every_replicate() -> None:
     settings = Settings(replicates=200)
     found = claims.replicates_of(_table(runs, settings), settings)
     theirs = PAPER[list(found.rows)].to_numpy()
-    each = [scipy.stats.spearmanr(draw, theirs).statistic for draw in found.draws.T]
+    each = [scipy.stats.spearmanr(draw, theirs).statistic for draw in found.estimates[:, 1:].T]
     answer = claims.rank_correlation(found, dict(PAPER))
     assert [answer["low"], answer["high"]] == pytest.approx(np.quantile(each, [0.025, 0.975]))
 
