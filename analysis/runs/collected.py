@@ -90,11 +90,6 @@ class Collected:
         first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
         return table.iloc[first:last].drop(columns="run").reset_index(drop=True)
 
-    def times(self, number: int) -> dict[str, float]:
-        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
-        line = self.table("runs")[list(TIMES)].fillna(0.0).iloc[number]
-        return {name: float(line[name]) for name in TIMES}
-
     def table(self, name: str) -> pd.DataFrame:
         """All rows of the table `name`."""
         if name not in self._tables:

@@ -165,9 +165,11 @@ def read_times(run: Run) -> dict[str, float]:
         return dict.fromkeys(TIMES, 0.0)
     if run.collected is not None:
         tables, number = run.collected
-        return _read(run.directory / "runs.parquet", tables.times, number)
-    table = read_rows(run, "progress", TIMES)
-    return {name: float(table[name].sum()) for name in TIMES}
+        path = run.directory / "runs.parquet"
+        line: pd.Series = _read(path, tables.table, "runs")[list(TIMES)].iloc[number]
+    else:
+        line = read_rows(run, "progress", TIMES).sum()
+    return {name: float(line[name]) for name in TIMES}
 
 
 COLUMNS = (

@@ -107,7 +107,7 @@ def test_intervals_are_those_of_table1() -> None:
     low, high = np.quantile(found.estimates[:, 1:], [0.025, 0.975], axis=1)
     assert low.tolist() == table.rows["ci_low"].tolist()
     assert high.tolist() == table.rows["ci_high"].tolist()
-    assert found.scores.tolist() == table.rows["score"].tolist()
+    assert found.estimates[:, 0].tolist() == table.rows["score"].tolist()
 
 
 def test_rank_correlation_is_scipys_for_every_replicate() -> None:
