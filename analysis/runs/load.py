@@ -136,11 +136,14 @@ def read_rows(run: Run, name: str, columns: Iterable[str] | None = None) -> pd.D
     """
 
     def rows(directory: Path) -> pd.DataFrame:
-        whole = store.read_run_table(directory, name) if here else tables.rows(name, number)
+        if run.collected is None:
+            whole = store.read_run_table(directory, name)
+        else:
+            tables, number = run.collected
+            whole = tables.rows(name, number)
         return whole if columns is None else whole[list(columns)]
 
     assert run.directory is not None
-    here, (tables, number) = run.collected is None, run.collected or (None, 0)
     return _read(run.directory / f"{name}.parquet", rows, run.directory)
 
 

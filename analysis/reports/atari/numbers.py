@@ -17,8 +17,8 @@ from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.aggregate import interquartile
 from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import cells, strata
-from analysis.statistics.games import human_normalized
 
+TIE = "tie"
 SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
 _OURS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}  # -> the paper's
 _OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
@@ -100,3 +100,29 @@ def _human(runs: pd.DataFrame, paper: pd.DataFrame, settings: Settings) -> pd.Da
         whole = float(interquartile([theirs.to_numpy()], 0, rng)[0])
         lines.append((algorithm, *iqm, whole, sum(map(len, games.values())), len(games)))
     return pd.DataFrame(lines, columns=list(HUMAN))
+
+
+def wins(scores: pd.DataFrame, algorithms: Sequence[str]) -> dict[str, int]:
+    """Table 2: in how many games each algorithm has the highest score; equal ones tie.
+
+    Games that lack one of the `algorithms` are left out. Ties are counted under `TIE`.
+    """
+    table = scores.reindex(columns=list(algorithms)).dropna()
+    best = table.eq(table.max(axis=1), axis=0)
+    alone = best[best.sum(axis=1) == 1]
+    return {name: int(alone[name].sum()) for name in algorithms} | {TIE: len(best) - len(alone)}
+
+
+def order_agreement(
+    ours: pd.DataFrame, paper: pd.DataFrame, pair: tuple[str, str]
+) -> tuple[int, int]:
+    """In how many games `pair` is in the paper's order, and of how many; ties do not count."""
+    own, theirs = (scores.reindex(columns=list(pair)) for scores in (ours, paper))
+    orders = own.diff(axis=1)[pair[1]] * theirs.diff(axis=1)[pair[1]]  # above 0 where they agree
+    return int((orders > 0).sum()), int((orders.dropna() != 0).sum())
+
+
+def human_normalized(scores: pd.Series, games: pd.Series, scale: pd.DataFrame) -> pd.Series:
+    """0 for a random policy, 1 for the human tester; NaN in games that `scale` lacks."""
+    random, human = games.map(scale["random"]), games.map(scale["human"])
+    return (scores - random) / (human - random)

@@ -9,13 +9,12 @@ import pandas as pd
 from analysis.drawing import notes, tables
 from analysis.drawing.text import amount, estimate, runs_of, score
 from analysis.published.atari import PAPER_ALGORITHMS, PAPER_WINS, game_name
-from analysis.reports.atari.numbers import SB3, Atari
+from analysis.reports.atari.numbers import SB3, TIE, Atari, order_agreement, wins
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.runs.selection import Absent, lookup
 from analysis.runs.until import schedules
 from analysis.settings import Settings
-from analysis.statistics.games import TIE, order_agreement, wins
 from analysis.statistics.ranks import agreement
 
 METRICS = {"mean": "all of training", "return": "last 100 episodes"}  # by column of `load.frame`

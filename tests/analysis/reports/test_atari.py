@@ -14,8 +14,8 @@ import pytest
 from analysis.__main__ import main
 from analysis.published.atari import figure6_ends, human_and_random, rom_name, table6
 from analysis.reports.atari.figure import papers_of
+from analysis.reports.atari.numbers import human_normalized, order_agreement, wins
 from analysis.settings import DEFAULT_REFERENCE
-from analysis.statistics.games import human_normalized, order_agreement, wins
 from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_run
 
