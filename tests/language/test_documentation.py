@@ -64,8 +64,8 @@ def test_prompts_are_whole_words(text: documentation.Documentation) -> None:
     ("prompt", "response", "gold"),
     [
         (" the", " matrix <end>", 1.0),
-        (" the inverse", " inverse <end>", 1.0 - 0.5),  # "inverse inverse" is nowhere
-        (" a vector", "s product <end>", 0.5),
+        (" the", " gradient gradient <end>", 1 - 1 - 0.5),  # "gradient gradient" is nowhere
+        (" the vector", "s of a matrix <end>", 2.0),  # goes on with the prompt's word
         (" the", " xqzt <end>", -0.5),
     ],
 )
