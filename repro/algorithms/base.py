@@ -16,6 +16,7 @@ holds the flat parameters of each part at the start of the iteration.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -32,7 +33,7 @@ from repro.config.schema import Config
 from repro.engines.batches import Batch
 from repro.engines.cuda import fetched, sent
 from repro.engines.native import Networks
-from repro.engines.selection import TORCH
+from repro.engines import selection
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives, packed_state
 from repro.learning.parameters import StackedParameters
@@ -56,7 +57,7 @@ class Learners(ABC):
         tables: further tables of this iteration by learner and name, such as a probe's.
     """
 
-    engine = TORCH
+    engine = selection.TORCH
     notice = ""
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
@@ -80,6 +81,7 @@ class Learners(ABC):
         self.networks = self.make_networks()
         self.collector = self.make_collector(envs)
         self.gamma = self.column("gamma")
+        self.gae = selection.estimator(self.networks)
         self.active = list(range(len(configs)))
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
@@ -166,6 +168,11 @@ class Learners(ABC):
             tables=self.tables,
         )
 
+    @functools.cached_property
+    def gae_lambda(self) -> Tensor:
+        """[P]."""
+        return self.column("gae_lambda")
+
     @property
     def steps(self) -> int:
         """Environment steps of one learner so far, all its actors together."""
@@ -238,13 +245,13 @@ class Learners(ABC):
         """Equations 11 and 12, [P, T, N]."""
         ends = rollout.terminated | rollout.truncated
         terminal = ends if self.recipe.time_limit == "terminal" else rollout.terminated
-        return advantages.gae(
+        return self.gae(
             rollout.rewards,
             rollout.values,
             rollout.next_values,
             discounts=self.gamma[:, None, None] * ~terminal,
             ends=ends,
-            gae_lambda=self.column("gae_lambda"),
+            gae_lambda=self.gae_lambda,
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from repro.engines.buffers import Buffers, FrameBuffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
+from repro.learning import advantages
 from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam, RMSProp
 from repro.learning.parameters import StackedParameters
@@ -223,6 +224,35 @@ def collecting(
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
     return Collecting(acting, normalizer, scaler, envs, recorded)
+
+
+def estimator(networks: native.Networks | BoundPolicy) -> Callable[..., Tensor]:
+    """Generalized advantage estimation: compiled beside compiled networks, with the same bits."""
+    return native.gae if isinstance(networks, native.Networks) else advantages.gae
+
+
+def valuation(
+    networks: native.Networks | BoundPolicy,
+    normalizer: ObservationNormalizer,
+    *arrays: Any,
+    largest: float,
+) -> native.Valuation | None:
+    """The values of a rollout as one call, see `native.Valuation`; None where torch has them."""
+    if not isinstance(networks, native.Networks):
+        return None
+    return native.Valuation(networks, normalizer, *arrays, largest=largest)
+
+
+def renormalization(
+    networks: native.Networks | BoundPolicy,
+    normalizer: ObservationNormalizer,
+    raw: np.ndarray[Any, Any],
+    inputs: Tensor,
+) -> native.Renormalization | None:
+    """A rollout's normalization as one call; None where NumPy does it."""
+    if not isinstance(networks, native.Networks):
+        return None
+    return native.Renormalization(normalizer, raw, inputs)
 
 
 def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers, FrameBuffers, Recorded
+from repro.engines.buffers import Buffers, FrameBuffers, Recorded, Valued
 from repro.engines.cuda import sent
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
@@ -98,7 +98,7 @@ class Collector:
         """Act with these networks from now on, by compiled kernels where they cover that."""
         self.networks, seen, episodes = networks, self._seen, self._episode_statistics
         self._fast_act: selection.Act | None = None
-        self._many_steps = None
+        self._many_steps, self._valuation = None, None
         if isinstance(seen, FrameObservations):
             kept = (seen.frames, self._values, self._noise, self._statistics, self._actions)
             self._fast_act = selection.frame_acting(networks, FrameBuffers(*kept), seen.place)
@@ -111,6 +111,7 @@ class Collector:
             *(self._fast_act, seen.normalizer, self._reward_scaler, self.envs, recorded),
             backend=self._backend,
         )
+        self._valuation = seen.bind(networks, self._rewards, self._truncated)
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
@@ -198,25 +199,34 @@ class Collector:
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
         inputs = self._seen.all_inputs()
-        values = self._all_values(inputs)
-        current_values = self.networks.value(self._seen.encode(self._observations))
-        next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
-        truncated = sent(self._truncated, self.device)
-        if self.bootstrap and self._truncated.any():
-            next_values = torch.where(truncated, self._all_final_values(), next_values)
+        old = self.networks.as_distribution(self._statistics.view(*samples, -1))
+        valued = self._valued(inputs) if self._valuation is None else self._valuation(
+            self._observations
+        )
         return Rollout(
             inputs=inputs,
             actions=self._actions.view(*samples, -1),
-            old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
-            rewards=sent(self._rewards.astype(np.float32), self.device),
-            values=values,
-            next_values=next_values,
+            old=old.snapshot(),
+            rewards=valued.rewards,
+            values=valued.values,
+            next_values=valued.next_values,
             terminated=sent(self._terminated, self.device),
-            truncated=truncated,
+            truncated=sent(self._truncated, self.device),
             episodes=episodes,
             finished_steps=self._episode_statistics.finished_steps.copy(),
-            finite=self._finite(),
+            finite=valued.finite,
         )
+
+    def _valued(self, inputs: Inputs) -> Valued:
+        """What `native.Valuation` returns, by NumPy and the networks."""
+        values = self._all_values(inputs)
+        current_values = self.networks.value(self._seen.encode(self._observations))
+        next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
+        if self.bootstrap and self._truncated.any():
+            truncated = sent(self._truncated, self.device)
+            next_values = torch.where(truncated, self._all_final_values(), next_values)
+        rewards = sent(self._rewards.astype(np.float32), self.device)
+        return Valued(rewards, values, next_values, self._finite())
 
     def _all_values(self, inputs: Inputs) -> Tensor:
         """V(s_t), [P, T, N]."""
