@@ -235,7 +235,6 @@ class Learners(ABC):
             inputs=rollout.inputs,
             actions=actions,
             old=old,
-            log_prob=old.log_prob(actions),
             advantages=weights.flatten(1),
             targets=targets.flatten(1),
             values=rollout.values.flatten(1),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from repro.engines.blocks import Column
 from repro.rollouts.episodes import Episodes
 
 Tables = dict[str, dict[str, Any]]  # table -> column -> values
@@ -20,7 +21,8 @@ class Iteration:
         number: from 1.
         step: environment steps a learner has taken so far.
         active: learners that took part; only they have rows.
-        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each.
+        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each; some are
+            computed when they are first read.
         episodes: [P].
         failed: learner -> one sentence, for learners that stopped being finite in this iteration.
         finished: learners for which this was the last iteration.
@@ -32,7 +34,7 @@ class Iteration:
     number: int
     step: int
     active: list[int]
-    metrics: dict[str, np.ndarray[Any, Any]]
+    metrics: dict[str, np.ndarray[Any, Any] | Column]
     episodes: list[Episodes]
     failed: dict[int, str]
     finished: list[int]

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.engines.blocks import Column
 from repro.engines.cuda import fetched
 from repro.learning.parameters import StackedParameters
 from repro.runs.schema import PROGRESS
 
 Array = np.ndarray[Any, Any]
-Metrics = Mapping[str, Array | Tensor]  # by column, [P] each, on the host or on the device
+# By column, [P] each: on the host, on the device, or computed when it is read.
+Metrics = Mapping[str, Array | Tensor | Column]
 MEASURED = [  # columns that an algorithm fills or leaves null
     name
     for name in list(PROGRESS)[list(PROGRESS).index("return_mean") + 1 :]
@@ -27,10 +29,15 @@ def mean(x: Tensor) -> Tensor:
     return x.double().mean(-1)
 
 
-def fetch(measured: Metrics, parts: Sequence[StackedParameters]) -> tuple[dict[str, Array], Array]:
+def fetch(
+    measured: Metrics, parts: Sequence[StackedParameters]
+) -> tuple[dict[str, Array | Column], Array]:
     """The columns on the host, and which learners' parameters are finite, by one copy."""
     columns = {name: x for name, x in measured.items() if isinstance(x, Tensor)}
+    own = {name: x for name, x in measured.items() if not isinstance(x, Tensor)}
+    if parts[0].flat.device.type == "cpu":  # where NumPy is faster with as little
+        good = np.logical_and.reduce([np.isfinite(part.flat.numpy()).all(1) for part in parts])
+        return own | {name: x.numpy() for name, x in columns.items()}, good
     finite = torch.stack([torch.isfinite(part.flat).all(1) for part in parts]).all(0)
     *values, good = (x.numpy() for x in fetched([*columns.values(), finite]))
-    own = {name: x for name, x in measured.items() if not isinstance(x, Tensor)}
     return own | dict(zip(columns, values, strict=True)), good

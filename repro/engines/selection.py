@@ -17,6 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import cuda, native
+from repro.engines.blocks import Blocks, Measure
 from repro.engines.buffers import Buffers, FrameBuffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.envs.vector import VectorEnv
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # it needs MuJoCo
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
+BLOCK_SAMPLES = 8192  # of all learners and iterations that are measured together: some MiB
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Act = Callable[[int, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
@@ -224,6 +226,15 @@ def collecting(
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
     return Collecting(acting, normalizer, scaler, envs, recorded)
+
+
+def blocks(
+    measure: Measure, networks: native.Networks | BoundPolicy, config: Config, learners: int
+) -> Blocks:
+    """What measures iterations of P learners: many short ones at once where kernels update."""
+    if not isinstance(networks, native.Networks):
+        return Blocks(measure, 1)
+    return Blocks(measure, max(1, BLOCK_SAMPLES // (learners * config.batch_size)))
 
 
 def estimator(networks: native.Networks | BoundPolicy) -> Callable[..., Tensor]:

@@ -88,6 +88,7 @@ class Collector:
         discrete = self.policy.discrete
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
+        self._drawn_by_learner = list(self._drawn.numpy())
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
         # Filled while acting: frames only.
@@ -153,8 +154,8 @@ class Collector:
         return t + 1, infos if terminated.any() or truncated.any() else {}
 
     def _draw_noise(self) -> None:
-        for noise, stream in zip(self._drawn, self.streams, strict=True):
-            stream.draw_noise(noise.numpy(), uniform=self.policy.discrete)
+        for noise, stream in zip(self._drawn_by_learner, self.streams, strict=True):
+            stream.draw_noise(noise, uniform=self.policy.discrete)
         if self._drawn is not self._noise:
             self._noise.copy_(self._drawn, non_blocking=True)
 

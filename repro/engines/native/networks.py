@@ -88,10 +88,11 @@ class Networks:
     def _forward(self, tower: Array, flat: Tensor, x: Inputs, outputs: int) -> Tensor:
         assert isinstance(x, Tensor)
         x = x.contiguous()
-        out = torch.empty(*x.shape[:2], outputs)
+        rows = x.shape[1]
+        out = torch.empty(self.learners, rows, outputs)
         library().mlp_forward(
-            *(pointer(tower, "int64"), self.activation, self.learners, x.shape[1]),
-            *(pointer(flat), flat.shape[1], pointer(x), pointer(out)),
+            *(tower.ctypes.data, self.activation, self.learners, rows),
+            *(flat.data_ptr(), flat.shape[1], pointer(x), out.data_ptr()),
         )
         return out
 
