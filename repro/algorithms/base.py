@@ -86,6 +86,7 @@ class Learners(ABC):
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
+        self._unmeasured = dict.fromkeys(MEASURED, np.full(len(configs), math.nan))
         self._on_host: dict[str, Any] | None = None  # what checkpoints of this iteration take from
 
     # -- what a subclass is made of --------------------------------------------------------------
@@ -159,7 +160,7 @@ class Learners(ABC):
             number=self.iteration,
             step=self.collector.steps,
             active=[p for p in training if p not in failed],
-            metrics=dict.fromkeys(MEASURED, np.full(len(self.configs), math.nan)) | metrics,
+            metrics=self._unmeasured | metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
@@ -189,12 +190,13 @@ class Learners(ABC):
     def _finish(self, rollout: Rollout) -> list[int]:
         """Learners whose run ends with this iteration; they train no more."""
         self.finished_steps += rollout.finished_steps
+        finished: list[int] = []
         if self.recipe.end_of_run == "finished_episodes":
             over = self.finished_steps >= self.config.total_timesteps
-        else:
-            over = np.full(len(self.configs), self.iteration >= self.config.updates)
-        finished = [p for p in self.active if over[p]]
-        self.active = [p for p in self.active if not over[p]]
+            finished = [p for p in self.active if over[p]]
+        elif self.iteration >= self.config.updates:
+            finished = self.active
+        self.active = [p for p in self.active if p not in finished]
         return finished
 
     def mask(self, learners: Sequence[int] | None = None) -> Tensor:

@@ -67,7 +67,6 @@ class Blocks:
         self._measure, self._size = measure, size
         self._block, self._names = _Block(measure), list[str]()
 
-    @torch.no_grad()
     def __call__(
         self, batch: Batch, distribution: Distribution, values: Tensor
     ) -> Mapping[str, Tensor | Column]:

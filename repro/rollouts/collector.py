@@ -200,14 +200,14 @@ class Collector:
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
         inputs = self._seen.all_inputs()
-        old = self.networks.as_distribution(self._statistics.view(*samples, -1))
+        old = self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot()
         valued = self._valued(inputs) if self._valuation is None else self._valuation(
             self._observations
         )
         return Rollout(
             inputs=inputs,
             actions=self._actions.view(*samples, -1),
-            old=old.snapshot(),
+            old=old,
             rewards=valued.rewards,
             values=valued.values,
             next_values=valued.next_values,

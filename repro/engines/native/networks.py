@@ -69,9 +69,11 @@ class Networks:
 
     def distribution_with(self, flat: Tensor, observations: Inputs) -> Distribution:
         """As `distribution`, with other parameters in place of the actor's, [P, n]."""
-        named = zip(self.parameters.views, self.parameters.split(flat), strict=True)
         out = self._forward(self.actor, flat, observations, self.action_size)
-        return self.policy.as_distribution(dict(named), out)
+        if self.log_std is None:
+            return self.as_distribution(out)
+        log_std = flat[:, None, self.log_std : self.log_std + self.action_size]
+        return self.policy.as_distribution({"log_std": log_std}, out)
 
     def value(self, observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""

@@ -200,12 +200,12 @@ class PolicyGradient:
         coefs: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Take `value_coef`, `entropy_coef` and `delta` where they are not 0, [P, 1] each."""
-        settings = {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
-        self._step = Step(networks, networks.parameters, optimizer, settings)
         zeros = torch.zeros(networks.learners, 1)
-        self._coefs = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(
-            coefs or {}
-        )
+        given = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(coefs or {})
+        self._alive = given
+        settings = {name: pointer(x) for name, x in given.items()}
+        settings |= {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
+        self._step = Step(networks, networks.parameters, optimizer, settings)
 
     def update(
         self, batch: Batch, rates: Sequence[float], active: Sequence[int], old: Distribution
@@ -225,8 +225,7 @@ class PolicyGradient:
             "targets": batch.targets,
             "values": batch.values,
         }
-        given = tensors | _statistics(old) | self._coefs
-        return self._step(given, rates, _one_order(*batch.advantages.shape), active)[1]
+        return self._step(tensors | _statistics(old), rates, _one_order(*batch.advantages.shape), active)[1]
 
 
 class CriticFit:
