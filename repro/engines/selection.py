@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # it needs MuJoCo
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
-BLOCK_SAMPLES = 8192  # of all learners and iterations that are measured together: some MiB
+BLOCK_SAMPLES = 2048  # of all learners and iterations that are measured together
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Act = Callable[[int, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
