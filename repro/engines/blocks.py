@@ -33,7 +33,7 @@ class Number:
 
     def __float__(self) -> float:
         """The number, in the precision in which it was computed."""
-        return float(np.asarray(self._column)[self._learner])
+        return float(self._column.read()[self._learner])
 
 
 class Column:
@@ -49,9 +49,13 @@ class Column:
         """One learner's number."""
         return Number(self, learner)
 
+    def read(self) -> Array:
+        """Its numbers."""
+        return self._block.columns()[self._name][self._place]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """The column as an array."""
-        return np.array(self._block.columns()[self._name][self._place], dtype)
+        """For NumPy."""
+        return np.array(self.read(), dtype)
 
 
 class Blocks:

@@ -85,6 +85,8 @@ class Collector:
         p, t, n, a = self.learners, self.horizon, self.num_envs, self.policy.action_size
         self._rewards = np.zeros((p, t, n))
         self._terminated, self._truncated = np.zeros((2, p, t, n), np.bool_)
+        self._terminated_flags = torch.from_numpy(self._terminated)  # the same memory
+        self._truncated_flags = torch.from_numpy(self._truncated)
         discrete = self.policy.discrete
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
@@ -211,8 +213,8 @@ class Collector:
             rewards=valued.rewards,
             values=valued.values,
             next_values=valued.next_values,
-            terminated=sent(self._terminated, self.device),
-            truncated=sent(self._truncated, self.device),
+            terminated=sent(self._terminated_flags, self.device),
+            truncated=sent(self._truncated_flags, self.device),
             episodes=episodes,
             finished_steps=self._episode_statistics.finished_steps.copy(),
             finite=valued.finite,
@@ -224,7 +226,7 @@ class Collector:
         current_values = self.networks.value(self._seen.encode(self._observations))
         next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
         if self.bootstrap and self._truncated.any():
-            truncated = sent(self._truncated, self.device)
+            truncated = sent(self._truncated_flags, self.device)
             next_values = torch.where(truncated, self._all_final_values(), next_values)
         rewards = sent(self._rewards.astype(np.float32), self.device)
         return Valued(rewards, values, next_values, self._finite())
