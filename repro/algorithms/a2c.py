@@ -72,7 +72,7 @@ class A2C(Learners):
         rates = self.learning_rates(self.settings.learning_rate_schedule)
         norm = self.optimize(batch, rates)
         return {
-            **self.measure(batch),
+            **self.measure_later(batch),
             "gradient_norm": norm,
             "learning_rate": np.array(rates),
             "minibatches": np.ones(len(self.configs), np.int64),
@@ -111,11 +111,13 @@ class A2C(Learners):
         return terms + self.entropy_coef * distribution.entropy()
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> Metrics:
-        """Means over the whole rollout with the new parameters."""
+    def measure_later(self, batch: Batch) -> Metrics:
+        """Means over the whole rollout with the new parameters, many iterations' at once."""
         return self.blocks(batch, *self.networks.evaluate(batch.inputs))
 
-    def columns(self, batch: Batch, distribution: Distribution, values: Tensor) -> dict[str, Tensor]:
+    def columns(
+        self, batch: Batch, distribution: Distribution, values: Tensor
+    ) -> dict[str, Tensor]:
         """L_PG under the new parameters besides."""
         terms = objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
         metrics = self.summarize(batch, distribution, values, distribution.kl_from(batch.old))

@@ -16,7 +16,6 @@ holds the flat parameters of each part at the start of the iteration.
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from abc import ABC, abstractmethod
@@ -30,10 +29,10 @@ from torch import Tensor
 from repro.algorithms.iteration import Iteration, Tables
 from repro.algorithms.measured import MEASURED, Metrics, fetch, mean
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.engines.cuda import fetched, sent
 from repro.engines.native import Networks
-from repro.engines import selection
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives, packed_state
 from repro.learning.parameters import StackedParameters
@@ -81,7 +80,8 @@ class Learners(ABC):
         self.networks = self.make_networks()
         self.collector = self.make_collector(envs)
         self.gamma = self.column("gamma")
-        self.gae = selection.estimator(self.networks)
+        if hasattr(self.config.algorithm, "gae_lambda"):
+            self.gae_lambda = self.column("gae_lambda")
         self.active = list(range(len(configs)))
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
@@ -169,11 +169,6 @@ class Learners(ABC):
             tables=self.tables,
         )
 
-    @functools.cached_property
-    def gae_lambda(self) -> Tensor:
-        """[P]."""
-        return self.column("gae_lambda")
-
     @property
     def steps(self) -> int:
         """Environment steps of one learner so far, all its actors together."""
@@ -190,13 +185,12 @@ class Learners(ABC):
     def _finish(self, rollout: Rollout) -> list[int]:
         """Learners whose run ends with this iteration; they train no more."""
         self.finished_steps += rollout.finished_steps
-        finished: list[int] = []
         if self.recipe.end_of_run == "finished_episodes":
-            over = self.finished_steps >= self.config.total_timesteps
-            finished = [p for p in self.active if over[p]]
-        elif self.iteration >= self.config.updates:
-            finished = self.active
-        self.active = [p for p in self.active if p not in finished]
+            over = (self.finished_steps >= self.config.total_timesteps).tolist()
+        else:
+            over = [self.iteration >= self.config.updates] * len(self.configs)
+        finished = [p for p in self.active if over[p]]
+        self.active = [p for p in self.active if not over[p]]
         return finished
 
     def mask(self, learners: Sequence[int] | None = None) -> Tensor:
@@ -246,7 +240,7 @@ class Learners(ABC):
         """Equations 11 and 12, [P, T, N]."""
         ends = rollout.terminated | rollout.truncated
         terminal = ends if self.recipe.time_limit == "terminal" else rollout.terminated
-        return self.gae(
+        return selection.estimator(self.networks)(
             rollout.rewards,
             rollout.values,
             rollout.next_values,

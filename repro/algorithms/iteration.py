@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from repro.engines.blocks import Column
 from repro.rollouts.episodes import Episodes
 
 Tables = dict[str, dict[str, Any]]  # table -> column -> values
@@ -21,8 +20,8 @@ class Iteration:
         number: from 1.
         step: environment steps a learner has taken so far.
         active: learners that took part; only they have rows.
-        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each; some are
-            computed when they are first read.
+        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each; some may
+            be `engines.blocks.Column`s, which are computed when NumPy reads them.
         episodes: [P].
         failed: learner -> one sentence, for learners that stopped being finite in this iteration.
         finished: learners for which this was the last iteration.
@@ -34,7 +33,7 @@ class Iteration:
     number: int
     step: int
     active: list[int]
-    metrics: dict[str, np.ndarray[Any, Any] | Column]
+    metrics: dict[str, np.ndarray[Any, Any]]
     episodes: list[Episodes]
     failed: dict[int, str]
     finished: list[int]

@@ -29,12 +29,10 @@ def mean(x: Tensor) -> Tensor:
     return x.double().mean(-1)
 
 
-def fetch(
-    measured: Metrics, parts: Sequence[StackedParameters]
-) -> tuple[dict[str, Array | Column], Array]:
+def fetch(measured: Metrics, parts: Sequence[StackedParameters]) -> tuple[dict[str, Array], Array]:
     """The columns on the host, and which learners' parameters are finite, by one copy."""
     columns = {name: x for name, x in measured.items() if isinstance(x, Tensor)}
-    own = {name: x for name, x in measured.items() if not isinstance(x, Tensor)}
+    own: dict[str, Any] = {n: x for n, x in measured.items() if not isinstance(x, Tensor)}
     # A sum is finite only if all numbers are; it takes less time than to look at each of them.
     total: Tensor = sum((part.flat.sum(1) for part in parts[1:]), parts[0].flat.sum(1))
     *values, summed = (x.numpy() for x in fetched([*columns.values(), total]))

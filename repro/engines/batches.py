@@ -6,6 +6,7 @@ minibatch is recorded once and replayed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -44,15 +45,12 @@ class Batch:
     advantages: Tensor
     targets: Tensor
     values: Tensor
-    known_log_prob: Tensor | None = None
 
-    @property
+    @functools.cached_property
     def log_prob(self) -> Tensor:
         """log pi_old(a|s), [P, B]; computed when it is first read, since some updates never do."""
-        if self.known_log_prob is None:
-            with torch.no_grad():
-                self.known_log_prob = self.old.log_prob(self.actions)
-        return self.known_log_prob
+        with torch.no_grad():
+            return self.old.log_prob(self.actions)
 
     def samples(self) -> dict[str, Tensor]:
         """All tensors by name: pi_old as its means or logits, frames as the numbers of stacks."""
@@ -84,7 +82,9 @@ class Batch:
             assert isinstance(inputs, Tensor)
             inputs = self.inputs.take(inputs.long())
         old, log_prob = self.old.with_statistics(chosen.pop("old")), chosen.pop("log_prob")
-        return Batch(inputs=inputs, old=old, known_log_prob=log_prob, **chosen)
+        batch = Batch(inputs=inputs, old=old, **chosen)
+        batch.log_prob = log_prob
+        return batch
 
 
 class Columns:

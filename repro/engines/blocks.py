@@ -33,11 +33,11 @@ class Number:
 
     def __float__(self) -> float:
         """The number, in the precision in which it was computed."""
-        return float(self._column.read()[self._learner])
+        return self._column[self._learner]
 
 
 class Column:
-    """One iteration's column, [P], to be read by `numpy.asarray`."""
+    """One iteration's column, [P], which NumPy reads as an array."""
 
     __slots__ = ("_block", "_name", "_place")
 
@@ -45,17 +45,23 @@ class Column:
         """Computed with its block when it is read."""
         self._block, self._place, self._name = block, place, name
 
-    def __getitem__(self, learner: int) -> Number:
-        """One learner's number."""
-        return Number(self, learner)
+    def __getitem__(self, learner: int) -> float:
+        """One learner's number, now."""
+        return float(self.read()[learner])
 
     def read(self) -> Array:
         """Its numbers."""
-        return self._block.columns()[self._name][self._place]
+        column: Array = self._block.columns()[self._name][self._place]
+        return column
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """For NumPy."""
         return np.array(self.read(), dtype)
+
+
+def later(column: Array | Column, learner: int) -> Any:
+    """One learner's number in a column: what `float` reads, if possible not before it does."""
+    return Number(column, learner) if isinstance(column, Column) else column[learner]
 
 
 class Blocks:

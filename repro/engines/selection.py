@@ -245,13 +245,13 @@ def estimator(networks: native.Networks | BoundPolicy) -> Callable[..., Tensor]:
 def valuation(
     networks: native.Networks | BoundPolicy,
     normalizer: ObservationNormalizer,
-    *arrays: Any,
+    arrays: native.RolloutArrays,
     largest: float,
 ) -> native.Valuation | None:
     """The values of a rollout as one call, see `native.Valuation`; None where torch has them."""
     if not isinstance(networks, native.Networks):
         return None
-    return native.Valuation(networks, normalizer, *arrays, largest=largest)
+    return native.Valuation(networks, normalizer, arrays, largest)
 
 
 def renormalization(

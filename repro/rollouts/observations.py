@@ -19,7 +19,7 @@ from torch import Tensor
 from repro.config.schema import RecipeConfig
 from repro.engines import selection
 from repro.engines.cuda import sent
-from repro.engines.native import Networks, Valuation
+from repro.engines.native import Networks, RolloutArrays, Valuation
 from repro.learning.normalize import ObservationNormalizer
 from repro.networks.bound import BoundPolicy
 from repro.networks.frames import FrameStacks, Inputs
@@ -78,12 +78,10 @@ class FlatObservations:
             rewards: of the rollout in progress, float64 [P, T, N].
             truncated: likewise, bool.
         """
-        given = (networks, self.normalizer, self.raw, self.inputs)
-        self._renormalization = selection.renormalization(*given)
-        finals = None
-        if self._raw_finals is not None and self._finals is not None:
-            finals = (self._raw_finals, self._finals)
-        return selection.valuation(*given, rewards, truncated, finals, largest=self._largest)
+        normalizer, raw, inputs = self.normalizer, self.raw, self.inputs
+        self._renormalization = selection.renormalization(networks, normalizer, raw, inputs)
+        arrays = RolloutArrays(raw, inputs, rewards, truncated, self._raw_finals, self._finals)
+        return selection.valuation(networks, normalizer, arrays, self._largest)
 
     def observe(self, observations: Array) -> None:
         """Update a normalizer that learns at every step with the observations [P, N, D]."""

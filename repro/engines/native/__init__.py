@@ -6,7 +6,7 @@ a learner's bits do not depend on its pack with either.
 
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
-from repro.engines.native.estimates import Renormalization, Valuation, gae
+from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
@@ -18,6 +18,7 @@ __all__ = [
     "Networks",
     "PolicyGradient",
     "Renormalization",
+    "RolloutArrays",
     "Updater",
     "Valuation",
     "gae",

@@ -7,7 +7,7 @@ rollout has a few samples. The bits are the same.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,27 @@ class _Renormalization(ctypes.Structure):
     ]
 
 
+class RolloutArrays(NamedTuple):
+    """A rollout in progress.
+
+    Attributes:
+        raw: observations, float64 [P, T, N, D].
+        inputs: the same, normalized, float32.
+        rewards: float64 [P, T, N].
+        truncated: bool [P, T, N].
+        raw_finals: the last observations of episodes, like `raw`; None unless values of truncated
+            episodes count.
+        finals: the same, normalized.
+    """
+
+    raw: Array
+    inputs: Tensor
+    rewards: Array
+    truncated: Array
+    raw_finals: Array | None
+    finals: Tensor | None
+
+
 class Valuation:
     """Values of a rollout's observations and of those after it, and whether all are usable."""
 
@@ -55,11 +76,7 @@ class Valuation:
         self,
         networks: Networks,
         normalizer: ObservationNormalizer,
-        raw: Array,
-        inputs: Tensor,
-        rewards: Array,
-        truncated: Array,
-        finals: tuple[Array, Tensor] | None,
+        arrays: RolloutArrays,
         largest: float,
     ) -> None:
         """Bind arrays whose memory must not move.
@@ -67,19 +84,13 @@ class Valuation:
         Args:
             networks: of which the critic is evaluated.
             normalizer: of the observations after the rollout.
-            raw: observations, float64 [P, T, N, D].
-            inputs: the same, normalized, float32.
-            rewards: float64 [P, T, N].
-            truncated: bool [P, T, N].
-            finals: the last observations of episodes, raw and normalized, where values of truncated
-                episodes count.
+            arrays: that hold the rollout.
             largest: absolute value of an observation that is usable.
         """
         check_layout(_Valuation, library().valuation_size())
-        learners, horizon, num_envs, features = raw.shape
-        raw_finals, encoded_finals = finals or (None, None)
-        self._alive = (networks, normalizer, raw, inputs, rewards, truncated, finals)
-        self._shape = rewards.shape
+        learners, horizon, num_envs, features = arrays.raw.shape
+        self._alive = (networks, normalizer, arrays)
+        self._shape = arrays.rewards.shape
         self._finite = np.zeros(learners, np.bool_)
         self._struct = _Valuation(
             critic=pointer(networks.critic, "int64"),
@@ -90,16 +101,16 @@ class Valuation:
             horizon=horizon,
             num_envs=num_envs,
             features=features,
-            inputs=pointer(inputs),
-            raw=pointer(raw, "float64"),
+            inputs=pointer(arrays.inputs),
+            raw=pointer(arrays.raw, "float64"),
             center=pointer(normalizer.center, "float64") if normalizer.enabled else None,
             scale=pointer(normalizer.scale, "float64") if normalizer.enabled else None,
             clip=normalizer.clip,
             largest=largest,
-            rewards=pointer(rewards, "float64"),
-            truncated=pointer(truncated, "bool"),
-            finals=pointer(encoded_finals),
-            raw_finals=pointer(raw_finals, "float64"),
+            rewards=pointer(arrays.rewards, "float64"),
+            truncated=pointer(arrays.truncated, "bool"),
+            finals=pointer(arrays.finals),
+            raw_finals=pointer(arrays.raw_finals, "float64"),
             finite=pointer(self._finite, "bool"),
         )
         self._call, self._address = library().value_rollout, ctypes.addressof(self._struct)

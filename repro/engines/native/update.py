@@ -203,7 +203,7 @@ class PolicyGradient:
         zeros = torch.zeros(networks.learners, 1)
         given = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(coefs or {})
         self._alive = given
-        settings = {name: pointer(x) for name, x in given.items()}
+        settings: dict[str, Any] = {name: pointer(x) for name, x in given.items()}
         settings |= {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
         self._step = Step(networks, networks.parameters, optimizer, settings)
 
@@ -218,14 +218,17 @@ class PolicyGradient:
             active: the learners that take it.
             old: the policy around which the trust region is, if there is one.
         """
+        assert isinstance(batch.inputs, Tensor)
         tensors = {
             "inputs": batch.inputs,
             "actions": batch.actions,
             "advantages": batch.advantages,
             "targets": batch.targets,
             "values": batch.values,
+            **_statistics(old),
         }
-        return self._step(tensors | _statistics(old), rates, _one_order(*batch.advantages.shape), active)[1]
+        order = _one_order(*batch.advantages.shape)
+        return self._step(tensors, rates, order, active)[1]
 
 
 class CriticFit:
@@ -242,6 +245,7 @@ class CriticFit:
 
     def update(self, batch: Batch, rate: float, orders: Array, active: Sequence[int]) -> None:
         """Optimize in place; `orders` as those of `Step`."""
+        assert isinstance(batch.inputs, Tensor)
         tensors = {"inputs": batch.inputs, "targets": batch.targets, "values": batch.values}
         tensors["value_coef"] = self._value_coef
         self._step(tensors, [rate] * len(self._value_coef), orders, active)
