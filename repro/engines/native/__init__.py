@@ -6,6 +6,7 @@ a learner's bits do not depend on its pack with either.
 
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
+from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
@@ -16,5 +17,9 @@ __all__ = [
     "Derivatives",
     "Networks",
     "PolicyGradient",
+    "Renormalization",
+    "RolloutArrays",
     "Updater",
+    "Valuation",
+    "gae",
 ]

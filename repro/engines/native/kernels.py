@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = ("estimates.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
 HEADERS = (
     *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
     *("network.h", "task.h", "update.h"),
@@ -70,12 +70,19 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.run_task.argtypes = [
         *(address, number, number), *(address, number, number, number, address)
     ]  # fmt: skip
+    kernels.gae.argtypes = [number] * 3 + [address] * 7
+    for function in (kernels.value_rollout, kernels.renormalize):
+        function.argtypes, function.restype = [address], None
+    kernels.gae.restype = None
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    sizes = (kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size)
+    sizes = (
+        *(kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size),
+        *(kernels.valuation_size, kernels.renormalization_size),
+    )
     for function in sizes:
         function.argtypes, function.restype = [], number
     return kernels
