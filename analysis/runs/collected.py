@@ -76,8 +76,8 @@ class Collected:
         return [
             Run(
                 json.loads(line["run_json"]),
-                None if pd.isna(line["config_json"]) else json.loads(line["config_json"]),
-                self.directory if line["found"] else None,
+                None if pd.isna(line.get("config_json")) else json.loads(line["config_json"]),
+                self.directory if line.get("found", True) else None,
                 bool(line["listed"]),
                 (self, number),
             )
@@ -88,12 +88,7 @@ class Collected:
         """The rows of one run in the table `name`."""
         table = self.table(name)
         first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
-        return table.iloc[first:last]
-
-    def times(self, number: int) -> dict[str, float]:
-        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
-        line = self.table("runs")[list(TIMES)].fillna(0.0).iloc[number]
-        return {name: float(line[name]) for name in TIMES}
+        return table.iloc[first:last].drop(columns="run").reset_index(drop=True)
 
     def table(self, name: str) -> pd.DataFrame:
         """All rows of the table `name`."""
@@ -168,11 +163,20 @@ def _line(
         "found": run.directory is not None,
         **{name: run.info.get(name) for name in _FIELDS},
         "episodes": 0 if episodes is None else len(episodes),
-        "iterations": 0 if progress is None else len(progress),
-        **{name: None if progress is None else float(progress[name].sum()) for name in TIMES},
+        **_counted(run, progress),
         "run_json": json.dumps(run.info),
         "config_json": None if run.config is None else json.dumps(run.config),
     }
+
+
+def _counted(run: Run, progress: pd.DataFrame | None) -> dict[str, Any]:
+    """Iterations, and seconds by phase; of collected tables as they were before some were kept."""
+    if progress is None:
+        return {"iterations": 0} | dict.fromkeys(TIMES)
+    if run.collected is None:
+        return {"iterations": len(progress)} | {name: float(progress[name].sum()) for name in TIMES}
+    tables, number = run.collected
+    return {name: tables.table("runs")[name].iloc[number] for name in ("iterations", *TIMES)}
 
 
 def joined(tables: Mapping[int, pd.DataFrame], columns: Iterable[str]) -> dict[str, Any]:
