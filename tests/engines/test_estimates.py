@@ -32,6 +32,10 @@ def test_advantages_have_the_same_bits(shape: tuple[int, int, int]) -> None:
     ends, terminal = torch.rand(2, *shape, generator=generator) < 0.1
     given = (rewards, values, following, 0.99 * ~(ends & terminal), ends, torch.rand(shape[0]))
     assert torch.equal(native.gae(*given), advantages.gae(*given))
+    exact = [x if x.dtype == torch.bool else x.double() for x in given]
+    assert torch.equal(native.gae(*exact), advantages.gae(*exact))
+    with pytest.raises(TypeError, match="float32"):
+        native.gae(given[0], exact[1], *given[2:])
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -16,6 +16,7 @@ from torch import Tensor
 from repro.engines.buffers import Valued
 from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
+from repro.learning import advantages
 from repro.learning.normalize import ObservationNormalizer
 
 Array = np.ndarray[Any, Any]
@@ -166,9 +167,12 @@ def gae(
     ends: Tensor,
     gae_lambda: Tensor,
 ) -> Tensor:
-    """`repro.learning.advantages.gae` in one call, with its bits. Float32 and bool on the host."""
-    shape = rewards.shape
+    """`repro.learning.advantages.gae` in one call, with its bits, of tensors on the host."""
+    if rewards.dtype != torch.float32:  # no rollout has them so
+        return advantages.gae(rewards, values, next_values, discounts, ends, gae_lambda)
     given = [x.contiguous() for x in (rewards, values, next_values, discounts, ends, gae_lambda)]
-    out = torch.empty(shape)
-    library().gae(*shape, *(x.data_ptr() for x in given), out.data_ptr())
+    types = ("float32", "float32", "float32", "float32", "bool", "float32")
+    out = torch.empty(rewards.shape)
+    addresses = [pointer(x, dtype) for x, dtype in zip(given, types, strict=True)]
+    library().gae(*rewards.shape, *addresses, out.data_ptr())
     return out

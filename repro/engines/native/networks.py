@@ -95,7 +95,7 @@ class Networks:
         out = torch.empty(self.learners, rows, outputs)
         library().mlp_forward(
             *(tower, self.activation, self.learners, rows),
-            *(flat.data_ptr(), flat.shape[1], pointer(x), out.data_ptr()),
+            *(pointer(flat), flat.shape[1], pointer(x), out.data_ptr()),
         )
         return out
 
