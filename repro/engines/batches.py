@@ -75,7 +75,7 @@ class Batch:
         inputs: Inputs = chosen.pop("inputs")
         if isinstance(self.inputs, FrameStacks):
             assert isinstance(inputs, Tensor)
-            inputs = self.inputs.take(inputs.long())
+            inputs = self.inputs.select(inputs.long())
         return Batch(inputs=inputs, old=self.old.with_statistics(chosen.pop("old")), **chosen)
 
 

@@ -25,6 +25,7 @@ from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam, RMSProp
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
+from repro.networks.cnn import CNNActorCritic
 from repro.networks.mlp import MLPActorCritic
 
 if TYPE_CHECKING:  # it needs MuJoCo
@@ -46,6 +47,8 @@ def networks(
 ) -> native.Networks | BoundPolicy:
     """The networks of an algorithm that the kernels know: compiled where that is possible.
 
+    Of networks of frames the trunk is compiled, with its gradient; the rest of an update is torch's.
+
     Args:
         config: of a learner of the pack.
         policy: the shapes.
@@ -58,17 +61,20 @@ def networks(
     """
     if config.engine == TORCH:
         return BoundPolicy(policy, views)
-    reason = _not_covered(policy, parts[0].flat.device)
-    if config.engine == NATIVE:
-        reason = reason or _update_not_covered(config, has_form)
-    if reason is None:
-        try:
+    try:
+        reason = _not_covered(policy, parts[0].flat.device)
+        if config.engine == NATIVE and not isinstance(policy, CNNActorCritic):
+            reason = reason or _update_not_covered(config, has_form)
+        if reason is None:
             library()
-            return native.Networks(policy, parts, views)
-        except KernelsUnavailableError as error:
-            reason = str(error)
-            if config.engine != NATIVE:
-                _warn(reason)
+            if not isinstance(policy, CNNActorCritic):
+                return native.Networks(policy, parts, views)
+            policy.trunk = native.Trunk(policy)
+            return BoundPolicy(policy, views)
+    except KernelsUnavailableError as error:
+        reason = str(error)
+        if config.engine != NATIVE:
+            _warn(reason)
     if config.engine == NATIVE:
         raise ConfigError(f"engine=native is not possible: {reason}. Say engine=auto or torch.")
     return BoundPolicy(policy, views)
@@ -170,9 +176,14 @@ def step_sizes(
 
 def engine(networks: native.Networks | BoundPolicy, kernel: object | None) -> str:
     """What computes, for run.json and for exact resume: `kernel` is the update's, if it has one."""
-    if kernel is not None:
+    if kernel is not None or _trunk(networks):
         return NATIVE
     return MIXED if isinstance(networks, native.Networks | native.Candidates) else TORCH
+
+
+def _trunk(networks: native.Networks | BoundPolicy) -> bool:
+    """Whether convolutions, and the gradients of an update, are those of the kernels."""
+    return isinstance(networks.policy, CNNActorCritic) and networks.policy.trunk is not None
 
 
 def acting(
@@ -229,8 +240,10 @@ def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:
     """Why the kernels cannot evaluate a policy; None if they can."""
     if device != torch.device("cpu"):
         return "the kernels are for device=cpu"
+    if isinstance(policy, CNNActorCritic):
+        return native.trunk.not_covered(policy)
     if type(policy) is not MLPActorCritic:
-        return "the kernels cover perceptrons"
+        return "the kernels cover perceptrons and networks of frames"
     return None
 
 

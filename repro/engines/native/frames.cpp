@@ -26,9 +26,9 @@ struct Trunk {
   int64_t height, width, frames_per_learner, learners, samples, units;
 };
 
-class Pass {
+class TrunkPass {
  public:
-  explicit Pass(const Trunk& trunk) : o_(trunk), count_(trunk.layers[0]) {
+  explicit TrunkPass(const Trunk& trunk) : o_(trunk), count_(trunk.layers[0]) {
     int64_t height = o_.height, width = o_.width;
     for (int64_t i = 0; i < count_; ++i) {
       const int64_t* layer = o_.layers + 1 + 4 * i;
@@ -140,15 +140,16 @@ class Pass {
 
 extern "C" {
 
+int64_t lanes() { return kWidth; }
 int64_t trunk_size() { return sizeof(Trunk); }
 
 void trunk_forward(const Trunk* trunk) {
-  Pass pass(*trunk);
+  TrunkPass pass(*trunk);
   for (int64_t p = 0; p < trunk->learners; ++p) pass.forward(p);
 }
 
 void trunk_backward(const Trunk* trunk) {
-  Pass pass(*trunk);
+  TrunkPass pass(*trunk);
   for (int64_t p = 0; p < trunk->learners; ++p) pass.backward(p);
 }
 }

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = ("frames.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
 HEADERS = (
-    *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
-    *("network.h", "task.h", "update.h"),
+    *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
+    *("matrix.h", "moments.h", "network.h", "task.h", "update.h"),
 )
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -72,11 +72,14 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
+    for function in (kernels.trunk_forward, kernels.trunk_backward):
+        function.argtypes, function.restype = [address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    sizes = (kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size)
-    for function in sizes:
+    names = ("update", "acting", "policy", "collection", "trunk")
+    sizes = (getattr(kernels, f"{name}_size") for name in names)
+    for function in (*sizes, kernels.lanes):
         function.argtypes, function.restype = [], number
     return kernels
 
