@@ -213,6 +213,24 @@ def frame_acting(
     return None
 
 
+def quicken(envs: VectorEnv, config: Config) -> None:
+    """Let games make their screens smaller by the kernels, which changes no bit."""
+    if config.engine == TORCH or config.env.atari is None:
+        return
+    # Here, since it needs ale-py, which other tasks do without.
+    from repro.envs.atari.vector import AtariVectorEnv
+
+    if not isinstance(envs, AtariVectorEnv):
+        return
+    shape = (*envs.games[0].screen.shape, config.env.atari.screen_size)
+    try:
+        resize = native.AreaResize(*shape) if native.AreaResize.covers(*shape) else None
+    except KernelsUnavailableError:
+        return
+    for game in envs.games if resize else ():
+        game.resize = resize
+
+
 def collecting(
     acting: Act | None,
     normalizer: ObservationNormalizer,

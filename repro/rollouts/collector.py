@@ -65,6 +65,7 @@ class Collector:
             (self.learners, self.num_envs), envs.keeps_scores
         )
         self._allocate()
+        selection.quicken(envs, config)
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("frames.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = ("frames.cpp", "ppo.cpp", "rollout.cpp", "screens.cpp", "trpo.cpp")
 HEADERS = (
     *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
     *("matrix.h", "moments.h", "network.h", "task.h", "update.h"),
@@ -72,12 +72,13 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
+    kernels.resize_screen.argtypes, kernels.resize_screen.restype = [address] * 3, None
     for function in (kernels.trunk_forward, kernels.trunk_backward):
         function.argtypes, function.restype = [address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    names = ("update", "acting", "policy", "collection", "trunk")
+    names = ("update", "acting", "policy", "collection", "trunk", "resize")
     sizes = (getattr(kernels, f"{name}_size") for name in names)
     for function in (*sizes, kernels.lanes):
         function.argtypes, function.restype = [], number

@@ -44,6 +44,7 @@ class Game:
         length: of the current game, in steps of the learner.
         finished: (score, length) of a game that has ended, until `take_finished`.
         on_frame: called with every frame, in color.
+        resize: makes a screen smaller by areas, from its first argument to its second.
         generator: of no-op starts and sticky actions.
     """
 
@@ -68,6 +69,7 @@ class Game:
         self.last_action = NOOP
         self.finished: tuple[float, int] | None = None
         self.on_frame: Callable[[FrameArray], None] | None = None
+        self.resize: Callable[[FrameArray, FrameArray], None] = _resize
 
     def seed(self, seed: int | None) -> None:
         """Seed the emulator and the no-op starts as Gymnasium's `AtariEnv` does.
@@ -101,8 +103,7 @@ class Game:
 
     def frame(self, out: FrameArray) -> None:
         """Write the current frame as the learner sees it, uint8 [H, W]."""
-        size = (self._settings.screen_size, self._settings.screen_size)
-        cv2.resize(self.screen, size, dst=out, interpolation=cv2.INTER_AREA)
+        self.resize(self.screen, out)
 
     def take_finished(self) -> tuple[float, int] | None:
         """(score, length) of the game that has ended since the last call, if one has."""
@@ -184,6 +185,10 @@ class Game:
         lost = self._settings.episodic_life and 0 < lives < self.lives
         self.lives = lives
         return terminated or lost, self._ale.game_truncated()
+
+
+def _resize(screen: FrameArray, out: FrameArray) -> None:
+    cv2.resize(screen, out.shape[::-1], dst=out, interpolation=cv2.INTER_AREA)
 
 
 @functools.cache
