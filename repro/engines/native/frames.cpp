@@ -20,7 +20,8 @@ struct Trunk {
   const int64_t* index;       // [P, M, stack], which of a learner's frames
   const float** parameters;   // weight and bias of each layer, the dense one last
   float** gradients;          // likewise, and upstream of them all: none but by `backward`
-  float** outputs;            // of each layer, [P, M, ...]; kept for `backward`
+  float** outputs;            // of each layer, [P, M, ...], for `backward`; or null, but for the
+                              // last convolution's and the dense layer's
   const int64_t* strides;     // of parameters from learner to learner
   const float* upstream;      // [P, M, units]
   int64_t height, width, frames_per_learner, learners, samples, units;
@@ -34,6 +35,7 @@ class TrunkPass {
       const int64_t* layer = o_.layers + 1 + 4 * i;
       layers_.emplace_back(layer[0], layer[1], layer[2], layer[3], height, width, i == 0);
       height = layers_[i].rows, width = layers_[i].columns;
+      scratch_.emplace_back(o_.outputs[i] ? 0 : layers_[i].output_size());
     }
     planes_.resize(layers_[0].input_size());
     features_ = layers_.back().output_size();
@@ -113,7 +115,8 @@ class TrunkPass {
     const int64_t depth = layer == count_ ? features_ : layers_[layer].depth();
     return o_.gradients[i] + p * outputs * (i % 2 ? 1 : depth);
   }
-  float* output(int64_t p, int64_t m, int64_t i) const {
+  float* output(int64_t p, int64_t m, int64_t i) {
+    if (!o_.outputs[i]) return scratch_[i].data();
     return o_.outputs[i] + (p * o_.samples + m) * layers_[i].output_size();
   }
   float* hidden(int64_t p) const { return o_.outputs[count_] + p * o_.samples * o_.units; }
@@ -133,6 +136,7 @@ class TrunkPass {
   const Trunk& o_;
   int64_t count_, features_;
   std::vector<Convolution> layers_;
+  std::vector<Buffer> scratch_;
   Buffer planes_, upstream_, gradient_, packed_;
 };
 

@@ -41,6 +41,7 @@ class Trunk:
             numbers += [inputs, outputs, kernel, stride]
         self._layers = np.array(numbers, np.int64)
         self._sizes = _output_sizes(policy)
+        self._spare: list[Tensor] = []
 
     def __call__(self, parameters: Mapping[str, Tensor], frames: Inputs) -> Tensor:
         """Frames uint8 [P, M, S, H, W], or stacks of them -> [P, M, units]."""
@@ -49,14 +50,18 @@ class Trunk:
         if torch.is_grad_enabled():
             out: Tensor = _Features.apply(self, stacks, *named)  # type: ignore[no-untyped-call]
             return out
-        return self.forward(stacks, named)[-1]
+        return self.forward(stacks, named, self._empty(stacks, 2))
 
-    def forward(self, stacks: FrameStacks, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """The outputs of all layers, [P, M, ...] each."""
-        shape = stacks.index.shape[:2]
-        outputs = [torch.empty(*shape, size) for size in self._sizes]
-        library().trunk_forward(ctypes.byref(self._struct(stacks, parameters, outputs)))
-        return outputs
+    def forward(
+        self, stacks: FrameStacks, parameters: Sequence[Tensor], outputs: Sequence[Tensor]
+    ) -> Tensor:
+        """Fill the outputs of the layers, or of the last two, [P, M, ...] each; returns the last.
+
+        Without the others there is no gradient.
+        """
+        struct = self._struct(stacks, parameters, outputs)
+        library().trunk_forward(ctypes.byref(struct))
+        return outputs[-1]
 
     def backward(
         self,
@@ -72,6 +77,23 @@ class Trunk:
         library().trunk_backward(ctypes.byref(struct))
         return gradients
 
+    def take(self, stacks: FrameStacks) -> list[Tensor]:
+        """Memory for the outputs of all layers.
+
+        What an earlier pass has given back: new memory costs more than a layer's arithmetic.
+        """
+        spare, self._spare = self._spare, []
+        fits = bool(spare) and spare[0].shape[:2] == stacks.index.shape[:2]
+        return [*spare, *self._empty(stacks, 1)] if fits else self._empty(stacks)
+
+    def give_back(self, outputs: Sequence[Tensor]) -> None:
+        """Let the next pass have the memory; the last outputs, which others see, are not taken."""
+        self._spare = list(outputs[:-1])
+
+    def _empty(self, stacks: FrameStacks, last: int = 0) -> list[Tensor]:
+        shape = stacks.index.shape[:2]
+        return [torch.empty(*shape, size) for size in self._sizes[-last:]]
+
     def _struct(
         self,
         stacks: FrameStacks,
@@ -84,7 +106,7 @@ class Trunk:
         lists = {
             "parameters": _addresses(parameters),
             "gradients": _addresses(gradients),
-            "outputs": _addresses(outputs),
+            "outputs": np.pad(_addresses(outputs), (len(self._sizes) - len(outputs), 0)),
             "strides": np.array([x.stride(0) for x in parameters], np.int64),
             "layers": self._layers,
         }
@@ -107,16 +129,19 @@ class Trunk:
 class _Features(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, trunk: Trunk, stacks: FrameStacks, *parameters: Tensor) -> Tensor:
-        outputs = trunk.forward(stacks, parameters)
-        ctx.trunk, ctx.stacks, ctx.count = trunk, stacks, len(parameters)
-        ctx.save_for_backward(*parameters, *outputs)
-        return outputs[-1]
+        outputs = trunk.take(stacks)
+        ctx.trunk, ctx.stacks, ctx.outputs = trunk, stacks, outputs[:-1]
+        features = trunk.forward(stacks, parameters, outputs)
+        ctx.save_for_backward(features, *parameters)
+        return features
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        parameters, outputs = saved[: ctx.count], saved[ctx.count :]
+        assert ctx.outputs is not None, "the gradient of a trunk can be computed once"
+        features, *parameters = ctx.saved_tensors
+        outputs, ctx.outputs = [*ctx.outputs, features], None
         gradients = ctx.trunk.backward(ctx.stacks, parameters, outputs, upstream[0])
+        ctx.trunk.give_back(outputs)
         return None, None, *gradients
 
 
