@@ -214,7 +214,7 @@ def frame_acting(
 
 
 def quicken(envs: VectorEnv, config: Config) -> None:
-    """Let games make their screens smaller by the kernels, which changes no bit."""
+    """Let games shade and shrink their screens by the kernels, which changes no bit."""
     if config.engine == TORCH or config.env.atari is None:
         return
     # Here, since it needs ale-py, which other tasks do without.
@@ -224,11 +224,12 @@ def quicken(envs: VectorEnv, config: Config) -> None:
         return
     shape = (*envs.games[0].screen.shape, config.env.atari.screen_size)
     try:
+        shades = native.Shades()
         resize = native.AreaResize(*shape) if native.AreaResize.covers(*shape) else None
     except KernelsUnavailableError:
         return
-    for game in envs.games if resize else ():
-        game.resize = resize
+    for game in envs.games:
+        game.shades, game.resize = shades, resize or game.resize
 
 
 def collecting(

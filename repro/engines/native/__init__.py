@@ -7,7 +7,7 @@ a learner's bits do not depend on its pack with either.
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.networks import Candidates, Networks
-from repro.engines.native.screens import AreaResize
+from repro.engines.native.screens import AreaResize, Shades
 from repro.engines.native.trunk import Trunk
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
@@ -19,6 +19,7 @@ __all__ = [
     "Derivatives",
     "Networks",
     "PolicyGradient",
+    "Shades",
     "Trunk",
     "Updater",
 ]

@@ -72,6 +72,8 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
+    shade = kernels.shade_screen
+    shade.argtypes, shade.restype = [address, address, address, number, address], number
     kernels.resize_screen.argtypes, kernels.resize_screen.restype = [address] * 3, None
     for function in (kernels.trunk_forward, kernels.trunk_backward):
         function.argtypes, function.restype = [address], None

@@ -1,4 +1,4 @@
-// Screens made smaller by areas: the bits of OpenCV's INTER_AREA, in a tenth of its time.
+// Screens in grey, and made smaller by areas: the bits of the emulator and of OpenCV's INTER_AREA.
 
 #include <algorithm>
 #include <cmath>
@@ -59,6 +59,31 @@ void finish(const float* sum, int64_t size, uint8_t* out) {
 }  // namespace
 
 extern "C" {
+
+// out[i] = shades[screen[i]]; returns whether all of these are known, which is 0 or 128 of each color.
+int64_t shade_screen(const uint8_t* shades, const uint8_t* known, const uint8_t* screen,
+                     int64_t size, uint8_t* out) {
+  int64_t i = 0;
+  bool all = true;
+#ifdef __AVX512VBMI__
+  __m512i colors[4], certain[4];
+  for (int64_t n = 0; n < 4; ++n) {
+    colors[n] = _mm512_loadu_si512(shades + 64 * n), certain[n] = _mm512_loadu_si512(known + 64 * n);
+  }
+  for (; i + 64 <= size; i += 64) {
+    const __m512i x = _mm512_loadu_si512(screen + i);
+    const __mmask64 high = _mm512_movepi8_mask(x);
+    const auto look = [&](const __m512i* table) {
+      return _mm512_mask_blend_epi8(high, _mm512_permutex2var_epi8(table[0], x, table[1]),
+                                    _mm512_permutex2var_epi8(table[2], x, table[3]));
+    };
+    _mm512_storeu_si512(out + i, look(colors));
+    all &= _mm512_movepi8_mask(look(certain)) == ~__mmask64(0);
+  }
+#endif
+  for (; i < size; ++i) out[i] = shades[screen[i]], all &= known[screen[i]] != 0;
+  return all;
+}
 
 int64_t resize_size() { return sizeof(Resize); }
 

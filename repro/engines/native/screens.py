@@ -1,4 +1,4 @@
-"""Screens made smaller by areas, as `cv2.resize` with INTER_AREA does it, by screens.cpp."""
+"""Screens in grey as the emulator's, and made smaller as by OpenCV's INTER_AREA: by screens.cpp."""
 
 from __future__ import annotations
 
@@ -22,6 +22,28 @@ class _Resize(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("row_sources", "row_targets", "row_weights")),
         *((name, ctypes.c_int64) for name in ("taps", "width", "size", "row_entries")),
     ]
+
+
+class Shades:
+    """The grey of each color number of a console, learned from screens that the emulator shaded."""
+
+    def __init__(self) -> None:
+        """No color is known."""
+        self._shades, self._known = np.zeros((2, 256), np.uint8)
+        self._tables = pointer(self._shades, "uint8"), pointer(self._known, "uint8")
+        self._kernel = library().shade_screen
+
+    def __call__(self, colors: Array, out: Array) -> bool:
+        """Write a screen in grey; returns whether all of its colors are known. Both uint8."""
+        return bool(
+            self._kernel(
+                *(*self._tables, pointer(colors, "uint8")), colors.size, pointer(out, "uint8")
+            )
+        )
+
+    def learn(self, colors: Array, greys: Array) -> None:
+        """Remember the colors of a screen."""
+        self._shades[colors], self._known[colors] = greys, 128
 
 
 class AreaResize:
