@@ -26,7 +26,7 @@ class FrameStacks:
         """Stacks that are not stored as frames, uint8 [P, M, S, H, W]."""
         learners, samples, stack = stacks.shape[:3]
         index = torch.arange(samples * stack, device=stacks.device).view(samples, stack)
-        return cls(stacks, index.expand(learners, -1, -1).contiguous())
+        return cls(stacks.contiguous(), index.expand(learners, -1, -1).contiguous())
 
     @property
     def frames(self) -> Tensor:

@@ -12,8 +12,8 @@ from repro.engines.native.trunk import Trunk
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
 __all__ = [
-    "AreaResize",
     "Acting",
+    "AreaResize",
     "Candidates",
     "CriticFit",
     "Derivatives",
