@@ -47,7 +47,7 @@ def networks(
 ) -> native.Networks | BoundPolicy:
     """The networks of an algorithm that the kernels know: compiled where that is possible.
 
-    Of networks of frames the trunk is compiled, with its gradient; the rest of an update is torch's.
+    Of networks of frames the trunk and its gradient are compiled; torch does the rest.
 
     Args:
         config: of a learner of the pack.

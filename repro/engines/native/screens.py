@@ -71,7 +71,7 @@ class AreaResize:
                     sources[tap, i], weights[tap, i] = source - first, weight
         row_entries = [(s, t, w) for t, entries in enumerate(rows) for s, w in entries]
         row_sources, row_targets, row_weights = zip(*row_entries, strict=True)
-        self._arrays = {
+        self._arrays: dict[str, Array] = {
             "sources": sources,
             "weights": weights,
             "firsts": firsts,

@@ -55,7 +55,7 @@ class Game:
         finished: (score, length) of a game that has ended, until `take_finished`.
         on_frame: called with every frame, in color.
         resize: makes a screen smaller by areas, from its first argument to its second.
-        shades: turns color numbers to the emulator's greys, faster than it; None: it does so itself.
+        shades: turns color numbers to the emulator's greys; None: the emulator does.
         generator: of no-op starts and sticky actions.
     """
 
