@@ -77,9 +77,7 @@ class Collector:
         if config.env.atari is None:
             size = self.policy.observation_size
             return FlatObservations(shape, size, config.recipe, self.device, self.bootstrap)
-        stack = self.envs.single_observation_space.shape
-        assert stack is not None
-        zeros = config.env.atari.stack_padding == "zero"
+        stack, zeros = self.envs.observations.shape[1:], config.env.atari.stack_padding == "zero"
         return FrameObservations(shape, stack, self.device, zeros)
 
     def _allocate(self) -> None:
