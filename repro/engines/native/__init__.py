@@ -6,6 +6,7 @@ a learner's bits do not depend on its pack with either.
 
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
+from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
 from repro.engines.native.screens import AreaResize, Shades
 from repro.engines.native.trunk import Trunk
@@ -19,7 +20,11 @@ __all__ = [
     "Derivatives",
     "Networks",
     "PolicyGradient",
+    "Renormalization",
+    "RolloutArrays",
     "Shades",
     "Trunk",
     "Updater",
+    "Valuation",
+    "gae",
 ]

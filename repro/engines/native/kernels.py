@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("frames.cpp", "ppo.cpp", "rollout.cpp", "screens.cpp", "trpo.cpp")
+SOURCES = tuple(
+    f"{name}.cpp" for name in ("estimates", "frames", "ppo", "rollout", "screens", "trpo")
+)
 HEADERS = (
     *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
     *("matrix.h", "moments.h", "network.h", "task.h", "update.h"),
@@ -70,6 +72,10 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.run_task.argtypes = [
         *(address, number, number), *(address, number, number, number, address)
     ]  # fmt: skip
+    kernels.gae.argtypes = [number] * 3 + [address] * 7
+    for function in (kernels.value_rollout, kernels.renormalize):
+        function.argtypes, function.restype = [address], None
+    kernels.gae.restype = None
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
     shade = kernels.shade_screen
@@ -80,8 +86,8 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    names = ("update", "acting", "policy", "collection", "trunk", "resize")
-    sizes = (getattr(kernels, f"{name}_size") for name in names)
+    names = ("update", "acting", "policy", "collection", "trunk", "resize", "valuation")
+    sizes = (getattr(kernels, f"{name}_size") for name in (*names, "renormalization"))
     for function in (*sizes, kernels.lanes):
         function.argtypes, function.restype = [], number
     return kernels
