@@ -8,10 +8,13 @@ from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
+from repro.engines.native.screens import AreaResize, Shades
+from repro.engines.native.trunk import Trunk
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
 __all__ = [
     "Acting",
+    "AreaResize",
     "Candidates",
     "CriticFit",
     "Derivatives",
@@ -19,6 +22,8 @@ __all__ = [
     "PolicyGradient",
     "Renormalization",
     "RolloutArrays",
+    "Shades",
+    "Trunk",
     "Updater",
     "Valuation",
     "gae",

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("estimates.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = tuple(
+    f"{name}.cpp" for name in ("estimates", "frames", "ppo", "rollout", "screens", "trpo")
+)
 HEADERS = (
-    *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
-    *("network.h", "task.h", "update.h"),
+    *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
+    *("matrix.h", "moments.h", "network.h", "task.h", "update.h"),
 )
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -76,14 +78,17 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.gae.restype = None
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
+    shade = kernels.shade_screen
+    shade.argtypes, shade.restype = [address, address, address, number, address], number
+    kernels.resize_screen.argtypes, kernels.resize_screen.restype = [address] * 3, None
+    for function in (kernels.trunk_forward, kernels.trunk_backward):
+        function.argtypes, function.restype = [address], None
     for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
         function.restype = None
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    sizes = (
-        *(kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size),
-        *(kernels.valuation_size, kernels.renormalization_size),
-    )
-    for function in sizes:
+    names = ("update", "acting", "policy", "collection", "trunk", "resize", "valuation")
+    sizes = (getattr(kernels, f"{name}_size") for name in (*names, "renormalization"))
+    for function in (*sizes, kernels.lanes):
         function.argtypes, function.restype = [], number
     return kernels
 
