@@ -11,6 +11,7 @@ from analysis.reports.rlhf import cells, numbers
 from analysis.reports.rlhf.numbers import Numbers
 from analysis.settings import Settings
 from repro.config.schema import CONF_DIR
+from repro.runs import store
 
 ROOT = CONF_DIR.parent
 FOLDER = ROOT / "results" / "language"
@@ -101,7 +102,7 @@ def test_with_ten_thousand_pairs_a_penalty_beats_best_of_16_on_every_seed(
 
 
 def rivals(found: Numbers) -> dict[tuple[int, int], float]:
-    return numbers._rivals([each for each in found.stored if each.done])
+    return numbers._rivals([each for each in found.stored if each.status == store.DONE])
 
 
 def test_without_a_penalty_each_seed_collapses_from_the_stated_best(found: Numbers) -> None:
