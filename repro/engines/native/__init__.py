@@ -7,6 +7,8 @@ a learner's bits do not depend on its pack with either.
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.networks import Candidates, Networks
+from repro.engines.native.recording import Recording
+from repro.engines.native.stepping import Stepping
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "Derivatives",
     "Networks",
     "PolicyGradient",
+    "Recording",
+    "Stepping",
     "Updater",
 ]

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
 HEADERS = (
     *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
-    *("network.h", "task.h", "update.h"),
+    *("network.h", "recording.h", "task.h", "update.h"),
 )
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -64,6 +64,7 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     address, number = ctypes.c_void_p, ctypes.c_int64
     kernels.ppo_update.argtypes = [address]
     kernels.act.argtypes = [address, number, address, address]
+    kernels.record_step.argtypes = [address, number, *[address] * 4]
     kernels.mlp_forward.argtypes = [
         *(address, number, number, number), *(address, number, address, address)
     ]  # fmt: skip
@@ -72,11 +73,13 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     ]  # fmt: skip
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
-    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
+    for function in (kernels.ppo_update, kernels.mlp_forward, kernels.run_task):
         function.restype = None
+    for function in (kernels.act, kernels.record_step):
+        function.restype = number
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    sizes = (kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size)
-    for function in sizes:
+    structures = ("update", "acting", "policy", "recording", "collection")
+    for function in (getattr(kernels, f"{name}_size") for name in structures):
         function.argtypes, function.restype = [], number
     return kernels
 
