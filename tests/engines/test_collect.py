@@ -94,9 +94,7 @@ def test_every_algorithm_collects_many_steps_in_a_call(algorithm: str) -> None:
 def twice(env_id: str, *overrides: str) -> list[Any]:
     """Two equal packs of two, whose task is in Python."""
     task = ("env=gymnasium", f"env.id={env_id}", *SMALL, *overrides)
-    return [
-        make_learners([compose(*task, f"seed={seed}") for seed in range(2)]) for _ in range(2)
-    ]
+    return [make_learners([compose(*task, f"seed={seed}") for seed in range(2)]) for _ in range(2)]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
