@@ -4,7 +4,7 @@
     python -m repro.bench peers --env half_cheetah,hopper --cores 1,2 --out peers.json
     python -m repro.bench peers --cleanrl DIR ...    # CleanRL, from a checkout
     python -m repro.bench peers --env CartPole-v1,Acrobot-v1 --peers ours_step,dummy_vec_env \\
-      --envs 1,8 --iterations 200                    # simulators of tasks in Python
+      --envs 1,8                                     # simulators of tasks in Python
 
 A program is a process that has a core of its own. Programs take turns: all but one are stopped
 (SIGSTOP), and one runs a few iterations, whose wall time counts. So a drift of the machine's speed
@@ -38,7 +38,7 @@ from repro.errors import ConfigError
 PYTHON = Path(".venv-peers/bin/python")
 CLEANRL_PYTHON = Path(".venv-cleanrl/bin/python")
 FOLDER = Path(programs.__file__).parent
-ENVS = 32  # of a simulation
+ENVS, STEPS = 32, 3200  # of a simulation; its programs divide the steps among the environments
 WARM_UP = 2  # iterations of a program that are not measured: its compilations
 MARK = b"SPS:"  # how the line begins that ends an iteration
 
@@ -51,7 +51,7 @@ class Peer:
         what: training or simulation.
         command: in which {own}, {peers}, {cleanrl_python}, {folder}, {cleanrl}, {task}, {id} and
             {envs} are replaced.
-        steps: in an iteration: of the task in all, or for a simulation of each environment.
+        steps: of the environment, in an iteration; of all of a simulation's together.
     """
 
     what: str
@@ -71,10 +71,10 @@ PEERS = {
         "--total-timesteps 1000000000",
         2048,
     ),
-    "ours_step": Peer("simulation", "{own} -m repro.bench.programs.ours step {task} {envs}", 100),
-    "envpool": Peer("simulation", f"{_SIMULATORS} envpool {{id}} {{envs}}", 100),
-    "gymnasium": Peer("simulation", f"{_SIMULATORS} gymnasium {{id}} {{envs}}", 100),
-    "dummy_vec_env": Peer("simulation", f"{_SIMULATORS} dummy_vec_env {{id}} {{envs}}", 100),
+    "ours_step": Peer("simulation", "{own} -m repro.bench.programs.ours step {task} {envs}", STEPS),
+    "envpool": Peer("simulation", f"{_SIMULATORS} envpool {{id}} {{envs}}", STEPS),
+    "gymnasium": Peer("simulation", f"{_SIMULATORS} gymnasium {{id}} {{envs}}", STEPS),
+    "dummy_vec_env": Peer("simulation", f"{_SIMULATORS} dummy_vec_env {{id}} {{envs}}", STEPS),
 }
 BASELINES = {"training": "sb3", "simulation": "dummy_vec_env"}  # what others are compared with
 
@@ -211,7 +211,7 @@ def measure(
     values = {**values, "task": " ".join(task), "id": env.id, "envs": str(envs)}
     rates: dict[str, list[float]] = {name: [] for name in names}
     simulated = {name: envs if PEERS[name].what == "simulation" else None for name in names}
-    steps = {name: PEERS[name].steps * (simulated[name] or 1) for name in names}
+    steps = {name: PEERS[name].steps - PEERS[name].steps % (simulated[name] or 1) for name in names}
     with running(names, values, cores) as started:
         for _ in range(rounds):
             for name, copies in started.items():
@@ -254,7 +254,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _counts(text: str) -> list[int]:
-    return [at_least(1)(each) for each in text.split(",")]
+    return [at_least(1, STEPS + 1)(each) for each in text.split(",")]
 
 
 def _parser() -> argparse.ArgumentParser:

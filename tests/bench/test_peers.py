@@ -35,7 +35,7 @@ def test_simulators_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_simulators_of_a_task_in_python(tmp_path: Path) -> None:
     out = tmp_path / "peers.json"
     line = "peers --env CartPole-v1 --peers ours_step,dummy_vec_env --envs 1,8 --rounds 1"
-    assert main([*line.split(), "--iterations", "20", "--out", str(out), *OURS]) == 0
+    assert main([*line.split(), "--out", str(out), *OURS]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [(row["env"], row["contender"], row["envs"]) for row in rows] == [
         ("CartPole-v1", name, envs) for envs in (1, 8) for name in ("ours_step", "dummy_vec_env")
