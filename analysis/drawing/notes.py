@@ -66,6 +66,11 @@ def provenance(runs: Sequence[Run]) -> list[str]:
     return found
 
 
+def about(sweep: Sweep) -> list[str]:
+    """What a reader has to know of the runs: which were left out, and how they differ."""
+    return [*sweep.notes, *provenance(sweep.runs)]
+
+
 def absent_tasks(runs: pd.DataFrame) -> list[str]:
     """The paper's tasks that are not among the runs."""
     there = {task_name(task) for task in runs["task"]}

@@ -66,6 +66,11 @@ def between(how: Format = score, ends: str = "ci_") -> Callable[[Line], str]:
     return lambda line: interval(line[f"{ends}low"], line[f"{ends}high"], how)
 
 
+def measured(title: str, key: str, how: Format = score) -> dict[str, Callable[[Line], str]]:
+    """Three columns: values, their intervals, and how many runs they are of."""
+    return {title: number(key, how), "95 % interval": between(how), "Runs": runs_of}
+
+
 def of(count: int, expected: int) -> str:
     """`20 of 21`."""
     return f"{count} of {expected}"

@@ -28,12 +28,14 @@ def game_name(rom: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in rom.split("_"))
 
 
-def table6(reference: Path) -> dict[str, dict[str, float]]:
-    """Table 6: ROM -> A2C, ACER, PPO -> mean score of the last 100 episodes, 40M frames, 3 runs."""
-    return {
-        rom_name(game): dict(zip(PAPER_ALGORITHMS, map(float, scores), strict=True))
-        for game, scores in read(reference / "paper_table6.json", store.read_json).items()
-    }
+def table6(reference: Path) -> pd.DataFrame:
+    """Table 6: mean scores of the last 100 episodes, 40M frames, 3 runs, by ROM and algorithm."""
+
+    def table(path: Path) -> pd.DataFrame:
+        whole = pd.DataFrame(store.read_json(path), list(PAPER_ALGORITHMS), dtype=float)
+        return whole.rename(columns=rom_name).T
+
+    return read(reference / "paper_table6.json", table)
 
 
 def figure6_ends(reference: Path) -> dict[str, dict[str, list[float]]]:

@@ -102,8 +102,7 @@ def _markdown(table: pd.DataFrame, runs: pd.DataFrame, sweep: Sweep, settings: S
         f"Seeds of either: {seeds.pop()}."
         if len(seeds) == 1
         else "The seeds differ by task or algorithm: agreement.csv has them.",
-        *sweep.notes,
-        *notes.provenance(compared),
+        *notes.about(sweep.narrowed(compared)),
     ]
     body = tables.markdown(header, map(_row, table.to_dict("records")), "lr")
     return tables.report(f"Agreement of {first} and {second}", body, found, notes.holes(runs))

@@ -9,7 +9,7 @@ from analysis import cli
 from analysis.drawing.text import of
 from analysis.errors import AnalysisError
 from analysis.runs import collected
-from analysis.runs.load import load_sweep, read_columns
+from analysis.runs.load import load_sweep, read_rows
 from analysis.runs.run import MISSING, Run
 from repro.runs import store
 
@@ -32,9 +32,9 @@ def tables(
             raise AnalysisError(
                 f"{run.directory} is collected already: give --runs the run directories behind it."
             )
-        whole = read_columns(run.directory, "episodes", store.EPISODES)
+        whole = read_rows(run, "episodes", store.EPISODES)
         episodes[number] = whole if last is None else whole.tail(last)
-        progress[number] = read_columns(run.directory, "progress", store.PROGRESS)
+        progress[number] = read_rows(run, "progress", store.PROGRESS)
     return collected.encode(runs, episodes, progress, kept)
 
 

@@ -11,7 +11,7 @@ from analysis import cli
 from analysis.drawing import curves as drawing
 from analysis.drawing import notes, tables
 from analysis.drawing.style import LineStyle, objective_names, objective_rows, objective_styles
-from analysis.drawing.text import amount, between, number, runs_of
+from analysis.drawing.text import amount, measured
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure3, task_name
 from analysis.runs import selection
@@ -126,17 +126,14 @@ def _markdown(table: pd.DataFrame, sweep: Sweep, holes: Sequence[str], given: cl
     columns: tables.Columns = {
         "Task": "task",
         title(given.by): lambda line: named[line["label"]],
-        "Return at the end": number("mean", amount),
-        "95 % interval": between(amount),
-        "Runs": runs_of,
+        **measured("Return at the end", "mean", amount),
     }
     found = [
         f"At each step the mean return of the last {settings.episodes} training episodes that had "
         "ended by then; mean over seeds; the band is the 95 % interval of that mean, "
         f"pointwise ({notes.law(settings)}), none for a single run.",
         *schedules(sweep.runs),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
     if given.paper:
         found.append("Dashed: PPO (Clip) of the paper's Figure 3, digitized, -v1 tasks.")

@@ -10,7 +10,7 @@ from analysis import cli
 from analysis.drawing.style import INK, MUTED, PAPER
 from analysis.errors import AnalysisError
 from analysis.published.paper import paper_figure2
-from analysis.runs.load import read_columns
+from analysis.runs.load import read_rows
 from analysis.runs.run import Run, Sweep, hole_of
 from repro.runs import store
 
@@ -65,7 +65,7 @@ def build(sweep: Sweep) -> tuple[Run, pd.DataFrame]:
     assert run.directory is not None
     if hole := hole_of(run):
         raise AnalysisError(f"{run.run_id} cannot be shown: it {hole}.")
-    table = read_columns(run.directory, "interpolation", store.INTERPOLATION)
+    table = read_rows(run, "interpolation", store.INTERPOLATION)
     if len(table) < 2 or table.isna().to_numpy().any():
         raise AnalysisError(f"{run.directory / _FILE} has gaps: run that configuration again.")
     return run, table.sort_values("x", ignore_index=True)

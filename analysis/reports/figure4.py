@@ -47,11 +47,9 @@ def build(
             )
     table, holes = learning_curves(sweep.runs, label_of("seed"), settings, points)
     table = table.rename(columns={"label": "seed", "mean": "return"})
-    places = [
-        _at(paper, task, step) for task, step in zip(table["task"], table["step"], strict=True)
-    ]
-    low, high = zip(*places, strict=True)
-    return table.assign(paper_low=low, paper_high=high)[list(COLUMNS)], holes
+    places = [_at(paper, *place) for place in zip(table["task"], table["step"], strict=True)]
+    table[["paper_low", "paper_high"]] = places
+    return table[list(COLUMNS)], holes
 
 
 def _at(paper: pd.DataFrame, task: str, step: int) -> tuple[float, float]:
@@ -115,8 +113,7 @@ def command(given: cli.Given) -> cli.Output:
         "The paper's simulator was Bullet, and its dynamics are not these: what can be compared is "
         "whether and in what order the humanoid learns, not the numbers.",
         *schedules(sweep.runs),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
     text = tables.report("Figure 4", tables.of(ends, "llrrr", columns), remarks, holes)
     picture = partial(figure, table, paper, settings.episodes)

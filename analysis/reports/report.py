@@ -18,12 +18,10 @@ from analysis.drawing.text import (
     NOT_KNOWN,
     Line,
     amount,
-    between,
     count,
     estimate,
-    number,
+    measured,
     percent,
-    runs_of,
     score,
 )
 from analysis.reports import curves, origin, updates
@@ -88,19 +86,8 @@ def markdown(found: Report, sweep: Sweep, settings: Settings, made_by: str, what
     names, scored = found.names, found.scores.rows["score"].notna().any()
     order = found.returns.assign(place=found.returns["row"].map([*names].index))
     setting: tables.Columns = {what: lambda line: names[line["row"]]}
-    columns: tables.Columns = {
-        "Task": "task",
-        **setting,
-        "Return": number("return", amount),
-        "95 % interval": between(amount),
-        "Runs": runs_of,
-    }
-    scores: tables.Columns = {
-        **setting,
-        "Score": number("score"),
-        "95 % interval": between(),
-        "Runs": runs_of,
-    }
+    columns: tables.Columns = {"Task": "task", **setting, **measured("Return", "return", amount)}
+    scores: tables.Columns = {**setting, **measured("Score", "score")}
     returns = tables.of(order.sort_values(["task", "place"]), "llr", columns)
     sections = {
         "What was run": _bullets(_about(found, sweep, made_by)),
@@ -198,8 +185,7 @@ def _notes(found: Report, sweep: Sweep, settings: Settings, scored: bool) -> lis
         "It speaks of these runs: an interval without width says that they are apart.",
         "What is highest of several is so partly by chance: other seeds would say how much.",
         *notes.lacking(found.runs, settings.episodes),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
 
 

@@ -112,8 +112,7 @@ def markdown(found: pd.DataFrame, sweep: Sweep, settings: Settings) -> str:
         "least and most say more there.",
         f"A candidate lies between {LOWEST:,.0f} and {HIGHEST:,.0f}, with {BELOW} or more seeds "
         "below the random policy; of this many cells one may get there by chance.",
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
     body = tables.of(found, "lllr", columns)
     return tables.report("The search for -0.39", body, known, [])

@@ -76,8 +76,8 @@ class Collected:
         return [
             Run(
                 json.loads(line["run_json"]),
-                None if pd.isna(line["config_json"]) else json.loads(line["config_json"]),
-                self.directory if line["found"] else None,
+                None if pd.isna(line.get("config_json")) else json.loads(line["config_json"]),
+                self.directory if line.get("found", True) else None,
                 bool(line["listed"]),
                 (self, number),
             )
@@ -88,12 +88,7 @@ class Collected:
         """The rows of one run in the table `name`."""
         table = self.table(name)
         first, last = np.searchsorted(table["run"].to_numpy(), [number, number + 1])
-        return table.iloc[first:last]
-
-    def times(self, number: int) -> dict[str, float]:
-        """Seconds of one run by phase: its share of its pack's. Zero for an unfinished run."""
-        line = self.table("runs")[list(TIMES)].fillna(0.0).iloc[number]
-        return {name: float(line[name]) for name in TIMES}
+        return table.iloc[first:last].drop(columns="run").reset_index(drop=True)
 
     def table(self, name: str) -> pd.DataFrame:
         """All rows of the table `name`."""

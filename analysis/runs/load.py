@@ -38,7 +38,7 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
     """
     runs: dict[str, Run] = {}
     for runs_dir in runs_dirs:
-        for run in _runs_in(Path(runs_dir)):
+        for run in runs_in(Path(runs_dir)):
             _add(runs, run)
     ordered = tuple(runs[key] for key in sorted(runs))
     extra = [run.run_id for run in ordered if not run.listed]
@@ -57,16 +57,20 @@ def load_sweep(*runs_dirs: Path) -> Sweep:
     return Sweep(ordered, (note,) if extra else (), tuple(commands))
 
 
-def _runs_in(runs_dir: Path) -> list[Run]:
+def runs_in(runs_dir: Path, required: Sequence[str] = _REQUIRED) -> list[Run]:
+    """The runs of one directory, whose run.json has `required` fields; errors as `load_sweep`.
+
+    Where it is no collection, one that was expected and found is there twice.
+    """
     if not runs_dir.is_dir():
         raise AnalysisError(f"--runs {runs_dir} is no directory: give the one that holds the runs.")
     if is_collected(runs_dir):
         path = runs_dir / "runs.parquet"
         collected = _read(path, Collected(runs_dir).runs)
         for run in collected:
-            _check_fields(run.info, path)
+            _check_fields(run.info, path, required)
         return collected
-    runs = [*_expected(runs_dir), *_found(runs_dir)]
+    runs = [*_expected(runs_dir, required), *_found(runs_dir, required)]
     if not runs:
         raise AnalysisError(
             f"--runs {runs_dir} holds no run.json and no sweep.json: run a sweep first."
@@ -86,18 +90,18 @@ def _add(runs: dict[str, Run], run: Run) -> None:
     runs[run.run_id] = replace(found, listed=run.listed or other.listed)
 
 
-def _found(runs_dir: Path) -> Iterator[Run]:
+def _found(runs_dir: Path, required: Sequence[str]) -> Iterator[Run]:
     for directory in store.run_directories(runs_dir):
         path = directory / "run.json"
-        _check_fields(_read(path, store.read_run, directory), path)
+        _check_fields(_read(path, store.read_run, directory), path, required)
         info = _read(path, store.verify, directory)
         yield Run(info, _read(directory / "config.yaml", store.read_config, directory), directory)
 
 
-def _expected(runs_dir: Path) -> Iterator[Run]:
+def _expected(runs_dir: Path, required: Sequence[str]) -> Iterator[Run]:
     for path in sorted(runs_dir.rglob("sweep.json")):
         for entry in _read(path, store.read_sweep, path.parent):
-            _check_fields(entry, path)
+            _check_fields(entry, path, required)
             info = {key: value for key, value in entry.items() if key != "config"}
             yield Run(info, entry.get("config"), None, listed=True)
 
@@ -108,20 +112,14 @@ def _read(path: Path, read: Callable[P, T], *args: P.args, **how: P.kwargs) -> T
         return read(*args, **how)
 
 
-def _check_fields(info: object, where: Path) -> None:
+def _check_fields(info: object, where: Path, required: Sequence[str]) -> None:
     if not isinstance(info, dict):
         raise AnalysisError(f"{where} holds something other than runs: remove it and run again.")
-    lacking = [name for name in _REQUIRED if name not in info]
+    lacking = [name for name in required if name not in info]
     if lacking:
         raise AnalysisError(
             f"{where} lacks {', '.join(lacking)}: it was not written by this version of repro."
         )
-
-
-def read_columns(directory: Path, name: str, columns: Iterable[str]) -> pd.DataFrame:
-    """Columns of a table of a run; an AnalysisError names a file that is not what it wrote."""
-    path = directory / f"{name}.parquet"
-    return _read(path, lambda: store.read_run_table(directory, name)[list(columns)])
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:
@@ -130,20 +128,28 @@ def read_evaluations(run: Run) -> pd.DataFrame:
     return _read(run.directory / "evaluations.parquet", store.read_evaluations, run.directory)
 
 
-def _rows(run: Run, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of a run's table, from its directory or the collected tables that hold it."""
+def read_rows(run: Run, name: str, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """A table of a run, from its directory or the collected tables that hold it, or its `columns`.
+
+    Raises:
+        AnalysisError: naming a file that is not what the run wrote.
+    """
+
+    def rows(directory: Path) -> pd.DataFrame:
+        if run.collected is None:
+            whole = store.read_run_table(directory, name)
+        else:
+            tables, number = run.collected
+            whole = tables.rows(name, number)
+        return whole if columns is None else whole[list(columns)]
+
     assert run.directory is not None
-    if run.collected is None:
-        return read_columns(run.directory, name, columns)
-    tables, number = run.collected
-    path = run.directory / f"{name}.parquet"
-    table: pd.DataFrame = _read(path, tables.rows, name, number)
-    return table[list(columns)]
+    return _read(run.directory / f"{name}.parquet", rows, run.directory)
 
 
 def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
     """Steps and returns of a run's episodes until `run.until`, in the order of their ends."""
-    table = _rows(run, "episodes", ("step", "return"))
+    table = read_rows(run, "episodes", ("step", "return"))
     if run.until is not None:
         table = table[table["step"] <= run.until]
     ordered = table.sort_values("step", kind="stable")
@@ -152,7 +158,7 @@ def read_episodes(run: Run) -> tuple[FloatArray, FloatArray]:
 
 def read_progress(run: Run, columns: Sequence[str]) -> pd.DataFrame:
     """Columns of the iterations of a finished run that `collect` keeps, collected or not."""
-    table = _rows(run, "progress", columns)
+    table = read_rows(run, "progress", columns)
     return table.iloc[thinned(len(table), KEPT)]
 
 
@@ -162,9 +168,11 @@ def read_times(run: Run) -> dict[str, float]:
         return dict.fromkeys(TIMES, 0.0)
     if run.collected is not None:
         tables, number = run.collected
-        return _read(run.directory / "runs.parquet", tables.times, number)
-    table = read_columns(run.directory, "progress", TIMES)
-    return {name: float(table[name].sum()) for name in TIMES}
+        path = run.directory / "runs.parquet"
+        line: pd.Series = _read(path, tables.table, "runs")[list(TIMES)].iloc[number]
+    else:
+        line = read_rows(run, "progress", TIMES).sum()
+    return {name: float(line[name]) for name in TIMES}
 
 
 COLUMNS = (

@@ -12,7 +12,7 @@ from analysis.runs.run import Run
 from analysis.runs.selection import ENV, facts, under
 
 NAME = "recipe"  # the key of a recipe's name; its switches lie below it
-Switches = tuple[tuple[str, str], ...]
+Switches = tuple[tuple[str, str], ...]  # key and value, of the keys in which the runs differ
 # What a reader calls some values; any other is written as `key = value`.
 _WORDS = {
     ("recipe.observation_normalization", "none"): "no observation filter",
@@ -30,8 +30,7 @@ class Variant:
     """One setting of the switches."""
 
     name: str  # for tables and figures: `actions clipped`
-    switches: Switches  # key and value, of the keys in which the runs differ
-    changed: Switches  # of these, the ones that are not as in the base of the same recipe
+    changed: Switches  # those that are not as in the base of the same recipe
 
 
 def variants(runs: Sequence[Run], base: Sequence[str]) -> dict[str, Variant]:
@@ -111,4 +110,4 @@ def _variant(variant: Switches, every: Sequence[Switches], base: Switches) -> Va
     for key, value in changed:
         if key != NAME:
             words.append(_WORDS.get((key, value), f"{key.removeprefix('recipe.')} = {value}"))
-    return Variant(", ".join(words), variant, changed)
+    return Variant(", ".join(words), changed)

@@ -22,7 +22,7 @@ replicate by replicate, and intervals and probabilities follow, as from a bootst
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.stats import chi2
@@ -99,16 +99,3 @@ def law(values: FloatArray, common: FloatArray | None) -> tuple[FloatArray, floa
     n = len(values)
     variance, freedom = pooled_in_part(values.var(axis=0, ddof=1), common, n - 1)
     return np.sqrt(variance / n), freedom
-
-
-def mean_of_means(
-    strata: Sequence[FloatArray],
-    common: Sequence[FloatArray | None],
-    count: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """The mean of the means of strata `[n_h]`, each of the same weight: `[1 + B]`."""
-    if not strata:
-        return np.full(1 + count, np.nan)
-    pairs = zip(strata, common, strict=True)
-    return np.asarray(np.mean([replicates(*pair, count, rng) for pair in pairs], axis=0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from analysis.statistics.bootstrap import FloatArray
@@ -20,11 +19,6 @@ class Agreement(NamedTuple):
     spearman: float
     kendall: float
     ranked: int
-
-
-def ranks(values: pd.Series[float]) -> pd.Series[float]:
-    """1 for the largest; equal ones share the mean of their ranks. NaN where there is no value."""
-    return values.rank(ascending=False, method="average")
 
 
 def agreement(ours: FloatArray, theirs: FloatArray) -> Agreement:

@@ -49,6 +49,7 @@ class A2C(Learners):
             self.networks, self.rmsprop, self.settings.max_grad_norm, coefs | self.region()
         )
         self.engine = selection.engine(self.networks, self.kernel)
+        self.blocks = selection.blocks(self.columns, self.networks, self.config, len(configs))
         self.repeated = selection.repeated(device)
 
     def make_networks(self) -> BoundPolicy | Networks:
@@ -70,7 +71,8 @@ class A2C(Learners):
         batch = self.batch(rollout, estimate, estimate + rollout.values)
         rates = self.learning_rates(self.settings.learning_rate_schedule)
         norm = self.optimize(batch, rates)
-        return self.measure(batch) | {
+        return {
+            **self.measure_later(batch),
             "gradient_norm": norm,
             "learning_rate": np.array(rates),
             "minibatches": np.ones(len(self.configs), np.int64),
@@ -109,9 +111,14 @@ class A2C(Learners):
         return terms + self.entropy_coef * distribution.entropy()
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> dict[str, Tensor]:
+    def measure_later(self, batch: Batch) -> Metrics:
+        """Means over the whole rollout with the new parameters, many iterations' at once."""
+        return self.blocks(batch, *self.networks.evaluate(batch.inputs))
+
+    def columns(
+        self, batch: Batch, distribution: Distribution, values: Tensor
+    ) -> dict[str, Tensor]:
         """L_PG under the new parameters besides."""
-        distribution, values = self.networks.evaluate(batch.inputs)
         terms = objectives.policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
         metrics = self.summarize(batch, distribution, values, distribution.kl_from(batch.old))
         return metrics | {"surrogate": mean(terms)}

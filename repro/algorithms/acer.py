@@ -228,7 +228,6 @@ class ACER(Learners):
             inputs=segment.inputs[:, :samples],
             actions=segment.actions,
             old=segment.mu,
-            log_prob=segment.mu.log_prob(segment.actions),
             advantages=targets - values,
             targets=targets,
             values=taken.detach(),

@@ -29,10 +29,10 @@ from torch import Tensor
 from repro.algorithms.iteration import Iteration, Tables
 from repro.algorithms.measured import MEASURED, Metrics, fetch, mean
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.engines.cuda import fetched, sent
 from repro.engines.native import Networks
-from repro.engines.selection import TORCH
 from repro.envs.vector import VectorEnv
 from repro.learning import advantages, objectives, packed_state
 from repro.learning.parameters import StackedParameters
@@ -56,7 +56,7 @@ class Learners(ABC):
         tables: further tables of this iteration by learner and name, such as a probe's.
     """
 
-    engine = TORCH
+    engine = selection.TORCH
     notice = ""
 
     def __init__(self, configs: Sequence[Config], envs: VectorEnv, device: torch.device) -> None:
@@ -80,10 +80,13 @@ class Learners(ABC):
         self.networks = self.make_networks()
         self.collector = self.make_collector(envs)
         self.gamma = self.column("gamma")
+        if hasattr(self.config.algorithm, "gae_lambda"):
+            self.gae_lambda = self.column("gae_lambda")
         self.active = list(range(len(configs)))
         self.tables: dict[int, Tables] = {}
         self.finished_steps = np.zeros(len(configs), np.int64)
         self.iteration = 0
+        self._unmeasured = dict.fromkeys(MEASURED, np.full(len(configs), math.nan))
         self._on_host: dict[str, Any] | None = None  # what checkpoints of this iteration take from
 
     # -- what a subclass is made of --------------------------------------------------------------
@@ -157,7 +160,7 @@ class Learners(ABC):
             number=self.iteration,
             step=self.collector.steps,
             active=[p for p in training if p not in failed],
-            metrics=dict.fromkeys(MEASURED, np.full(len(self.configs), math.nan)) | metrics,
+            metrics=self._unmeasured | metrics,
             episodes=rollout.episodes,
             failed=failed,
             finished=self._finish(rollout),
@@ -183,9 +186,9 @@ class Learners(ABC):
         """Learners whose run ends with this iteration; they train no more."""
         self.finished_steps += rollout.finished_steps
         if self.recipe.end_of_run == "finished_episodes":
-            over = self.finished_steps >= self.config.total_timesteps
+            over = (self.finished_steps >= self.config.total_timesteps).tolist()
         else:
-            over = np.full(len(self.configs), self.iteration >= self.config.updates)
+            over = [self.iteration >= self.config.updates] * len(self.configs)
         finished = [p for p in self.active if over[p]]
         self.active = [p for p in self.active if not over[p]]
         return finished
@@ -228,7 +231,6 @@ class Learners(ABC):
             inputs=rollout.inputs,
             actions=actions,
             old=old,
-            log_prob=old.log_prob(actions),
             advantages=weights.flatten(1),
             targets=targets.flatten(1),
             values=rollout.values.flatten(1),
@@ -238,13 +240,13 @@ class Learners(ABC):
         """Equations 11 and 12, [P, T, N]."""
         ends = rollout.terminated | rollout.truncated
         terminal = ends if self.recipe.time_limit == "terminal" else rollout.terminated
-        return advantages.gae(
+        return selection.estimator(self.networks)(
             rollout.rewards,
             rollout.values,
             rollout.next_values,
             discounts=self.gamma[:, None, None] * ~terminal,
             ends=ends,
-            gae_lambda=self.column("gae_lambda"),
+            gae_lambda=self.gae_lambda,
         )
 
     def standardize(self, estimate: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ class Iteration:
         number: from 1.
         step: environment steps a learner has taken so far.
         active: learners that took part; only they have rows.
-        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each.
+        metrics: columns of `runs.schema.PROGRESS` that the algorithm measured, [P] each; some may
+            be `engines.blocks.Column`s, which are computed when NumPy reads them.
         episodes: [P].
         failed: learner -> one sentence, for learners that stopped being finite in this iteration.
         finished: learners for which this was the last iteration.

@@ -3,8 +3,7 @@
     make peers                                       # their environment, .venv-peers
     python -m repro.bench peers --env half_cheetah,hopper --cores 1,2 --out peers.json
     python -m repro.bench peers --cleanrl DIR ...    # CleanRL, from a checkout
-    python -m repro.bench peers --env CartPole-v1,Acrobot-v1 --peers ours_step,dummy_vec_env \\
-      --envs 1,8                                     # simulators of tasks in Python
+    python -m repro.bench peers --env Acrobot-v1 --envs 1,8 --peers ours_step,dummy_vec_env
 
 A program is a process that has a core of its own. Programs take turns: all but one are stopped
 (SIGSTOP), and one runs a few iterations, whose wall time counts. So a drift of the machine's speed

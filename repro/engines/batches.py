@@ -6,6 +6,7 @@ minibatch is recorded once and replayed.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -33,7 +34,6 @@ class Batch:
         inputs: [P, B, D], normalized; or B stacks of frames.
         actions: as their distribution takes them, [P, B, A] or [P, B].
         old: pi_old at the samples.
-        log_prob: log pi_old(a|s), [P, B].
         advantages: A or another weight of the gradient, [P, B].
         targets: V_targ, [P, B].
         values: V(s) at collection, [P, B].
@@ -42,10 +42,15 @@ class Batch:
     inputs: Inputs
     actions: Tensor
     old: Distribution
-    log_prob: Tensor
     advantages: Tensor
     targets: Tensor
     values: Tensor
+
+    @functools.cached_property
+    def log_prob(self) -> Tensor:
+        """log pi_old(a|s), [P, B]; computed when it is first read, since some updates never do."""
+        with torch.no_grad():
+            return self.old.log_prob(self.actions)
 
     def samples(self) -> dict[str, Tensor]:
         """All tensors by name: pi_old as its means or logits, frames as the numbers of stacks."""
@@ -76,7 +81,10 @@ class Batch:
         if isinstance(self.inputs, FrameStacks):
             assert isinstance(inputs, Tensor)
             inputs = self.inputs.take(inputs.long())
-        return Batch(inputs=inputs, old=self.old.with_statistics(chosen.pop("old")), **chosen)
+        old, log_prob = self.old.with_statistics(chosen.pop("old")), chosen.pop("log_prob")
+        batch = Batch(inputs=inputs, old=old, **chosen)
+        batch.log_prob = log_prob
+        return batch
 
 
 class Columns:

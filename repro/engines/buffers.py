@@ -54,3 +54,19 @@ class Recorded(NamedTuple):
     truncated: Array
     returns: Array
     lengths: Array
+
+
+class Valued(NamedTuple):
+    """What a rollout has besides its samples.
+
+    Attributes:
+        rewards: as float32, [P, T, N].
+        values: V(s_t), [P, T, N].
+        next_values: V of the true next observation, [P, T, N].
+        finite: whether the networks can read all that the tasks returned, [P] bool.
+    """
+
+    rewards: Tensor
+    values: Tensor
+    next_values: Tensor
+    finite: Array

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import cuda, native
+from repro.engines.blocks import Blocks, Measure
 from repro.engines.buffers import Buffers, FrameBuffers, Recorded
 from repro.engines.native.kernels import KernelsUnavailableError, library
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
+from repro.learning import advantages
 from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam, RMSProp
 from repro.learning.parameters import StackedParameters
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # it needs MuJoCo
 
 NATIVE, TORCH = "native", "torch"
 MIXED = "native rollouts, torch updates"
+BLOCK_SAMPLES = 2048  # of all learners and iterations that are measured together
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Act = Callable[[int, np.ndarray[Any, Any]], np.ndarray[Any, Any]]
@@ -232,6 +235,44 @@ def _simulating(
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
     return Collecting(acting, recording, envs)
+
+
+def blocks(
+    measure: Measure, networks: native.Networks | BoundPolicy, config: Config, learners: int
+) -> Blocks:
+    """What measures iterations of P learners: many short ones at once where kernels update."""
+    if not isinstance(networks, native.Networks):
+        return Blocks(measure, 1)
+    return Blocks(measure, max(1, BLOCK_SAMPLES // (learners * config.batch_size)))
+
+
+def estimator(networks: native.Networks | BoundPolicy) -> Callable[..., Tensor]:
+    """Generalized advantage estimation: compiled beside compiled networks, with the same bits."""
+    return native.gae if isinstance(networks, native.Networks) else advantages.gae
+
+
+def valuation(
+    networks: native.Networks | BoundPolicy,
+    normalizer: ObservationNormalizer,
+    arrays: native.RolloutArrays,
+    largest: float,
+) -> native.Valuation | None:
+    """The values of a rollout as one call, see `native.Valuation`; None where torch has them."""
+    if not isinstance(networks, native.Networks):
+        return None
+    return native.Valuation(networks, normalizer, arrays, largest)
+
+
+def renormalization(
+    networks: native.Networks | BoundPolicy,
+    normalizer: ObservationNormalizer,
+    raw: np.ndarray[Any, Any],
+    inputs: Tensor,
+) -> native.Renormalization | None:
+    """A rollout's normalization as one call; None where NumPy does it."""
+    if not isinstance(networks, native.Networks):
+        return None
+    return native.Renormalization(normalizer, raw, inputs)
 
 
 def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:

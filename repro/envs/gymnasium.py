@@ -181,10 +181,10 @@ class GymnasiumVectorEnv(VectorEnv):
         self, observation: Any, out: NDArray[Any], i: int, actions: NDArray[Any] | None = None
     ) -> None:
         """Copy environment i's observation, after a reset where there are no actions."""
-        if type(observation) is np.ndarray and observation.shape == out.shape:
-            if observation.dtype == out.dtype:  # most are, and this is quicker
-                out[:] = observation
-                return
+        quick = type(observation) is np.ndarray and observation.shape == out.shape
+        if quick and observation.dtype == out.dtype:
+            out[:] = observation
+            return
         try:
             fits = np.shape(observation) == out.shape  # or NumPy would broadcast it
             if fits:

@@ -19,7 +19,7 @@ from repro.config import devices
 from repro.config.fields import checked, choice, number
 from repro.config.schema import CheckpointConfig, LoggerConfig, digest, without
 from repro.language import texts
-from repro.language.texts.config import TextConfig
+from repro.language.texts.config import DOCUMENTED, TextConfig
 
 STAGES = ("pretrain", "reward", "ppo", "best_of_n", "sft")
 # As in `repro.config.schema`: keys that no result depends on.
@@ -215,7 +215,8 @@ class LanguageConfig:
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages that compute a result."""
-        return ("torch", "numpy", *(["mujoco"] if self.text.kind == "manual" else []))
+        packages = DOCUMENTED if self.text.kind == "documentation" else ("numpy",)
+        return ("torch", *packages)
 
     @property
     def batch_size(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from repro.config.schema import Config
 from repro.engines import selection
-from repro.engines.buffers import Buffers, FrameBuffers, Recorded
+from repro.engines.buffers import Buffers, FrameBuffers, Recorded, Valued
 from repro.engines.cuda import sent
 from repro.engines.native import Networks
 from repro.envs import actions as task_actions
@@ -27,7 +27,6 @@ from repro.learning.normalize import RewardScaler
 from repro.learning.streams import Streams
 from repro.networks.bound import BoundPolicy
 from repro.networks.distributions import Categorical
-from repro.networks.frames import Inputs
 from repro.rollouts.diagnosis import bounds, first_outside, usable
 from repro.rollouts.episodes import Episodes, EpisodeStatistics
 from repro.rollouts.observations import FlatObservations, FrameObservations
@@ -88,6 +87,7 @@ class Collector:
         discrete = self.policy.discrete
         self._noise = torch.zeros((p, t, n) if discrete else (p, t, n, a), device=self.device)
         self._drawn = self._noise if self.device.type == "cpu" else self._noise.cpu().pin_memory()
+        self._drawn_by_learner = list(self._drawn.numpy())
         self._actions = torch.zeros((p, t, n, 1 if discrete else a), device=self.device)
         self._statistics = torch.zeros((p, t, n, a), device=self.device)
         # Filled while acting: frames only.
@@ -99,6 +99,7 @@ class Collector:
         self.networks, seen, episodes = networks, self._seen, self._episode_statistics
         self._fast_act: selection.Act | None = None
         self._many_steps = None
+        self._evaluate: Callable[[Array], Valued] = self._valued
         if isinstance(seen, FrameObservations):
             kept = (seen.frames, self._values, self._noise, self._statistics, self._actions)
             self._fast_act = selection.frame_acting(networks, FrameBuffers(*kept), seen.place)
@@ -111,6 +112,7 @@ class Collector:
             *(self._fast_act, seen.normalizer, self._reward_scaler, self.envs, recorded),
             backend=self._backend,
         )
+        self._evaluate = seen.bind(networks, self._rewards, self._truncated) or self._valued
 
     @torch.no_grad()
     def collect(self, iteration: int) -> Rollout:
@@ -152,8 +154,8 @@ class Collector:
         return t + 1, infos if terminated.any() or truncated.any() else {}
 
     def _draw_noise(self) -> None:
-        for noise, stream in zip(self._drawn, self.streams, strict=True):
-            stream.draw_noise(noise.numpy(), uniform=self.policy.discrete)
+        for noise, stream in zip(self._drawn_by_learner, self.streams, strict=True):
+            stream.draw_noise(noise, uniform=self.policy.discrete)
         if self._drawn is not self._noise:
             self._noise.copy_(self._drawn, non_blocking=True)
 
@@ -197,32 +199,32 @@ class Collector:
 
     def _rollout(self, episodes: list[Episodes]) -> Rollout:
         samples = (self.learners, self.horizon * self.num_envs)
-        inputs = self._seen.all_inputs()
-        values = self._all_values(inputs)
-        current_values = self.networks.value(self._seen.encode(self._observations))
-        next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
-        truncated = sent(self._truncated, self.device)
-        if self.bootstrap and self._truncated.any():
-            next_values = torch.where(truncated, self._all_final_values(), next_values)
+        old = self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot()
+        valued = self._evaluate(self._observations)
         return Rollout(
-            inputs=inputs,
+            inputs=self._seen.all_inputs(),
             actions=self._actions.view(*samples, -1),
-            old=self.networks.as_distribution(self._statistics.view(*samples, -1)).snapshot(),
-            rewards=sent(self._rewards.astype(np.float32), self.device),
-            values=values,
-            next_values=next_values,
+            old=old,
             terminated=sent(self._terminated, self.device),
-            truncated=truncated,
+            truncated=sent(self._truncated, self.device),
             episodes=episodes,
             finished_steps=self._episode_statistics.finished_steps.copy(),
-            finite=self._finite(),
+            **valued._asdict(),
         )
 
-    def _all_values(self, inputs: Inputs) -> Tensor:
-        """V(s_t), [P, T, N]."""
-        if self._seen.values_while_acting:
-            return self._values.clone()
-        return self.networks.value(inputs).view(self._values.shape)
+    def _valued(self, observations: Array) -> Valued:
+        """What `native.Valuation` returns, by NumPy and the networks."""
+        seen, while_acting = self._seen, self._seen.values_while_acting
+        values = self._values if while_acting else self.networks.value(seen.all_inputs())
+        values = values.view(self._values.shape)
+        current_values = self.networks.value(seen.encode(observations))
+        next_values = torch.cat([values[:, 1:], current_values[:, None]], dim=1)
+        if self.bootstrap and self._truncated.any():
+            truncated = sent(self._truncated, self.device)
+            next_values = torch.where(truncated, self._all_final_values(), next_values)
+        finite = seen.usable(self._truncated, observations) & usable(self._rewards).all((1, 2))
+        rewards = sent(self._rewards.astype(np.float32), self.device)
+        return Valued(rewards, values.clone(), next_values, np.asarray(finite))
 
     def _all_final_values(self) -> Tensor:
         """V of episodes' last observations, [P, T, N]; arbitrary where no episode ended."""
@@ -231,10 +233,6 @@ class Collector:
             return self._final_values
         # Always the full shape: the bits must not depend on how often other learners truncate.
         return self.networks.value(finals).view(self._values.shape)
-
-    def _finite(self) -> Array:
-        good = self._seen.usable(self._truncated, self._observations)
-        return np.asarray(good & usable(self._rewards).all((1, 2)))
 
     def not_finite(self, learner: int) -> str:
         """Names the first value of the last rollout that is not usable, and its environment."""

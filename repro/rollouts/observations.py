@@ -9,7 +9,7 @@ H x W pixels in a stack.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,11 @@ import torch
 from torch import Tensor
 
 from repro.config.schema import RecipeConfig
+from repro.engines import selection
 from repro.engines.cuda import sent
+from repro.engines.native import Networks, RolloutArrays, Valuation
 from repro.learning.normalize import ObservationNormalizer
+from repro.networks.bound import BoundPolicy
 from repro.networks.frames import FrameStacks, Inputs
 from repro.rollouts.diagnosis import (
     FLOAT32_MAX,
@@ -63,6 +66,22 @@ class FlatObservations:
         # What is normalized is computed in float64 first.
         self._largest = FLOAT64_MAX if self.normalizer.enabled else FLOAT32_MAX
         self._device = device
+        self._renormalization: Callable[[], None] | None = None
+
+    def bind(
+        self, networks: BoundPolicy | Networks, rewards: Array, truncated: Array
+    ) -> Valuation | None:
+        """Compile what can be, beside these networks; returns what evaluates whole rollouts.
+
+        Args:
+            networks: which read the rollouts.
+            rewards: of the rollout in progress, float64 [P, T, N].
+            truncated: likewise, bool.
+        """
+        normalizer, raw, inputs = self.normalizer, self.raw, self.inputs
+        self._renormalization = selection.renormalization(networks, normalizer, raw, inputs)
+        arrays = RolloutArrays(raw, inputs, rewards, truncated, self._raw_finals, self._finals)
+        return selection.valuation(networks, normalizer, arrays, self._largest)
 
     def observe(self, observations: Array) -> None:
         """Update a normalizer that learns at every step with the observations [P, N, D]."""
@@ -145,6 +164,9 @@ class FlatObservations:
         """
         if not self.normalizer.each_rollout:
             return None
+        if self._renormalization is not None:  # what follows, compiled
+            self._renormalization()
+            return self.inputs.flatten(1, 2)
         raw = self.raw.reshape(len(self.raw), -1, self.raw.shape[-1])
         self.normalizer.observe_rollout(raw)
         inputs = self.inputs.view(raw.shape)

@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
         "git_revision": revision,
         "git_dirty": bool(_git("status", "--porcelain")) if revision else None,
         "versions": {"python": platform.python_version(), "repro": repro.__version__}
-        | {package: _version(package) for package in PACKAGES},
+        | {package: version(package) for package in PACKAGES},
         "host": platform.node(),
         "cpu": _cpu(),
         "cores": cores(),
@@ -56,7 +56,9 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _version(package: str) -> str | None:
+@functools.cache
+def version(package: str) -> str | None:
+    """The installed version of a package; None where there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

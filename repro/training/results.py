@@ -12,6 +12,7 @@ import numpy as np
 from repro.algorithms.iteration import Iteration
 from repro.config.run import RunConfig
 from repro.console import say
+from repro.engines.blocks import later
 from repro.errors import ConfigError, StorageError
 from repro.runs.files import write_table
 from repro.runs.schema import SCHEMAS, TABLES
@@ -81,7 +82,7 @@ class Results:
         share = 1 / max(1, len(record.active))
         times = {f"time_{phase}": seconds * share for phase, seconds in record.seconds.items()}
         for p in record.active:
-            row = {name: values[p] for name, values in record.metrics.items()} | times
+            row = {name: later(column, p) for name, column in record.metrics.items()} | times
             row |= {"iteration": record.number, "step": record.step} | record.summary(p)
             schema = SCHEMAS[self._configs[p].kind]["progress"]
             progress = {name: [row[name]] for name in schema}

@@ -47,14 +47,13 @@ def fingerprint(config: RunConfig, device: str, engine: str) -> dict[str, Any]:
         device: where it trains.
         engine: what computes, as `Training.engine`.
     """
-    versions = provenance.machine()["versions"]
     return {
         "config": config.hashed(),
         "device": torch.device(device).type,  # not which GPU: its model follows
         **cuda.accelerator(torch.device(device)),
         "engine": engine,
         "threads": torch.get_num_threads(),
-        "versions": {package: versions[package] for package in config.libraries},
+        "versions": {package: provenance.version(package) for package in config.libraries},
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "code": code_hash(*config.rooms),
     }

@@ -192,7 +192,7 @@ def test_value_clipping_follows_epsilon_where_the_recipe_says_so(
         values = torch.tensor([[0.05, 1.0]])
         nothing, targets = torch.zeros(1, 2), torch.tensor([[0.05, 1.0]])
         old = Categorical(torch.zeros(1, 2, 4))
-        batch = Batch(nothing, nothing, old, nothing, nothing, targets, values=nothing)
+        batch = Batch(nothing, nothing, old, nothing, targets, values=nothing)
         losses.append(ppo.value_clip.loss(values, batch))
     clip = 0.1 * (1 - 9 / 10)
     expected = torch.tensor([[(0.05 - clip) ** 2, (1 - clip) ** 2]])

@@ -23,9 +23,10 @@ from tests.helpers.tiny import directory, tiny
 
 @pytest.fixture
 def other_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = provenance.machine()
-    changed = machine | {"versions": machine["versions"] | {"torch": "1.0"}}
-    monkeypatch.setattr(provenance, "machine", lambda: changed)
+    version = provenance.version
+    monkeypatch.setattr(
+        provenance, "version", lambda package: "1.0" if package == "torch" else version(package)
+    )
 
 
 def test_f18_another_version_is_refused(

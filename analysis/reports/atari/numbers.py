@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
@@ -16,10 +15,10 @@ from analysis.runs.run import Run, Sweep
 from analysis.runs.selection import check_equal, check_one_per_seed, under
 from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.aggregate import interquartile
-from analysis.statistics.bootstrap import FloatArray, stream, summary
+from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import cells, strata
-from analysis.statistics.games import Scores, human_normalized
 
+TIE = "tie"
 SB3 = " of SB3"  # what the names of Stable-Baselines3's end in
 _OURS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}  # -> the paper's
 _OTHERS = {"sb3_a2c": "A2C of SB3", "sb3_ppo": "PPO of SB3", "a2c_tr": "A2C + trust region"}
@@ -37,7 +36,7 @@ class Atari:
     # the paper's mean scores of the same games.
     human: pd.DataFrame
     runs: pd.DataFrame  # `load.frame` of the runs expected: `task` is the game, `row` the algorithm
-    paper: Scores  # Table 6
+    paper: pd.DataFrame  # Table 6
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Atari:
@@ -78,31 +77,52 @@ def check(runs: Sequence[Run]) -> None:
     check_one_per_seed(runs, lambda run: (run.task, run.algorithm))
 
 
-def _scores(runs: pd.DataFrame, paper: Scores, settings: Settings) -> pd.DataFrame:
+def _scores(runs: pd.DataFrame, paper: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     table = cells(runs, ["task", "row"], settings)
     table = table.rename(columns={"task": "game", "row": "algorithm", "return": "mean"})
-    published = pd.DataFrame(paper).T.add_prefix("paper_")
-    return table.join(published, on="game")[list(COLUMNS)]
+    return table.join(paper.add_prefix("paper_"), on="game")[list(COLUMNS)]
 
 
-def _human(runs: pd.DataFrame, paper: Scores, settings: Settings) -> pd.DataFrame:
+def _human(runs: pd.DataFrame, paper: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     scale = human_and_random(settings.reference)
+    scored = runs.assign(score=human_normalized(runs["return"], runs["task"], scale))
     lines = []
     for algorithm in sorted(set(runs["row"])):
-        games = {g: v for g, v in strata(runs, algorithm).items() if g in scale.index}
-        scores = [_scaled(values, scale, game) for game, values in games.items()]
-        if not scores:
+        games = strata(scored, algorithm, "score")
+        if not games:
             continue
-        name = algorithm.removesuffix(SB3)
-        printed = {game: paper[game][name] for game in games if name in paper.get(game, {})}
-        theirs = [_scaled(np.array([value]), scale, game) for game, value in printed.items()]
+        printed = paper.reindex(list(games)).get(
+            algorithm.removesuffix(SB3), pd.Series(dtype=float)
+        )
+        theirs = human_normalized(printed, printed.index.to_series(), scale).dropna()
         rng = stream(settings.seed, "iqm", algorithm)
-        iqm = summary(interquartile(scores, settings.replicates, rng))
-        whole = float(interquartile(theirs, 0, rng)[0])
-        lines.append((algorithm, *iqm, whole, sum(map(len, scores)), len(games)))
+        iqm = summary(interquartile(list(games.values()), settings.replicates, rng))
+        whole = float(interquartile([theirs.to_numpy()], 0, rng)[0])
+        lines.append((algorithm, *iqm, whole, sum(map(len, games.values())), len(games)))
     return pd.DataFrame(lines, columns=list(HUMAN))
 
 
-def _scaled(scores: FloatArray, scale: pd.DataFrame, game: str) -> FloatArray:
-    random, human = (float(x) for x in scale.loc[game, ["random", "human"]].to_numpy())
-    return human_normalized(scores, random, human)
+def wins(scores: pd.DataFrame, algorithms: Sequence[str]) -> dict[str, int]:
+    """Table 2: in how many games each algorithm has the highest score; equal ones tie.
+
+    Games that lack one of the `algorithms` are left out. Ties are counted under `TIE`.
+    """
+    table = scores.reindex(columns=list(algorithms)).dropna()
+    best = table.eq(table.max(axis=1), axis=0)
+    alone = best[best.sum(axis=1) == 1]
+    return {name: int(alone[name].sum()) for name in algorithms} | {TIE: len(best) - len(alone)}
+
+
+def order_agreement(
+    ours: pd.DataFrame, paper: pd.DataFrame, pair: tuple[str, str]
+) -> tuple[int, int]:
+    """In how many games `pair` is in the paper's order, and of how many; ties do not count."""
+    own, theirs = (scores.reindex(columns=list(pair)) for scores in (ours, paper))
+    orders = own.diff(axis=1)[pair[1]] * theirs.diff(axis=1)[pair[1]]  # above 0 where they agree
+    return int((orders > 0).sum()), int((orders.dropna() != 0).sum())
+
+
+def human_normalized(scores: pd.Series, games: pd.Series, scale: pd.DataFrame) -> pd.Series:
+    """0 for a random policy, 1 for the human tester; NaN in games that `scale` lacks."""
+    random, human = games.map(scale["random"]), games.map(scale["human"])
+    return (scores - random) / (human - random)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from analysis.drawing import notes, tables
 from analysis.drawing.text import amount, estimate, runs_of, score
 from analysis.published.atari import PAPER_ALGORITHMS, PAPER_WINS, game_name
-from analysis.reports.atari.numbers import SB3, Atari
+from analysis.reports.atari.numbers import SB3, TIE, Atari, order_agreement, wins
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
 from analysis.runs.selection import Absent, lookup
 from analysis.runs.until import schedules
 from analysis.settings import Settings
-from analysis.statistics.games import TIE, by_game, order_agreement, wins
 from analysis.statistics.ranks import agreement
 
 METRICS = {"mean": "all of training", "return": "last 100 episodes"}  # by column of `load.frame`
@@ -56,7 +54,7 @@ def _wins(found: Atari) -> list[str]:
     lines = []
     for who, lineup in _lineups(found.runs).items():
         for column, metric in METRICS.items():
-            ours = wins(by_game(found.runs, column), lineup)
+            ours = wins(found.runs.pivot_table(column, "task", "row"), lineup)
             lines.append(f"{who}, {metric}: {_counts(ours)}, of {sum(ours.values())} games.")
     for metric, printed in PAPER_WINS.items():
         lines.append(f"The paper's Table 2, {metric}: {_counts(printed)}.")
@@ -89,7 +87,8 @@ def _agreement(found: Atari) -> list[str]:
     """Of ours with the paper's order, then of Stable-Baselines3's."""
     theirs, lines = found.runs["row"].str.endswith(SB3), []
     for runs, suffix in ((found.runs[~theirs], ""), (found.runs[theirs], SB3)):
-        ours = by_game(runs.assign(row=runs["row"].str.removesuffix(SB3)), "return")
+        named = runs.assign(row=runs["row"].str.removesuffix(SB3))
+        ours = named.pivot_table("return", "task", "row")
         for pair in PAIRS:
             first, second = (name + suffix for name in pair)
             same, games = order_agreement(ours, found.paper, pair)
@@ -98,13 +97,12 @@ def _agreement(found: Atari) -> list[str]:
                     f"{first} against {second}: in the paper's order in {same} "
                     f"of {games} games (ties and games without both do not count)."
                 )
-        for name in ("PPO", "A2C", "ACER"):
-            both = [game for game, one in ours.items() if name in one and game in found.paper]
-            x, y = (np.array([one[game][name] for game in both]) for one in (ours, found.paper))
+        for name in (name for name in ("PPO", "A2C", "ACER") if name in ours):
+            both = ours[[name]].join(found.paper[name].rename("paper")).dropna().to_numpy()
             if len(both) > 1:  # no order of one
                 lines.append(
                     f"{name}{suffix}: Spearman's rank correlation with Table 6 over {len(both)} "
-                    f"games: {score(agreement(x, y).spearman)}."
+                    f"games: {score(agreement(*both.T).spearman)}."
                 )
     return lines
 

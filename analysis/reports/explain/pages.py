@@ -29,27 +29,16 @@ PROXY_SHOWN = 3  # tokens.js draws so many times the proxy, which has a standard
 
 @dataclass(frozen=True)
 class Page:
-    """One page.
-
-    Attributes:
-        title: what the figure shows, as a sentence.
-        text: what the reader can find out, in a few sentences.
-        controls: HTML of sliders and choices.
-        charts: headings of both charts.
-        keys: (color, meaning) pairs.
-        data: what the page's script reads.
-        table: the data table, from the tables' directory.
-        source: the command that measured them; `python -m repro.explain` and the name by default.
-    """
+    """One page; its first five parts are those of `document`."""
 
     title: str
     text: str
     controls: str
     charts: tuple[str, str]
     keys: Sequence[tuple[str, str]]
-    data: Callable[[Path], Mapping[str, Any]]
+    data: Callable[[Path], Mapping[str, Any]]  # what its script reads, from the tables' directory
     table: Callable[[Path], pd.DataFrame]
-    source: str | None = None
+    source: str | None = None  # the command that measured it, by default that of its name
 
 
 def _variance(tables: Path) -> dict[str, Any]:

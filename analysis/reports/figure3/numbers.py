@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from analysis.settings import DEFAULTS, Settings
 from analysis.statistics.aggregate import improvement, interquartile
 from analysis.statistics.bootstrap import stream, summary
 from analysis.statistics.cells import CELL, cells, strata
-from analysis.statistics.ranks import Agreement, agreement, overall, ranks
+from analysis.statistics.ranks import Agreement, agreement, overall
 from analysis.statistics.scoring import Scores, paper_score
 
 _PUBLISHED = ("step", "paper", "baselines", "rank", "paper_rank", "ranked", "lineup")
@@ -95,13 +94,12 @@ def _tasks(
         paper_rank=np.nan,
         ranked=0,
     )
-    for task, lineup in itertools.product(set(table["task"]), LINEUPS):
-        there = (table["task"] == task) & table["algorithm"].isin(LINEUPS[lineup])
-        members = table[there & table["return"].notna()]
-        own = members.index[members["lineup"] == lineup]
-        table.loc[own, "rank"] = ranks(members["return"]).loc[own]
-        table.loc[own, "paper_rank"] = ranks(members["paper"]).loc[own]
-        table.loc[own, "ranked"] = len(members)
+    for lineup, members in LINEUPS.items():
+        there = table[table["algorithm"].isin(members) & table["return"].notna()]
+        own, by_task = there.index[there["lineup"] == lineup], there.groupby("task")
+        table.loc[own, "rank"] = by_task["return"].rank(ascending=False).loc[own]
+        table.loc[own, "paper_rank"] = by_task["paper"].rank(ascending=False).loc[own]
+        table.loc[own, "ranked"] = by_task["return"].transform("size").loc[own]
     return table[list(COLUMNS)]
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from analysis.drawing import notes, tables
 from analysis.drawing.algorithms import LINEUPS, entry, ordered
-from analysis.drawing.text import Line, amount, between, number, runs_of, score
+from analysis.drawing.text import Line, amount, between, measured, number, runs_of, score
 from analysis.reports.figure3.numbers import BETTER, MEAN_OVER_TASKS, OF_MEAN_RANKS, Figure3
 from analysis.runs.comparison import is_sb3
 from analysis.runs.run import Sweep
@@ -35,9 +35,7 @@ def _task_table(found: Figure3, step: str) -> str:
     columns: tables.Columns = {
         "Task": "task",
         "Algorithm": _name,
-        "Return": number("return", amount),
-        "95 % interval": between(amount),
-        "Runs": runs_of,
+        **measured("Return", "return", amount),
         f"Paper at {step}": number("paper", _published),
         f"Baselines at {step}": number("baselines", _published),
         "Rank": partial(_rank, "rank"),
@@ -99,8 +97,7 @@ def _notes(found: Figure3, sweep: Sweep, settings: Settings, step: str) -> list[
         *_improvement(found),
         *_absent(found),
         *notes.lacking(found.runs, settings.episodes),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
     ]
 
 

@@ -144,8 +144,7 @@ def _notes(pilot: Pilot, sweep: Sweep, settings: Settings) -> list[str]:
         f"{notes.steps(sweep)} steps a run, {count(pilot.runs['task'].nunique(), 'task')}"
         + (f"; of the paper's tasks not {', '.join(short)}" if short else "")
         + ": these scores do not compare with the paper's Table 1, but say where to look.",
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
         *notes.excluded(pilot.scale.tasks),
         *_incomplete(pilot),
     ]

@@ -15,10 +15,7 @@ import numpy as np
 import scipy.stats
 
 from analysis.reports.table1.numbers import Table1
-from analysis.settings import Settings
-from analysis.statistics.bootstrap import UNKNOWN, FloatArray, stream, summary
-from analysis.statistics.cells import strata, typical_by_task
-from analysis.statistics.estimates import replicates
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, summary
 
 PAPERS_BEST = "clip_0.2"
 SURE = 0.95  # a statement holds from here on, and fails below 1 - SURE; between is noise
@@ -33,29 +30,14 @@ class Replicates:
     estimates: FloatArray  # `[R, 1 + B]`: scores and their replicates
     by_task: Mapping[str, Mapping[str, FloatArray]]  # row -> task -> `[1 + B]`, whose mean it is
 
-    @property
-    def scores(self) -> FloatArray:
-        """`[R]`."""
-        return self.estimates[:, 0]
 
-    @property
-    def draws(self) -> FloatArray:
-        """`[R, B]`."""
-        return self.estimates[:, 1:]
-
-
-def replicates_of(table: Table1, settings: Settings) -> Replicates:
-    """The replicates behind the intervals of `table`, which was built with these settings."""
+def replicates_of(table: Table1) -> Replicates:
+    """The replicates behind the intervals of `table`."""
     known = table.rows[table.rows["ci_low"].notna()]
-    by_task: dict[str, dict[str, FloatArray]] = {}
-    common, count = typical_by_task(table.scores.runs, column="score"), settings.replicates
-    for row in known["row"].astype(str):
-        rng = stream(settings.seed, "row", row)  # the same draws, in the same order, as in `table1`
-        values = strata(table.scores.runs, row, "score")
-        by_task[row] = {t: replicates(v, common[t], count, rng) for t, v in values.items()}
-    rows = [np.mean(list(cells.values()), axis=0) for cells in by_task.values()]
-    estimates = np.reshape(rows, (-1, 1 + settings.replicates))
-    return Replicates(tuple(by_task), tuple(known["objective"].astype(str)), estimates, by_task)
+    by_task = {row: table.replicates[row] for row in known["row"].astype(str)}
+    estimates = [np.mean(list(each.values()), axis=0) for each in by_task.values()]
+    kinds = tuple(known["objective"].astype(str))
+    return Replicates(tuple(by_task), kinds, np.array(estimates), by_task)
 
 
 def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str, Any]:
@@ -68,10 +50,10 @@ def rank_correlation(found: Replicates, paper: Mapping[str, float]) -> dict[str,
         NaN with fewer than 3, or where all scores are equal.
     """
     places = [i for i, row in enumerate(found.rows) if row in paper]
-    if len(places) < 3 or np.ptp(found.scores[places]) == 0:
+    if len(places) < 3 or np.ptp(found.estimates[places, 0]) == 0:
         return UNKNOWN.named("rho", "") | {"p": np.nan, "rows": len(places)}
     theirs = np.array([paper[found.rows[i]] for i in places])
-    result = scipy.stats.spearmanr(found.scores[places], theirs)
+    result = scipy.stats.spearmanr(found.estimates[places, 0], theirs)
     rho = summary(correlations(found.estimates[places], theirs)).named("rho", "")
     return rho | {"p": float(result.pvalue), "rows": len(places)}
 
@@ -90,7 +72,8 @@ def best_row(found: Replicates) -> dict[str, float]:
     """Probability of being the best row, by row; replicates that tie are shared."""
     if not found.rows:
         return {}
-    top = found.draws == found.draws.max(axis=0)
+    draws = found.estimates[:, 1:]
+    top = draws == draws.max(axis=0)
     shares = (top / top.sum(axis=0)).mean(axis=1)
     return dict(zip(found.rows, shares.tolist(), strict=True))
 
@@ -109,7 +92,7 @@ def clip_over_kl(found: Replicates) -> dict[str, Any]:
     kl = [i for i, kind in enumerate(kinds) if kind in ("kl_adaptive", "kl_fixed")]
     if not clip or not kl:
         return {}
-    first, second = (max(places, key=lambda i: found.scores[i]) for places in (clip, kl))
+    first, second = (max(places, key=lambda i: found.estimates[i, 0]) for places in (clip, kl))
     ours, theirs = found.estimates[clip], found.estimates[kl]
     named = above(found.estimates[first] - found.estimates[second])
     return {
@@ -159,9 +142,9 @@ def verdict(probability: float) -> str:
     return "fails" if probability <= 1 - SURE else "within noise"
 
 
-def claims(table: Table1, settings: Settings) -> dict[str, Any]:
+def claims(table: Table1) -> dict[str, Any]:
     """All of it for one table: plain values, NaN where the runs do not say."""
-    found = replicates_of(table, settings)
+    found = replicates_of(table)
     rows = table.rows.set_index("row")
     paper = {str(row): float(one) for row, one in rows["paper_score"].dropna().items()}
     constrained = {row: score for row, score in paper.items() if row != "none"}

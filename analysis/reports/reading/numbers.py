@@ -51,9 +51,8 @@ def score(runs: pd.DataFrame, settings: Settings, pilot: Pilot | None = None) ->
     """The reading of `runs` (see `load.frame`)."""
     main = (settings.best, settings.random)
     every = dict.fromkeys([main, *((b, r) for r in RANDOM_POLICIES for b in BEST)])
-    each = {(b, r): replace(settings, best=b, random=r) for b, r in every}
-    tables = {key: table1.score(runs, one) for key, one in each.items()}
-    answers = {key: claims(table, each[key]) for key, table in tables.items()}
+    tables = {(b, r): table1.score(runs, replace(settings, best=b, random=r)) for b, r in every}
+    answers = {key: claims(table) for key, table in tables.items()}
     return Reading(tables, answers, _ppo(tables[main], ppo_elsewhere(settings.reference)), pilot)
 
 

@@ -18,9 +18,9 @@ from analysis.drawing.text import (
     change,
     estimate,
     interval,
+    measured,
     number,
     percent,
-    runs_of,
     score,
     signed,
 )
@@ -80,9 +80,7 @@ def _scores(rows: pd.DataFrame, answers: Answers) -> str:
     names, best = objective_names(rows), answers["probability_best"]
     columns: tables.Columns = {
         "Objective": lambda line: names[line["row"]],
-        "Score": number("score"),
-        "95 % interval": between(),
-        "Runs": runs_of,
+        **measured("Score", "score"),
         "Paper": number("paper_score"),
         "Difference": lambda line: signed(line["score"] - line["paper_score"]),
         "Paper is": _inside,

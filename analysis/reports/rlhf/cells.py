@@ -32,7 +32,7 @@ class Run:
     """
 
     cell: str
-    info: dict[str, Any]
+    info: Mapping[str, Any]
     table: Callable[[str], pd.DataFrame]
     curve: pd.DataFrame
     group: str = GROUPS[0]

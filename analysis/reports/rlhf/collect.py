@@ -19,7 +19,8 @@ import pandas as pd
 from analysis.reports.rlhf import cells, numbers
 from analysis.reports.rlhf.numbers import Numbers
 from analysis.runs import collected
-from repro.runs import language
+from analysis.runs.load import read_rows
+from repro.runs import language, store
 from repro.runs.language import Schema
 
 _TEXT = ("run_id", "stage", "status", "started_at", "finished_at", "git_revision", "digest")
@@ -45,7 +46,7 @@ def files(found: Numbers, shown: int) -> dict[str, bytes]:
     parts: dict[str, dict[int, pd.DataFrame]] = {name: {} for name in TABLES}
     policies = {run.info["run_id"]: run for run in found.runs}
     for number, each in enumerate(found.stored):
-        if not each.done:
+        if each.status != store.DONE:
             continue
         stage, run = each.info["stage"], policies.get(each.info["run_id"])
         if run:
@@ -55,9 +56,9 @@ def files(found: Numbers, shown: int) -> dict[str, bytes]:
             chosen = rows["iteration"].isin(list(moments)) & (rows["episode"] < shown)
             parts["samples"][number] = rows[chosen]
         elif stage == "reward":
-            parts["progress"][number] = each.table("progress").tail(1)
+            parts["progress"][number] = read_rows(each, "progress").tail(1)
         elif stage == "best_of_n":
-            parts["best_of_n"][number] = each.table("best_of_n")
+            parts["best_of_n"][number] = read_rows(each, "best_of_n")
     lines = [
         {"run": number, "listed": run.listed, "run_json": json.dumps(run.info)}
         | {name: run.info.get(name) for name in _TEXT}

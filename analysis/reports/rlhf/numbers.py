@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.reports.rlhf import source
 from analysis.reports.rlhf.cells import (
     MEASURES,
     RIVAL,
@@ -23,9 +23,11 @@ from analysis.reports.rlhf.cells import (
     tolerance_of,
     usual_pairs,
 )
-from analysis.reports.rlhf.source import Stored
+from analysis.runs.load import read_rows, runs_in
+from analysis.runs.run import Run as Stored
 from analysis.settings import Settings
 from analysis.statistics.bootstrap import FloatArray
+from repro.runs import store
 
 REWARD_MEASURES = ("held_out_accuracy", "ceiling", "gold_correlation")
 WINDOWS = 20  # of a run, over which its iterations are averaged
@@ -68,38 +70,44 @@ def build(directories: Sequence[Path], settings: Settings) -> Numbers:
     Raises:
         AnalysisError: no finished run of a policy, or a damaged file.
     """
-    try:
-        stored = source.read(directories)
-        done = [each for each in stored if each.done]
-        policies = [each for each in done if each.info.get("stage") in POLICIES]
-        pairs = usual_pairs([each.info for each in policies])
-        runs = [_run(each, pairs) for each in policies]
-        if not runs:
-            listed = ", ".join(map(str, directories))
-            raise AnalysisError(
-                f"{listed} holds no finished policy of a language model: train some with python -m "
-                "repro.language -m +experiment=rlhf."
-            )
-        kind = ("best_of_n", pairs)
-        chosen = [each for each in done if (each.info.get("stage"), each.info["pairs"]) == kind]
-        best = _best_of_n(chosen)
-        tolerance = tolerance_of(by_cell(runs).values())
-        return Numbers(
-            stored=stored,
-            runs=runs,
-            cells=table(runs, _expected(stored, pairs), _rivals(done), tolerance, settings),
-            pairs=pairs,
-            tolerance=tolerance,
-            curves=_curves(runs),
-            best_of_n=best,
-            fits=_fits(runs, best),
-            positions=_positions(runs),
-            reward_models=_reward_models(
-                [each for each in done if each.info.get("stage") == "reward"]
-            ),
+    stored = _read(directories)
+    done = [each for each in stored if each.status == store.DONE]
+    policies = [each for each in done if each.info.get("stage") in POLICIES]
+    pairs = usual_pairs([each.info for each in policies])
+    runs = [_run(each, pairs) for each in policies]
+    if not runs:
+        listed = ", ".join(map(str, directories))
+        raise AnalysisError(
+            f"{listed} holds no finished policy of a language model: train some with python -m "
+            "repro.language -m +experiment=rlhf."
         )
-    except ValueError as error:
-        raise AnalysisError(str(error)) from error
+    kind = ("best_of_n", pairs)
+    chosen = [each for each in done if (each.info.get("stage"), each.info["pairs"]) == kind]
+    best = _best_of_n(chosen)
+    tolerance = tolerance_of(by_cell(runs).values())
+    return Numbers(
+        stored=stored,
+        runs=runs,
+        cells=table(runs, _expected(stored, pairs), _rivals(done), tolerance, settings),
+        pairs=pairs,
+        tolerance=tolerance,
+        curves=_curves(runs),
+        best_of_n=best,
+        fits=_fits(runs, best),
+        positions=_positions(runs),
+        reward_models=_reward_models([each for each in done if each.info.get("stage") == "reward"]),
+    )
+
+
+def _read(directories: Sequence[Path]) -> list[Stored]:
+    """Of a run that is in several directories, such as a base model, the first that is done."""
+    found: dict[str, Stored] = {}
+    for run in (run for place in directories for run in runs_in(place, ("run_id",))):
+        known = found.get(run.run_id, run)
+        newer = known.directory is None or known.status != store.DONE == run.status
+        listed = run.listed or known.listed
+        found[run.run_id] = replace(run if newer else known, listed=listed)
+    return list(found.values())
 
 
 def measured(progress: pd.DataFrame) -> pd.DataFrame:
@@ -108,12 +116,12 @@ def measured(progress: pd.DataFrame) -> pd.DataFrame:
 
 
 def _run(stored: Stored, pairs: int) -> Run:
-    progress = measured(stored.table("progress"))
+    progress = measured(read_rows(stored, "progress"))
     count = len(progress)
     part = np.arange(count) * min(WINDOWS, count) // count
     curve = progress.groupby(part).mean().reset_index(drop=True)
     cell, group = cell_of(stored.info, pairs), group_of(stored.info, pairs)
-    return Run(cell, stored.info, stored.table, curve, group)
+    return Run(cell, stored.info, partial(read_rows, stored), curve, group)
 
 
 def _expected(stored: Sequence[Stored], pairs: int) -> dict[str, int]:
@@ -133,7 +141,7 @@ def _curves(runs: Sequence[Run]) -> pd.DataFrame:
 def _best_of_n(done: Sequence[Stored]) -> pd.DataFrame:
     if not done:
         return pd.DataFrame(columns=["n", "kl", "gold", "proxy", "runs"])
-    tables = [each.table("best_of_n") for each in done]
+    tables = [read_rows(each, "best_of_n") for each in done]
     joined = pd.concat([table.groupby("n")[list(MEASURES)].mean() for table in tables])
     return joined.groupby(level=0).mean().reset_index().assign(runs=len(tables))
 
@@ -142,7 +150,7 @@ def _rivals(done: Sequence[Stored]) -> dict[tuple[int, int], float]:
     """(pairs, seed) of a reward model -> gold of best of `RIVAL` by it."""
     found = {}
     for each in (each for each in done if each.info.get("stage") == "best_of_n"):
-        rows = each.table("best_of_n")
+        rows = read_rows(each, "best_of_n")
         gold = float(rows.loc[rows["n"] == RIVAL, "gold"].mean())
         if not math.isnan(gold):
             found[int(each.info["pairs"]), int(each.info["seed"])] = gold
@@ -196,7 +204,7 @@ def last_positions(run: Run) -> pd.DataFrame:
 def _reward_models(done: Sequence[Stored]) -> pd.DataFrame:
     lines = []
     for each in sorted(done, key=lambda each: (each.info["pairs"], each.info["seed"])):
-        last = each.table("progress").iloc[-1]
+        last = read_rows(each, "progress").iloc[-1]
         line = {"pairs": each.info["pairs"], "seed": each.info["seed"]}
         lines.append(line | {name: float(last[name]) for name in REWARD_MEASURES})
     return pd.DataFrame(lines, columns=["pairs", "seed", *REWARD_MEASURES])

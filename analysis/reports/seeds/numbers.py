@@ -212,35 +212,31 @@ def _expectations(
     percentile, difference = means["percentile"], pair["difference"]
     close = abs(difference) < 0.06 and surer <= 0.9
     inside = 0.05 <= none <= 0.25 and row["paper_score"] < least
-    lines = (
-        (
-            "The best clipping row stays ahead of the best KL row (probability above 95 %)",
-            *(f"{clip:.3f}", clip > 0.95),
+    lines = {
+        "The best clipping row stays ahead of the best KL row (probability above 95 %)": (
+            f"{clip:.3f}",
+            clip > 0.95,
         ),
-        (
-            "Clipping at 0.1 and 0.2 differ by less than 0.06, no order above 90 %",
-            *(f"{difference:+.3f}; {surer:.3f}", close),
+        "Clipping at 0.1 and 0.2 differ by less than 0.06, no order above 90 %": (
+            f"{difference:+.3f}; {surer:.3f}",
+            close,
         ),
-        (
-            "A draw of three seeds ranks 0.2 first in 20 to 45 % of the draws",
-            *(f"{first:.4f}", 0.2 <= first <= 0.45),
+        "A draw of three seeds ranks 0.2 first in 20 to 45 % of the draws": (
+            f"{first:.4f}",
+            0.2 <= first <= 0.45,
         ),
-        (
-            "Without clipping or penalty 0.05 to 0.25; -0.39 is outside of every draw",
-            *(f"{none:.3f}; least draw {least:.3f}", inside),
+        "Without clipping or penalty 0.05 to 0.25; -0.39 is outside of every draw": (
+            f"{none:.3f}; least draw {least:.3f}",
+            inside,
         ),
-        (
-            "Percentile intervals of three runs cover 75 % or less",
-            *(f"{percentile:.4f}", percentile <= 0.75),
+        "Percentile intervals of three runs cover 75 % or less": (
+            f"{percentile:.4f}",
+            percentile <= 0.75,
         ),
-    )
-    return pd.DataFrame(
-        [
-            (number, text, value, "holds" if met else "fails")
-            for number, (text, value, met) in enumerate(lines, 1)
-        ],
-        columns=["number", "expectation", "found", "verdict"],
-    )
+    }
+    shown, met = zip(*lines.values(), strict=True)
+    columns = {"number": range(1, 1 + len(lines)), "expectation": list(lines), "found": shown}
+    return pd.DataFrame({**columns, "verdict": ["holds" if each else "fails" for each in met]})
 
 
 def as_values(found: Seeds) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from analysis.drawing.text import (
     change,
     count,
     estimate,
+    measured,
     number,
     of,
     percent,
-    runs_of,
     score,
 )
 from analysis.published.paper import task_name
@@ -55,9 +55,7 @@ def _scores(found: Seeds) -> str:
         "lr",
         {
             "Objective": lambda line: names[line["row"]],
-            "Score": number("score"),
-            "95 % interval": between(),
-            "Runs": runs_of,
+            **measured("Score", "score"),
             "Seeds 0 to 2": number("first_three"),
             "Three seeds, 95 % of draws": between(ends="draw_"),
             "with replacement": between(ends="replaced_"),

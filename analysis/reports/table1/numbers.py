@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.drawing.style import objective_rows
@@ -13,9 +14,9 @@ from analysis.runs.load import frame
 from analysis.runs.run import Sweep
 from analysis.runs.selection import check_table
 from analysis.settings import DEFAULTS, Settings
-from analysis.statistics.bootstrap import stream, summary
+from analysis.statistics.bootstrap import UNKNOWN, FloatArray, stream, summary
 from analysis.statistics.cells import cells, strata, typical_by_task
-from analysis.statistics.estimates import mean_of_means
+from analysis.statistics.estimates import replicates
 from analysis.statistics.scoring import Scores, paper_score
 
 _COUNTS = ("objective", "value", "n_runs", "n_expected")
@@ -32,6 +33,8 @@ class Table1:
     tasks: pd.DataFrame  # `row` and `TASK_COLUMNS`, one line a task and row that was expected
     scores: Scores  # of the finished runs
     runs: pd.DataFrame  # `load.frame` of the runs expected
+    # row -> task -> `estimates.replicates` of the score, whose means over tasks are behind `rows`
+    replicates: Mapping[str, Mapping[str, FloatArray]]
 
 
 def build(sweep: Sweep, settings: Settings = DEFAULTS) -> Table1:
@@ -60,20 +63,35 @@ def score(
     asked = paper[paper["row"].isin(runs["row"])]
     order = asked if others.empty else pd.concat([asked, others], ignore_index=True)
     order = order.reset_index(drop=True)
-    rows, tasks = (make(order, runs, scores, settings) for make in (_rows, _tasks))
-    return Table1(rows, tasks, scores, runs)
+    drawn = _replicates(scores.runs, order["row"], settings)
+    rows, tasks = _rows(order, runs, scores, drawn), _tasks(order, runs, scores, settings)
+    return Table1(rows, tasks, scores, runs, drawn)
+
+
+def _replicates(
+    runs: pd.DataFrame, rows: Iterable[str], settings: Settings
+) -> dict[str, dict[str, FloatArray]]:
+    common, found = typical_by_task(runs, column="score"), {}
+    for row in rows:
+        rng, by_task = stream(settings.seed, "row", row), strata(runs, row, "score")
+        found[row] = {
+            task: replicates(values, common[task], settings.replicates, rng)
+            for task, values in by_task.items()
+        }
+    return found
 
 
 def _rows(
-    order: pd.DataFrame, runs: pd.DataFrame, scores: Scores, settings: Settings
+    order: pd.DataFrame,
+    runs: pd.DataFrame,
+    scores: Scores,
+    drawn: Mapping[str, Mapping[str, FloatArray]],
 ) -> pd.DataFrame:
-    lines, common = [], typical_by_task(scores.runs, column="score")
-    for row in order["row"]:
-        by_task = strata(scores.runs, row, "score")
-        values, typical = list(by_task.values()), [common[task] for task in by_task]
-        rng = stream(settings.seed, "row", row)
-        found = summary(mean_of_means(values, typical, settings.replicates, rng))
-        lines.append((sum(map(len, values)), int((runs["row"] == row).sum()), *found))
+    lines, there = [], scores.runs.dropna(subset="score")["row"]
+    for row, by_task in drawn.items():
+        counts = (int((rows == row).sum()) for rows in (there, runs["row"]))
+        found = summary(np.mean(list(by_task.values()), axis=0)) if by_task else UNKNOWN
+        lines.append((*counts, *found))
     columns = ["n_runs", "n_expected", "score", "ci_low", "ci_high"]
     return order.join(pd.DataFrame(lines, columns=columns))[["row", *COLUMNS]]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.drawing import notes, tables
 from analysis.drawing.style import objective_names
-from analysis.drawing.text import Line, amount, between, count, estimate, number, runs_of, score
+from analysis.drawing.text import Line, amount, count, estimate, measured, number, score
 from analysis.published.paper import PAPER_TASKS, task_name
 from analysis.reports.table1.numbers import Table1
 from analysis.runs.run import Sweep
@@ -45,9 +45,7 @@ def task_markdown(table: Table1, sweep: Sweep, settings: Settings) -> str:
 
 
 _NUMBERS: dict[str, Callable[[Line], str]] = {
-    "Score": number("score"),
-    "95 % interval": between(),
-    "Runs": runs_of,
+    **measured("Score", "score"),
     "Paper": lambda line: "" if pd.isna(line["paper_score"]) else score(line["paper_score"]),
 }
 
@@ -90,8 +88,7 @@ def what_to_know(table: Table1, sweep: Sweep, settings: Settings) -> list[str]:
         "seeds hold the mean of other seeds is counted in results/table1_ten_seeds. The paper "
         "gives no spread.",
         notes.protocol(sweep),
-        *sweep.notes,
-        *notes.provenance(sweep.runs),
+        *notes.about(sweep),
         *_tasks(table),
         *_incomplete(table),
         *notes.lacking(table.runs, settings.episodes),

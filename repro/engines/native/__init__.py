@@ -6,6 +6,7 @@ a learner's bits do not depend on its pack with either.
 
 from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
+from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
 from repro.engines.native.recording import Recording
 from repro.engines.native.stepping import Stepping
@@ -19,6 +20,10 @@ __all__ = [
     "Networks",
     "PolicyGradient",
     "Recording",
+    "Renormalization",
+    "RolloutArrays",
     "Stepping",
     "Updater",
+    "Valuation",
+    "gae",
 ]

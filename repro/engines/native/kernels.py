@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = ("estimates.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
 HEADERS = (
     *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
     *("network.h", "recording.h", "task.h", "update.h"),
@@ -71,6 +71,10 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.run_task.argtypes = [
         *(address, number, number), *(address, number, number, number, address)
     ]  # fmt: skip
+    kernels.gae.argtypes = [number] * 3 + [address] * 7
+    for function in (kernels.value_rollout, kernels.renormalize):
+        function.argtypes, function.restype = [address], None
+    kernels.gae.restype = None
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
     for function in (kernels.ppo_update, kernels.mlp_forward, kernels.run_task):
@@ -78,8 +82,12 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     for function in (kernels.act, kernels.record_step):
         function.restype = number
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    structures = ("update", "acting", "policy", "recording", "collection")
-    for function in (getattr(kernels, f"{name}_size") for name in structures):
+    structures = (
+        *("update", "acting", "policy", "recording", "collection"),
+        *("valuation", "renormalization"),
+    )
+    for name in structures:
+        function = getattr(kernels, f"{name}_size")
         function.argtypes, function.restype = [], number
     return kernels
 

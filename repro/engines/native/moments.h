@@ -38,32 +38,48 @@ struct Moments {
   void update(int64_t p, const double* samples, int64_t rows, int64_t size) const {
     const double total = count[p] + rows, share = rows / total;
     const double cross = count[p] * rows / total;
-    std::vector<double> column(rows);
+    std::vector<double> average(size), spread(size);
+    if (size == 1) {  // NumPy adds several columns row after row, but a single one as a row
+      average[0] = pairwise_sum(samples, rows) / rows;
+      std::vector<double> squares(samples, samples + rows);
+      for (double& x : squares) x = (x - average[0]) * (x - average[0]);
+      spread[0] = pairwise_sum(squares.data(), rows) / rows;
+    } else {
+      for (const double* row = samples; row < samples + rows * size; row += size)
+        for (int64_t d = 0; d < size; ++d) average[d] += row[d];
+      for (double& x : average) x /= rows;
+      for (const double* row = samples; row < samples + rows * size; row += size)
+        for (int64_t d = 0; d < size; ++d)
+          spread[d] += (row[d] - average[d]) * (row[d] - average[d]);
+      for (double& x : spread) x /= rows;
+    }
     for (int64_t d = 0; d < size; ++d) {
-      for (int64_t n = 0; n < rows; ++n) column[n] = samples[n * size + d];
-      const double average = sum(column, size) / rows;
-      for (double& x : column) x = (x - average) * (x - average);
-      const double spread = sum(column, size) / rows;
       double &m = mean[p * size + d], &v = variance[p * size + d];
-      const double delta = average - m;
-      const double squares = (v * count[p] + spread * rows) + delta * delta * cross;
+      const double delta = average[d] - m;
+      const double squares = (v * count[p] + spread[d] * rows) + delta * delta * cross;
       m += delta * share;
       v = squares / total;
     }
     count[p] = total;
   }
-
- private:
-  // NumPy adds rows of several columns one after the other, but a single column as a row.
-  static double sum(const std::vector<double>& column, int64_t size) {
-    if (size == 1) return pairwise_sum(column.data(), column.size());
-    double total = 0;
-    for (double x : column) total += x;
-    return total;
-  }
 };
 
-// `ObservationNormalizer` where it learns at every step. Mirrored in collect.py.
+// Observations [rows, size] of one learner as networks read them; center and scale [size], or null
+// where nothing is normalized.
+inline void normalize(const double* observations, int64_t rows, int64_t size, const double* center,
+                      const double* scale, double clip, float* out) {
+  for (int64_t n = 0; n < rows; ++n, observations += size, out += size)
+    for (int64_t d = 0; d < size; ++d) {
+      double x = observations[d];
+      if (center) {
+        x = (x - center[d]) * scale[d];
+        x = x < -clip ? -clip : x > clip ? clip : x;  // lets NaN through
+      }
+      out[d] = x;
+    }
+}
+
+// `ObservationNormalizer` where it learns. Mirrored in collect.py.
 struct Normalizer {
   Moments moments;
   double *center, *scale;  // [P, D]

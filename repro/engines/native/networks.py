@@ -51,6 +51,7 @@ class Networks:
         self.action_size = policy.action_size
         self.actor = tower(policy, "policy", self.parameters)
         self.critic = tower(policy, "value", self.critic_parameters)
+        self._actor, self._critic = (pointer(each, "int64") for each in (self.actor, self.critic))
 
     @property
     def actor_parameters(self) -> Tensor:
@@ -64,18 +65,20 @@ class Networks:
 
     def distribution(self, observations: Inputs) -> Distribution:
         """pi(.|s). [P, M, D] -> a distribution over [P, M] samples."""
-        out = self._forward(self.actor, self.parameters.flat, observations, self.action_size)
+        out = self._forward(self._actor, self.parameters.flat, observations, self.action_size)
         return self.as_distribution(out)
 
     def distribution_with(self, flat: Tensor, observations: Inputs) -> Distribution:
         """As `distribution`, with other parameters in place of the actor's, [P, n]."""
-        named = zip(self.parameters.views, self.parameters.split(flat), strict=True)
-        out = self._forward(self.actor, flat, observations, self.action_size)
-        return self.policy.as_distribution(dict(named), out)
+        out = self._forward(self._actor, flat, observations, self.action_size)
+        if self.log_std is None:
+            return self.as_distribution(out)
+        log_std = flat[:, None, self.log_std : self.log_std + self.action_size]
+        return self.policy.as_distribution({"log_std": log_std}, out)
 
     def value(self, observations: Inputs) -> Tensor:
         """V(s). [P, M, D] -> [P, M]."""
-        return self._forward(self.critic, self.critic_parameters.flat, observations, 1)[..., 0]
+        return self._forward(self._critic, self.critic_parameters.flat, observations, 1)[..., 0]
 
     def evaluate(self, observations: Inputs) -> tuple[Distribution, Tensor]:
         """pi(.|s) and V(s)."""
@@ -85,13 +88,14 @@ class Networks:
         """The distribution whose means or logits are `statistics`, [P, M, A]."""
         return self.policy.as_distribution(self.views, statistics)
 
-    def _forward(self, tower: Array, flat: Tensor, x: Inputs, outputs: int) -> Tensor:
+    def _forward(self, tower: int | None, flat: Tensor, x: Inputs, outputs: int) -> Tensor:
         assert isinstance(x, Tensor)
         x = x.contiguous()
-        out = torch.empty(*x.shape[:2], outputs)
+        rows = x.shape[1]
+        out = torch.empty(self.learners, rows, outputs)
         library().mlp_forward(
-            *(pointer(tower, "int64"), self.activation, self.learners, x.shape[1]),
-            *(pointer(flat), flat.shape[1], pointer(x), pointer(out)),
+            *(tower, self.activation, self.learners, rows),
+            *(flat.data_ptr(), flat.shape[1], pointer(x), out.data_ptr()),
         )
         return out
 

@@ -132,6 +132,7 @@ class Learner {
   // log r of every sample: log pi(a|s) under the parameters of now, less that under the old ones.
   void compare(const int32_t* rows, int64_t size, const float* out) {
     policy_.choose(p_, parameters_);
+    if (!u_.log_prob) return;
     for (int64_t m = 0; m < size; ++m) {
       const int64_t sample = first_ + rows[m];
       const float log_prob = policy_.log_prob(out + m * actor_.head().stride, sample);

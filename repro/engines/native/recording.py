@@ -17,10 +17,12 @@ _Fields = list[tuple[str, Any]]
 
 
 def addresses(*names: str) -> _Fields:
+    """Fields of a structure that are pointers."""
     return [(name, ctypes.c_void_p) for name in names]
 
 
 def numbers(*names: str) -> _Fields:
+    """Fields of a structure that are int64."""
     return [(name, ctypes.c_int64) for name in names]
 
 

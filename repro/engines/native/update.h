@@ -14,7 +14,7 @@ struct Update {
   float *parameters, *mean, *variance, *clock;   // [P, parameter_count] thrice, [P]: Adam's state
   const float *inputs, *actions;                 // [P, B, D]; [P, B, A], or indices [P, B]
   const float *old, *old_log_std;                // pi_old: means or logits [P, B, A], [P, A]
-  const float *log_prob, *advantages, *targets, *values;       // [P, B], under pi_old
+  const float *log_prob, *advantages, *targets, *values;       // [P, B]; `log_prob` for a ratio
   const int32_t* order;                                        // [K, P, B]
   const uint8_t* active;                                       // [P]
   const float *low, *high, *beta, *value_coef, *entropy_coef;  // [P]: `bounded`, and equation 9

@@ -29,12 +29,6 @@ _ADDRESSES = (
     *("order", "active", "low", "high", "beta", "value_coef", "entropy_coef", "delta"),
     *("learning_rate", "minibatches", "gradient_norm"),
 )
-_DTYPES = {  # all others are float32
-    "order": "int32",
-    "active": "uint8",
-    "learning_rate": "float64",
-    "minibatches": "int64",
-}
 _NUMBERS = (
     *("activation", "parameter_count", "log_std", "action_size", "discrete"),
     *("learners", "samples", "minibatch_size", "epochs", "drop_partial"),
@@ -84,20 +78,30 @@ class Step:
         check_layout(_Update, library().update_size())
         self._alive = (networks, part, optimizer)  # keeps what the addresses point to
         acts, values = (part is each for each in (networks.parameters, networks.critic_parameters))
-        self._constant: dict[str, Any] = {
-            "actor": pointer(networks.actor, "int64") if acts else None,
-            "critic": pointer(networks.critic, "int64") if values else None,
-            "parameters": pointer(part.flat),
-            "activation": networks.activation,
-            "parameter_count": part.flat.shape[1],
-            "log_std": networks.log_std or 0,
-            "action_size": networks.action_size,
-            "discrete": networks.policy.discrete,
-            "learners": networks.learners,
-            **dict.fromkeys(("value_clip", "max_grad_norm", "early_stop_kl"), NO_LIMIT),
-            **_fields(optimizer),
-            **settings,
-        }
+        learners = networks.learners
+        self._active, self._rates = np.zeros(learners, np.uint8), np.zeros(learners)
+        self._minibatches = np.zeros(learners, np.int64)
+        self._gradient_norm = np.zeros(learners, np.float32)
+        self._minibatch_size: int | None = settings.get("minibatch_size")
+        self._struct = _Update(
+            actor=pointer(networks.actor, "int64") if acts else None,
+            critic=pointer(networks.critic, "int64") if values else None,
+            parameters=pointer(part.flat),
+            activation=networks.activation,
+            parameter_count=part.flat.shape[1],
+            log_std=networks.log_std or 0,
+            action_size=networks.action_size,
+            discrete=networks.policy.discrete,
+            learners=learners,
+            active=pointer(self._active, "uint8"),
+            learning_rate=pointer(self._rates, "float64"),
+            minibatches=pointer(self._minibatches, "int64"),
+            gradient_norm=pointer(self._gradient_norm),
+            **dict.fromkeys(("value_clip", "max_grad_norm", "early_stop_kl"), NO_LIMIT)
+            | _fields(optimizer)
+            | dict(settings),
+        )
+        self._call, self._address = library().ppo_update, ctypes.addressof(self._struct)
 
     def __call__(
         self,
@@ -117,27 +121,20 @@ class Step:
         Returns:
             How many minibatches each learner took [P], and the norm of its first gradient [P].
         """
-        epochs, learners, samples = orders.shape
-        takes_part = np.zeros(learners, np.uint8)
-        takes_part[list(active)] = 1
-        minibatches = np.zeros(learners, np.int64)
-        gradient_norm = np.full(learners, np.nan, np.float32)
-        arrays: dict[str, Array | Tensor] = {
-            **{name: x.contiguous() for name, x in tensors.items()},
-            "order": orders,
-            "active": takes_part,
-            "learning_rate": np.array(rates),
-            "minibatches": minibatches,
-            "gradient_norm": gradient_norm,
-        }
-        addresses = {
-            name: pointer(array, _DTYPES.get(name, "float32")) for name, array in arrays.items()
-        }
-        size = self._constant.get("minibatch_size") or samples
-        fields = self._constant | addresses | {"minibatch_size": size}
-        struct = _Update(**fields, samples=samples, epochs=epochs)
-        library().ppo_update(ctypes.addressof(struct))
-        return minibatches, gradient_norm.astype(float)
+        struct = self._struct
+        given = {name: x.contiguous() for name, x in tensors.items()}  # alive until the call ends
+        for name, x in given.items():
+            setattr(struct, name, pointer(x))
+        struct.epochs, _, struct.samples = orders.shape
+        struct.order = pointer(orders, "int32")
+        struct.minibatch_size = self._minibatch_size or struct.samples
+        self._rates[:] = rates
+        self._active[:] = 0
+        self._active[active] = 1
+        self._minibatches[:] = 0
+        self._gradient_norm[:] = np.nan
+        self._call(self._address)
+        return self._minibatches.copy(), self._gradient_norm.astype(float)
 
 
 class Updater:
@@ -203,12 +200,12 @@ class PolicyGradient:
         coefs: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Take `value_coef`, `entropy_coef` and `delta` where they are not 0, [P, 1] each."""
-        settings = {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
-        self._step = Step(networks, networks.parameters, optimizer, settings)
         zeros = torch.zeros(networks.learners, 1)
-        self._coefs = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(
-            coefs or {}
-        )
+        given = dict.fromkeys(("beta", "value_coef", "entropy_coef"), zeros) | dict(coefs or {})
+        self._alive = given
+        settings: dict[str, Any] = {name: pointer(x) for name, x in given.items()}
+        settings |= {"policy_gradient": True, "max_grad_norm": _or_none(max_grad_norm)}
+        self._step = Step(networks, networks.parameters, optimizer, settings)
 
     def update(
         self, batch: Batch, rates: Sequence[float], active: Sequence[int], old: Distribution
@@ -221,8 +218,17 @@ class PolicyGradient:
             active: the learners that take it.
             old: the policy around which the trust region is, if there is one.
         """
-        tensors = {**_tensors(batch), **_statistics(old), **self._coefs}
-        return self._step(tensors, rates, _one_order(*batch.advantages.shape), active)[1]
+        assert isinstance(batch.inputs, Tensor)
+        tensors = {
+            "inputs": batch.inputs,
+            "actions": batch.actions,
+            "advantages": batch.advantages,
+            "targets": batch.targets,
+            "values": batch.values,
+            **_statistics(old),
+        }
+        order = _one_order(*batch.advantages.shape)
+        return self._step(tensors, rates, order, active)[1]
 
 
 class CriticFit:
@@ -239,7 +245,8 @@ class CriticFit:
 
     def update(self, batch: Batch, rate: float, orders: Array, active: Sequence[int]) -> None:
         """Optimize in place; `orders` as those of `Step`."""
-        tensors = {name: batch.samples()[name] for name in ("inputs", "targets", "values")}
+        assert isinstance(batch.inputs, Tensor)
+        tensors = {"inputs": batch.inputs, "targets": batch.targets, "values": batch.values}
         tensors["value_coef"] = self._value_coef
         self._step(tensors, [rate] * len(self._value_coef), orders, active)
 

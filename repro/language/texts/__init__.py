@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from repro.language.texts.config import TextConfig
+from repro.language.texts.documentation import Documentation
 from repro.language.texts.grammar import Grammar
-from repro.language.texts.manual import Manual
 from repro.language.texts.oracle import Oracle
 
 Array = np.ndarray[Any, Any]
@@ -60,6 +60,6 @@ def make(config: TextConfig) -> Text:
     kinds: dict[str, Callable[[TextConfig], Text]] = {
         "grammar": Grammar,
         "oracle": Oracle,
-        "manual": Manual,
+        "documentation": Documentation,
     }
     return kinds[config.kind](config)

@@ -8,6 +8,9 @@ from omegaconf import MISSING
 
 from repro.config.fields import choice, number, within
 
+# Their documentation is a text: MuJoCo's manual and the others' docstrings.
+DOCUMENTED = ("mujoco", "numpy", "scipy", "pandas", "matplotlib", "sympy", "networkx", "gymnasium")
+
 
 @dataclass
 class TextConfig:
@@ -19,6 +22,6 @@ class TextConfig:
     """
 
     name: str = MISSING
-    kind: str = choice("grammar", "oracle", "manual")
+    kind: str = choice("grammar", "oracle", "documentation")
     prompt: list[int] = field(default_factory=list, metadata=within("above 0"))
     response: int = number("above 0")

@@ -25,11 +25,12 @@ def _rows(*rows: tuple[str, float]) -> pd.DataFrame:
 def test_a_setting_has_the_same_color_whatever_stands_beside_it() -> None:
     clips = [("clip", value) for value in (0.05, 0.1, 0.2, 0.3, 0.4)]
     others = [("kl_fixed", value) for value in (0.3, 1.0, 3.0, 10.0)] + [("new", 0.5), ("new", 2.0)]
-    every = style.objective_colors(_rows(*clips, *others))
+    styles = style.objective_styles(_rows(*clips, *others))
+    every = {row: look.color for row, look in styles.items()}
     assert len(set(every.values())) == len(every)
     for row in (*clips, *others):
-        (alone,) = style.objective_colors(_rows(row)).items()
-        assert every[alone[0]] == alone[1]
+        (alone,) = style.objective_styles(_rows(row)).items()
+        assert every[alone[0]] == alone[1].color
     assert every["clip_0.2"] == "#0072b2" == ENTRIES["ppo"].color.lower()
 
 
@@ -54,7 +55,7 @@ def test_labels_that_no_table_knows_have_a_color_of_their_own_in_every_figure() 
 
 
 def test_games_are_named_as_the_paper_names_them() -> None:
-    for rom in table6(DEFAULT_REFERENCE):
+    for rom in table6(DEFAULT_REFERENCE).index:
         assert rom_name(game_name(rom)) == rom
     assert game_name("beam_rider") == "BeamRider"
 

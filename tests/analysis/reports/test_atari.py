@@ -14,8 +14,8 @@ import pytest
 from analysis.__main__ import main
 from analysis.published.atari import figure6_ends, human_and_random, rom_name, table6
 from analysis.reports.atari.figure import papers_of
+from analysis.reports.atari.numbers import human_normalized, order_agreement, wins
 from analysis.settings import DEFAULT_REFERENCE
-from analysis.statistics.games import human_normalized, order_agreement, wins
 from repro.runs import store
 from tests.helpers.synthetic_runs import identity, write_run
 
@@ -24,41 +24,45 @@ def test_a_recount_of_the_papers_table_6() -> None:
     """Known from a count by hand; Table 2 itself differs by Pong, which rounding ties."""
     paper = table6(DEFAULT_REFERENCE)
     assert wins(paper, ("A2C", "ACER", "PPO")) == {"A2C": 1, "ACER": 27, "PPO": 19, "tie": 2}
-    tied = [game for game, v in paper.items() if sorted(v.values())[-1] == sorted(v.values())[-2]]
+    tied = [game for game, v in paper.iterrows() if sorted(v)[-1] == sorted(v)[-2]]
     assert sorted(tied) == ["pong", "venture"]
 
 
 def test_the_references_are_of_the_same_49_games() -> None:
     paper, ends = table6(DEFAULT_REFERENCE), figure6_ends(DEFAULT_REFERENCE)
     scale = human_and_random(DEFAULT_REFERENCE)
-    assert len(paper) == 49 and paper.keys() == ends.keys() == set(scale.index)
+    assert len(paper) == 49 and set(paper.index) == ends.keys() == set(scale.index)
     assert (scale["human"] > scale["random"]).all()
     assert rom_name("UpNDown") == "up_n_down" and rom_name("Jamesbond") == "jamesbond"
     # Figure 6's ends are Table 6's scores, but for smoothing: the paper's facts say within 2 % in
     # the median.
     off = [
-        abs(np.mean(ends[game][name]) / paper[game][name] - 1)
-        for game in paper
-        for name in paper[game]
-        if abs(paper[game][name]) > 1
+        abs(np.mean(ends[game][name]) / paper.loc[game, name] - 1)
+        for game in paper.index
+        for name in paper
+        if abs(paper.loc[game, name]) > 1
     ]
     assert np.median(off) < 0.03
 
 
 def test_wins_leave_out_games_that_lack_somebody() -> None:
-    scores = {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 3.0}, "c": {"x": 0.0, "y": 0.0}}
+    nan = float("nan")
+    scores = pd.DataFrame({"x": [1.0, 3.0, 0.0], "y": [2.0, nan, 0.0]}, index=list("abc"))
     assert wins(scores, ("x", "y")) == {"x": 0, "y": 1, "tie": 1}
-    assert wins({"a": {"x": float("nan"), "y": 2.0}}, ("x", "y")) == {"x": 0, "y": 0, "tie": 0}
+    assert wins(scores[["y"]], ("x", "y")) == {"x": 0, "y": 0, "tie": 0}
+    assert wins(pd.DataFrame({"x": [nan], "y": [2.0]}), ("x", "y")) == {"x": 0, "y": 0, "tie": 0}
 
 
 def test_agreement_in_order_and_rank() -> None:
-    paper = {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 5.0, "y": 2.0}, "c": {"x": 1.0, "y": 1.0}}
-    ours = {"a": {"x": 0.0, "y": 9.0}, "b": {"x": 0.0, "y": 9.0}, "c": {"x": 0.0, "y": 9.0}}
+    paper = pd.DataFrame({"x": [1.0, 5.0, 1.0], "y": [2.0, 2.0, 1.0]}, index=list("abc"))
+    ours = pd.DataFrame({"x": [0.0] * 4, "y": [9.0] * 4}, index=list("abcd"))
     assert order_agreement(ours, paper, ("x", "y")) == (1, 2)
 
 
 def test_a_random_policy_scores_0_and_a_human_1() -> None:
-    np.testing.assert_allclose(human_normalized(np.array([1.7, 30.5]), 1.7, 30.5), [0, 1])
+    scale = pd.DataFrame({"random": [1.7, 5.0], "human": [30.5, 6.0]}, index=["a", "b"])
+    scores, games = pd.Series([1.7, 30.5, 7.0, 1.0]), pd.Series(["a", "a", "b", "c"])
+    np.testing.assert_allclose(human_normalized(scores, games, scale), [0, 1, 2, np.nan])
 
 
 SCORES = {  # game -> algorithm -> last scores of its seeds

@@ -49,7 +49,7 @@ def _runs(levels: dict[str, float], spread: float, tasks: tuple[str, ...] = TASK
 
 def _claims(levels: dict[str, float], spread: float, tasks: tuple[str, ...] = TASKS) -> Any:
     settings = Settings(replicates=COUNT)
-    return claims.claims(_table(_runs(levels, spread, tasks), settings), settings)
+    return claims.claims(_table(_runs(levels, spread, tasks), settings))
 
 
 def _table(runs: pd.DataFrame, settings: Settings) -> Table1:
@@ -93,7 +93,7 @@ def test_the_exact_distribution_of_one_task_is_met() -> None:
     runs = _runs(dict(PAPER * 100), 0.0, TASKS[:1])
     runs.loc[runs["row"] == "none", "return"] = [-1.0, 0.0, 5.0]
     settings = Settings(replicates=20_000)
-    found = claims.claims(_table(runs, settings), settings)["none"]
+    found = claims.claims(_table(runs, settings))["none"]
     error = np.std([-1.0, 0.0, 5.0], ddof=1) / np.sqrt(2 * 3)
     assert found["negative"] == pytest.approx(scipy.stats.t.cdf(-(4 / 3) / error, 4), abs=1e-3)
     assert found["without"] == {}
@@ -103,19 +103,19 @@ def test_intervals_are_those_of_table1() -> None:
     runs = _runs(dict(PAPER * 100), 7.0)
     settings = Settings(replicates=COUNT, seed=3)
     table = _table(runs, settings)
-    found = claims.replicates_of(table, settings)
-    low, high = np.quantile(found.draws, [0.025, 0.975], axis=1)
+    found = claims.replicates_of(table)
+    low, high = np.quantile(found.estimates[:, 1:], [0.025, 0.975], axis=1)
     assert low.tolist() == table.rows["ci_low"].tolist()
     assert high.tolist() == table.rows["ci_high"].tolist()
-    assert found.scores.tolist() == table.rows["score"].tolist()
+    assert found.estimates[:, 0].tolist() == table.rows["score"].tolist()
 
 
 def test_rank_correlation_is_scipys_for_every_replicate() -> None:
     runs = _runs(dict(PAPER * 100), 30.0)
     settings = Settings(replicates=200)
-    found = claims.replicates_of(_table(runs, settings), settings)
+    found = claims.replicates_of(_table(runs, settings))
     theirs = PAPER[list(found.rows)].to_numpy()
-    each = [scipy.stats.spearmanr(draw, theirs).statistic for draw in found.draws.T]
+    each = [scipy.stats.spearmanr(draw, theirs).statistic for draw in found.estimates[:, 1:].T]
     answer = claims.rank_correlation(found, dict(PAPER))
     assert [answer["low"], answer["high"]] == pytest.approx(np.quantile(each, [0.025, 0.975]))
 

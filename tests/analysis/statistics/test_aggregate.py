@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
@@ -161,12 +160,6 @@ def test_the_interval_of_a_difference_agrees_with_scipy() -> None:
     # Ours is wider by sqrt(30 / 29), 1.7 %.
     assert found[1:] == pytest.approx(tuple(theirs), abs=0.03 * (theirs.high - theirs.low))
     assert found.high - found.low > theirs.high - theirs.low
-
-
-def test_ranks_go_down_from_the_best_and_share_ties() -> None:
-    values = pd.Series([10.0, -3.0, np.nan, 10.0, 50.0])
-    assert ranks.ranks(values).tolist()[:2] == [2.5, 4.0]
-    assert ranks.ranks(values).iloc[4] == 1 and np.isnan(ranks.ranks(values).iloc[2])
 
 
 def test_agreement_of_orders() -> None:

@@ -1,4 +1,4 @@
-"""Byte pairs, and the manual that MuJoCo's package brings along."""
+"""Byte pairs, and the documentation that packages bring along."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from repro.language.texts import manual, pieces
+from repro.language.texts import documentation, pieces
 from repro.language.texts.config import TextConfig
 
-CONFIG = TextConfig("manual", "manual", [3, 6], 32)
+CONFIG = TextConfig("documentation", "documentation", [3, 6], 32)
 
 
 def test_byte_pairs_are_those_of_the_source() -> None:
@@ -37,13 +37,13 @@ def test_pairs_are_counted_again_after_each_merge() -> None:
 
 
 @pytest.fixture(scope="module")
-def text() -> manual.Manual:
-    return manual.Manual(CONFIG)
+def text() -> documentation.Documentation:
+    return documentation.Documentation(CONFIG)
 
 
-def test_the_manual_is_english_and_comes_back_from_its_pieces(text: manual.Manual) -> None:
-    own = manual.corpus()
-    assert len(own.vocabulary) == manual.PIECES and len(own.training) > 2500
+def test_it_is_english_and_comes_back_from_its_pieces(text: documentation.Documentation) -> None:
+    own = documentation.corpus()
+    assert len(own.vocabulary) == documentation.PIECES and len(own.training) > 30_000
     assert not {tuple(x) for x in own.training[:200]} & {tuple(x) for x in own.held_out[:10]}
     for sentence in own.training[:200]:
         words = text.decode(np.array(sentence[:-1]))
@@ -52,8 +52,8 @@ def test_the_manual_is_english_and_comes_back_from_its_pieces(text: manual.Manua
         text.encode("caféteria")
 
 
-def test_prompts_are_whole_words(text: manual.Manual) -> None:
-    known = {word for pair in manual.corpus().pairs for word in pair}
+def test_prompts_are_whole_words(text: documentation.Documentation) -> None:
+    known = {word for pair in documentation.corpus().pairs for word in pair}
     prompts = text.prompts(np.random.default_rng(0), 64)
     words = [text.decode(row).split() for row in prompts]
     assert np.mean([each[-1].strip("(),.") in known for each in words]) > 0.8
@@ -63,23 +63,23 @@ def test_prompts_are_whole_words(text: manual.Manual) -> None:
 @pytest.mark.parametrize(
     ("prompt", "response", "gold"),
     [
-        (" the contact", " force <end>", 1.0),
-        (" the contact", " force force <end>", 1 - 1 - 0.5),  # "force force" is nowhere
-        (" the contact", "s between bodies <end>", 1.0),  # goes on with the prompt's word
+        (" the", " matrix <end>", 1.0),
+        (" the", " gradient gradient <end>", 1 - 1 - 0.5),  # "gradient gradient" is nowhere
+        (" the vector", "s of a matrix <end>", 2.0),  # goes on with the prompt's word
         (" the", " xqzt <end>", -0.5),
     ],
 )
 def test_gold_counts_words_repeats_and_pairs(
-    text: manual.Manual, prompt: str, response: str, gold: float
+    text: documentation.Documentation, prompt: str, response: str, gold: float
 ) -> None:
     assert text._gold(prompt, response) == gold
 
 
-def test_the_manuals_own_sentences_have_no_unseen_pair(text: manual.Manual) -> None:
+def test_its_own_sentences_have_no_unseen_pair(text: documentation.Documentation) -> None:
     rng = np.random.default_rng(0)
     tokens = text.documents(rng, 256, 38, held_out=True)
     whole = tokens[tokens[:, -1] == 0]  # not cut
     for row in whole:
-        words = manual.words(text.decode(row))
-        assert set(manual.neighbors(words)) <= manual.corpus().pairs
+        words = documentation.words(text.decode(row))
+        assert set(documentation.neighbors(words)) <= documentation.corpus().pairs
     assert len(whole) > 50

@@ -1,17 +1,19 @@
-"""Sentences of MuJoCo's manual, which its package brings along: English prose on physics.
+"""Sentences of the documentation that packages bring along: English prose on computing.
 
-The gold reward of a response is the number of distinct words on motion in it, less its repeated
-words and half its pairs of neighbors that the manual never has. Those catch what is misspelled and
-what is no sentence.
+The gold reward of a response is the number of distinct words of mathematics in it, less its
+repeated words and half its pairs of neighbors that the documentation never has. Those catch what
+is misspelled and what is no sentence.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.util
 import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,29 +22,31 @@ import numpy as np
 
 from repro.errors import ConfigError
 from repro.language.texts import pieces
-from repro.language.texts.config import TextConfig
+from repro.language.texts.config import DOCUMENTED, TextConfig
 from repro.language.texts.grammar import left_padded
 
 Array = np.ndarray[Any, Any]
 
-PIECES = 512  # with padding and the end
+PIECES = 1024  # with padding and the end
 HELD_OUT = 20  # one in so many sentences is not trained on
 WORDS = (5, 30)  # of a sentence
-MOTION = frozenset(
+MATHEMATICS = frozenset(
     {
-        *("acceleration", "actuator", "collision", "constraint", "contact", "contacts", "damping"),
-        *("dynamics", "energy", "force", "forces", "friction", "gravity", "inertia", "joint"),
-        *("joints", "mass", "momentum", "motion", "stiffness", "torque", "velocity", "velocities"),
+        *("array", "arrays", "basis", "coefficient", "coefficients", "derivative", "determinant"),
+        *("dimension", "dimensions", "distance", "eigenvalue", "eigenvalues", "equation"),
+        *("equations", "gradient", "integral", "inverse", "linear", "matrices", "matrix", "norm"),
+        *("polynomial", "polynomials", "product", "rotation", "scalar", "square", "sum", "tensor"),
+        *("tensors", "vector", "vectors"),
     }
 )
 LONG = 5  # letters of a word that should not be repeated
 END = " <end>"
-UNSEEN = 0.5  # what a pair of neighbors costs that the manual never has
+UNSEEN = 0.5  # what a pair of neighbors costs that no sentence has
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The manual in pieces.
+    """The sentences in pieces.
 
     Attributes:
         vocabulary: pieces by index; a piece that starts a word starts with a space.
@@ -57,7 +61,7 @@ class Corpus:
     pairs: frozenset[tuple[str, str]]
 
 
-class Manual:
+class Documentation:
     """As `repro.language.texts.Text`."""
 
     spaced = False
@@ -94,7 +98,7 @@ class Manual:
         return left_padded(tokens[:, :longest], lengths)
 
     def gold(self, prompts: Array, responses: Array) -> Array:
-        """Words on motion - repeats - half the unseen pairs, [count]."""
+        """Words of mathematics - repeats - half the unseen pairs, [count]."""
         rows = zip(prompts, responses, strict=True)
         return np.array([self._gold(self.decode(a), self.decode(b)) for a, b in rows])
 
@@ -104,9 +108,9 @@ class Manual:
         first = len(words(prompt)) - (not response.startswith(" "))
         new, pairs = whole[first:], neighbors(whole)[max(first - 1, 0) :]
         unseen = sum(pair not in self._corpus.pairs for pair in pairs)
-        counts = Counter(word for word in new if len(word) >= LONG or word in MOTION)
+        counts = Counter(word for word in new if len(word) >= LONG or word in MATHEMATICS)
         repeats = sum(counts.values()) - len(counts)
-        return len(MOTION & set(new)) - repeats - UNSEEN * unseen
+        return len(MATHEMATICS & set(new)) - repeats - UNSEEN * unseen
 
     def decode(self, tokens: Array) -> str:
         """Text, without padding; a space comes first where the first piece starts a word."""
@@ -130,19 +134,15 @@ def neighbors(found: list[str]) -> list[tuple[str, str]]:
 
 @functools.cache
 def corpus() -> Corpus:
-    """The manual of the MuJoCo that is installed.
+    """The documentation of the packages that are installed, each sentence once.
 
     Raises:
-        ConfigError: it has no manual.
+        ConfigError: a package is missing.
     """
-    found = importlib.util.find_spec("mujoco")
-    folder = Path(found.origin).parent / "doc" if found and found.origin else Path("mujoco/doc")
-    files = sorted(folder.rglob("*.rst"))
-    if not files:
-        raise ConfigError(
-            f"text=manual reads MuJoCo's manual, and {folder} has none: pip install 'mujoco>=4'."
-        )
-    every = [each for file in files for each in sentences(file.read_text(encoding="utf-8"))]
+    found = {
+        each: None for package in DOCUMENTED for text in texts(package) for each in sentences(text)
+    }
+    every = list(found)
     spelled = [[f" {word}" for word in each.split()] for each in every]
     made, split = pieces.learn(Counter(word for each in spelled for word in each), PIECES - 2)
     vocabulary = [" <pad>", END, *made]
@@ -151,6 +151,28 @@ def corpus() -> Corpus:
     pairs = frozenset(pair for each in every for pair in neighbors(words(each)))
     training = [each for i, each in enumerate(tokens) if i % HELD_OUT]
     return Corpus(vocabulary, training, tokens[::HELD_OUT], pairs)
+
+
+def texts(package: str) -> Iterator[str]:
+    """A package's pages and docstrings, its tests' not among them.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"text=documentation reads {package}, which is missing: make install.")
+    folder = Path(spec.origin).parent
+    for file in sorted((*folder.rglob("*.rst"), *folder.rglob("*.py"))):
+        if any("test" in part for part in file.relative_to(folder).parts):
+            continue
+        text = file.read_text(encoding="utf-8", errors="ignore")
+        if file.suffix == ".rst":
+            yield text
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                yield ast.get_docstring(node) or ""
 
 
 def sentences(text: str) -> list[str]:
