@@ -6,9 +6,8 @@ beside it holds. `Randomness` seeds all these with an environment's seed, and ex
 before and after each of its calls. So they are the environment's own: its draws depend neither on
 its neighbors nor on who else draws in this process, and they can be saved.
 
-Where nobody draws, an exchange takes some 3 microseconds an environment, so that it is done
-without asking. It is left out only for the tasks that come with Gymnasium, which draw from nothing
-else than `self.np_random`; some of them take no longer themselves.
+Where nobody draws, an exchange takes 3 microseconds, so that it is done without asking. It is left
+out only for the tasks that come with Gymnasium, which draw from nothing else than `self.np_random`.
 """
 
 from __future__ import annotations
@@ -68,8 +67,7 @@ class Randomness:
         ... a call of environment i
         randomness.leave(i)
 
-    Attributes:
-        needed: whether the environments may draw from them at all.
+    Attribute `needed`: whether the environments may draw from them at all.
     """
 
     def __init__(self, envs: Sequence[_Env]) -> None:

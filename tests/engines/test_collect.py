@@ -19,7 +19,7 @@ from repro.envs.mujoco import expressions
 from repro.envs.mujoco.vector import MujocoVectorEnv, supported_ids
 from repro.errors import TaskError
 from repro.rollouts.collector import Collector
-from tests.helpers.bits import assert_equal_bits
+from tests.helpers.bits import assert_equal_bits, traces
 from tests.helpers.configs import compose, with_value
 from tests.helpers.learners import make_learners
 
@@ -114,6 +114,15 @@ def test_steps_of_tasks_in_python_are_the_collectors_own(
         expected, found = collected(own, iteration), collected(compiled, iteration)
         assert_equal_bits(expected, found)
         assert expected["finished_steps"].all()
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
+def test_a_task_in_python_alone_is_what_it_is_in_a_pack(env_id: str) -> None:
+    task = ("env=gymnasium", f"env.id={env_id}", *SMALL, "env.num_envs=2")
+    configs = [compose(*task, f"seed={seed}") for seed in range(3)]
+    together = traces(make_learners(configs), 3)
+    for config, trace in zip(configs, together, strict=True):
+        assert_equal_bits(traces(make_learners([config]), 3)[0], trace)
 
 
 @pytest.mark.parametrize("masked", [False, True])
