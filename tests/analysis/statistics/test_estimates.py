@@ -51,8 +51,8 @@ def _world(rng: np.random.Generator, spreads: FloatArray) -> tuple[float, float]
         mine = [task[-1] for task in tasks]
         low, high = bounds(replicates(mine[0], common[0], COUNT, stream(trial, "x")))
         cell += bool(low <= 0 <= high)
-        rng, pairs = stream(trial, "y"), zip(mine, common, strict=True)
-        low, high = bounds(np.mean([replicates(*pair, COUNT, rng) for pair in pairs], axis=0))
+        row_rng, pairs = stream(trial, "y"), zip(mine, common, strict=True)
+        low, high = bounds(np.mean([replicates(*pair, COUNT, row_rng) for pair in pairs], axis=0))
         row += bool(low <= 0 <= high)
     return cell / trials, row / trials
 
