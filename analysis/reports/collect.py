@@ -1,4 +1,4 @@
-"""`collect`: run directories -> three tables that stand for them and are small enough to keep."""
+"""`collect`: runs -> three tables that stand for their directories and are small enough to keep."""
 
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ def tables(
     Of their episodes all are kept, or the `last` ones.
 
     Raises:
-        AnalysisError: for a damaged table, or runs that are collected already.
+        AnalysisError: for a damaged table.
     """
     episodes, progress = {}, {}
     for number, run in enumerate(runs):
         if not run.ended or run.directory is None:
             continue
-        if run.collected is not None:
-            raise AnalysisError(
-                f"{run.directory} is collected already: give --runs the run directories behind it."
-            )
-        whole = read_rows(run, "episodes", store.EPISODES)
+        whole = read_rows(run, "episodes", list(collected.EPISODES)[1:])
         episodes[number] = whole if last is None else whole.tail(last)
         progress[number] = read_rows(run, "progress", store.PROGRESS)
     return collected.encode(runs, episodes, progress, kept)
@@ -55,7 +51,11 @@ _WHOLE = cli.option("--whole-seeds", _ENDED, action="store_true")
 
 @cli.command("collect", cli.DIRECTORIES, _ROWS, _LAST, _WHOLE)
 def command(given: cli.Given) -> cli.Output:
-    """Run directories as three tables, which every other command takes in their place."""
+    """Run directories as three tables, which every other command takes in their place.
+
+    Tables that are there already are run directories, too: `--runs results/X runs/Y --out
+    results/X` adds the runs of runs/Y, and loses none.
+    """
     runs: Sequence[Run] = load_sweep(*given.runs).runs
     if given.whole_seeds and not (runs := whole_seeds(runs)):
         raise AnalysisError("No seed has ended in every task and row: leave out --whole-seeds.")

@@ -163,11 +163,20 @@ def _line(
         "found": run.directory is not None,
         **{name: run.info.get(name) for name in _FIELDS},
         "episodes": 0 if episodes is None else len(episodes),
-        "iterations": 0 if progress is None else len(progress),
-        **{name: None if progress is None else float(progress[name].sum()) for name in TIMES},
+        **_counted(run, progress),
         "run_json": json.dumps(run.info),
         "config_json": None if run.config is None else json.dumps(run.config),
     }
+
+
+def _counted(run: Run, progress: pd.DataFrame | None) -> dict[str, Any]:
+    """Iterations, and seconds by phase; of collected tables as they were before some were kept."""
+    if progress is None:
+        return {"iterations": 0} | dict.fromkeys(TIMES)
+    if run.collected is None:
+        return {"iterations": len(progress)} | {name: float(progress[name].sum()) for name in TIMES}
+    tables, number = run.collected
+    return {name: tables.table("runs")[name].iloc[number] for name in ("iterations", *TIMES)}
 
 
 def joined(tables: Mapping[int, pd.DataFrame], columns: Iterable[str]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ _REQUIRED = (
 def load_sweep(*runs_dirs: Path) -> Sweep:
     """Every run under `runs_dirs`, and every run that a sweep.json there expects.
 
-    A run that one directory expects and another holds is one run.
+    A run that one directory expects and another holds is one run; so is one that lies in two with
+    the same digest, or that ended in one of them only.
 
     Args:
         runs_dirs: with run directories at any depth, or the tables that `collect` made of them.
@@ -79,15 +80,18 @@ def runs_in(runs_dir: Path, required: Sequence[str] = _REQUIRED) -> list[Run]:
 
 
 def _add(runs: dict[str, Run], run: Run) -> None:
-    # The same directory by two names counts once.
+    """One of the two where a run is there already: the one that ended, or else has files."""
     other = runs.get(run.run_id, run)
-    if run.directory and other.directory and run.directory.resolve() != other.directory.resolve():
+    places = {each.directory.resolve() for each in (run, other) if each.directory}
+    same = run.info.get("digest") == other.info.get("digest") is not None
+    begun = not run.ended and (run.collected or other.collected)  # tables hold its beginning
+    if len(places) > 1 and run.ended == other.ended and not same and not begun:
         raise AnalysisError(
             f"{run.run_id} lies in {other.directory} and in {run.directory}: "
             "point --runs at the directory that holds one of them."
         )
-    found = run if other.directory is None else other
-    runs[run.run_id] = replace(found, listed=run.listed or other.listed)
+    better = other.directory is None or (run.ended and not other.ended)
+    runs[run.run_id] = replace(run if better else other, listed=run.listed or other.listed)
 
 
 def _found(runs_dir: Path, required: Sequence[str]) -> Iterator[Run]:

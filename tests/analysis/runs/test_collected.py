@@ -168,11 +168,30 @@ def test_a_run_that_two_directories_hold_is_refused(
     assert f"lies in {tmp_path / 'a'}" in capsys.readouterr().err
 
 
-def test_collected_tables_are_not_collected_again(
-    collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_runs_are_added_to_collected_tables(raw: Path, collected: Path, tmp_path: Path) -> None:
+    """In two steps, a sweep's unfinished run finished in between: the same bytes as at once."""
+    first, rest, out = tmp_path / "first", tmp_path / "rest", tmp_path / "out"
+    shutil.copytree(raw, first)
+    directories = sorted(store.run_directories(first))
+    for directory in directories[::2]:
+        shutil.move(directory, rest / directory.name)
+    some, many = ["--runs", str(first)], ["--runs", str(out), str(rest), "--out", str(out)]
+    assert main(["collect", *some, "--out", str(out)]) == 0
+    assert (out / "runs.parquet").read_bytes() != (collected / "runs.parquet").read_bytes()
+    for _ in range(2):  # what is there already counts once
+        assert main(["collect", *many]) == 0
+        for name in FILES:
+            assert (out / name).read_bytes() == (collected / name).read_bytes()
+
+
+def test_a_run_that_ended_since_takes_the_place_of_its_beginning(
+    collected: Path, tmp_path: Path
 ) -> None:
-    assert main(["collect", "--runs", str(collected), "--out", str(tmp_path / "out")]) == 2
-    assert "collected already" in capsys.readouterr().err
+    info = _infos()[5]
+    write_run(tmp_path / "new", info, [1.0, 2.0, 3.0])
+    both = load_sweep(collected, tmp_path / "new")
+    (run,) = (run for run in both.runs if run.run_id == info["run_id"])
+    assert run.ended and read_episodes(run)[1].tolist() == [1.0, 2.0, 3.0]
 
 
 def _flip(path: Path) -> None:
