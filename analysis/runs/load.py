@@ -84,7 +84,8 @@ def _add(runs: dict[str, Run], run: Run) -> None:
     other = runs.get(run.run_id, run)
     places = {each.directory.resolve() for each in (run, other) if each.directory}
     same = run.info.get("digest") == other.info.get("digest") is not None
-    if len(places) > 1 and run.ended == other.ended and not same:
+    begun = not run.ended and (run.collected or other.collected)  # tables hold its beginning
+    if len(places) > 1 and run.ended == other.ended and not same and not begun:
         raise AnalysisError(
             f"{run.run_id} lies in {other.directory} and in {run.directory}: "
             "point --runs at the directory that holds one of them."

@@ -30,8 +30,10 @@ from repro.algorithms.base import Array, Learners
 from repro.algorithms.measured import Metrics, mean
 from repro.config.algorithms import ACERSettings
 from repro.config.schema import Config
+from repro.engines import selection
 from repro.engines.batches import Batch
 from repro.engines.cuda import sent
+from repro.engines.native import Networks
 from repro.envs.vector import VectorEnv
 from repro.errors import ConfigError
 from repro.learning import objectives, off_policy
@@ -85,6 +87,7 @@ class ACER(Learners):
             self.column(name)[:, None] for name in ("delta", "value_coef", "entropy_coef")
         )
         self.replay = self.make_replay(envs)
+        self.engine = selection.engine(self.networks, None)
         self.notice = (
             f"The replay takes {self.replay.nbytes / 2**30:.2f} GiB a run when it is full: "
             f"algorithm.replay_size={self.settings.replay_size} steps of each of "
@@ -105,10 +108,10 @@ class ACER(Learners):
         kind = CNNActionValues if config.policy.convolutions is not None else MLPActionValues
         return kind(observations, actions, config.policy)
 
-    def make_networks(self) -> BoundPolicy:
-        """Over the only part."""
+    def make_networks(self) -> BoundPolicy | Networks:
+        """Over the only part; of frames compiled, where `engine` and the machine allow it."""
         self.parameters = self.stack()
-        return BoundPolicy(self.policy, self.views)
+        return selection.networks(self.config, self.policy, self.parts, self.views)
 
     def make_replay(self, envs: VectorEnv) -> Replay:
         """Of `replay_size` steps of each actor; without replays, of the newest segment."""

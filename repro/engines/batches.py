@@ -80,7 +80,7 @@ class Batch:
         inputs: Inputs = chosen.pop("inputs")
         if isinstance(self.inputs, FrameStacks):
             assert isinstance(inputs, Tensor)
-            inputs = self.inputs.take(inputs.long())
+            inputs = self.inputs.select(inputs.long())
         old, log_prob = self.old.with_statistics(chosen.pop("old")), chosen.pop("log_prob")
         batch = Batch(inputs=inputs, old=old, **chosen)
         batch.log_prob = log_prob

@@ -27,6 +27,7 @@ from repro.learning.normalize import ObservationNormalizer, RewardScaler
 from repro.learning.optimizers import Adam, RMSProp
 from repro.learning.parameters import StackedParameters
 from repro.networks.bound import BoundPolicy
+from repro.networks.cnn import CNNActorCritic
 from repro.networks.mlp import MLPActorCritic
 
 if TYPE_CHECKING:  # it needs MuJoCo
@@ -49,6 +50,8 @@ def networks(
 ) -> native.Networks | BoundPolicy:
     """The networks of an algorithm that the kernels know: compiled where that is possible.
 
+    Of networks of frames the trunk and its gradient are compiled; torch does the rest.
+
     Args:
         config: of a learner of the pack.
         policy: the shapes.
@@ -61,17 +64,20 @@ def networks(
     """
     if config.engine == TORCH:
         return BoundPolicy(policy, views)
-    reason = _not_covered(policy, parts[0].flat.device)
-    if config.engine == NATIVE:
-        reason = reason or _update_not_covered(config, has_form)
-    if reason is None:
-        try:
+    try:
+        reason = _not_covered(policy, parts[0].flat.device)
+        if config.engine == NATIVE and not isinstance(policy, CNNActorCritic):
+            reason = reason or _update_not_covered(config, has_form)
+        if reason is None:
             library()
-            return native.Networks(policy, parts, views)
-        except KernelsUnavailableError as error:
-            reason = str(error)
-            if config.engine != NATIVE:
-                _warn(reason)
+            if not isinstance(policy, CNNActorCritic):
+                return native.Networks(policy, parts, views)
+            policy.trunk = native.Trunk(policy)
+            return BoundPolicy(policy, views)
+    except KernelsUnavailableError as error:
+        reason = str(error)
+        if config.engine != NATIVE:
+            _warn(reason)
     if config.engine == NATIVE:
         raise ConfigError(f"engine=native is not possible: {reason}. Say engine=auto or torch.")
     return BoundPolicy(policy, views)
@@ -173,9 +179,14 @@ def step_sizes(
 
 def engine(networks: native.Networks | BoundPolicy, kernel: object | None) -> str:
     """What computes, for run.json and for exact resume: `kernel` is the update's, if it has one."""
-    if kernel is not None:
+    if kernel is not None or _trunk(networks):
         return NATIVE
     return MIXED if isinstance(networks, native.Networks | native.Candidates) else TORCH
+
+
+def _trunk(networks: native.Networks | BoundPolicy) -> bool:
+    """Whether convolutions, and the gradients of an update, are those of the kernels."""
+    return isinstance(networks.policy, CNNActorCritic) and networks.policy.trunk is not None
 
 
 def acting(
@@ -185,8 +196,6 @@ def acting(
     box: tuple[Tensor, Tensor] | None,
 ) -> native.Acting | cuda.Acting | None:
     """One environment step's decisions as one call; None where plain torch calls make them."""
-    if isinstance(networks, native.Networks) and networks.log_stds is None:
-        return None  # discrete actions are drawn by torch
     if isinstance(networks, native.Networks | native.Candidates):
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
@@ -205,6 +214,25 @@ def frame_acting(
     return None
 
 
+def quicken(envs: VectorEnv, config: Config) -> None:
+    """Let games shade and shrink their screens by the kernels, which changes no bit."""
+    if config.engine == TORCH or config.env.atari is None:
+        return
+    # Here, since it needs ale-py, which other tasks do without.
+    from repro.envs.atari.vector import AtariVectorEnv
+
+    if not isinstance(envs, AtariVectorEnv):
+        return
+    shape = (*envs.games[0].screen.shape, config.env.atari.screen_size)
+    try:
+        shades = native.Shades()
+        resize = native.AreaResize(*shape) if native.AreaResize.covers(*shape) else None
+    except KernelsUnavailableError:
+        return
+    for game in envs.games:
+        game.shades, game.resize = shades, resize or game.resize
+
+
 def collecting(
     acting: Act | None,
     normalizer: ObservationNormalizer,
@@ -212,10 +240,21 @@ def collecting(
     envs: VectorEnv,
     recorded: Recorded,
     backend: str,
-) -> Collecting | None:
-    """Many steps as one call; None where the collector takes them one by one."""
-    if not isinstance(acting, native.Acting) or backend != "mujoco":
+) -> Collecting | native.Stepping | None:
+    """Steps by compiled code: many as one call where the task is compiled too, or else each.
+
+    None where the collector takes them without.
+    """
+    if not isinstance(acting, native.Acting):
         return None
+    recording = native.Recording(normalizer, scaler, recorded)
+    compiled = _simulating(acting, recording, envs) if backend == "mujoco" else None
+    return compiled or native.Stepping(acting, recording, envs)
+
+
+def _simulating(
+    acting: native.Acting, recording: native.Recording, envs: VectorEnv
+) -> Collecting | None:
     # Here, since it needs MuJoCo, which other tasks do without.
     from repro.engines.native.collect import Collecting
     from repro.engines.native.program import agrees
@@ -225,7 +264,7 @@ def collecting(
         return None
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
-    return Collecting(acting, normalizer, scaler, envs, recorded)
+    return Collecting(acting, recording, envs)
 
 
 def blocks(
@@ -270,8 +309,10 @@ def _not_covered(policy: MLPActorCritic, device: torch.device) -> str | None:
     """Why the kernels cannot evaluate a policy; None if they can."""
     if device != torch.device("cpu"):
         return "the kernels are for device=cpu"
+    if isinstance(policy, CNNActorCritic):
+        return native.trunk.not_covered(policy)
     if type(policy) is not MLPActorCritic:
-        return "the kernels cover perceptrons"
+        return "the kernels cover perceptrons and networks of frames"
     return None
 
 

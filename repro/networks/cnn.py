@@ -7,7 +7,7 @@ price, they are grouped. The dense layers are batched over learners.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gymnasium
 import numpy as np
@@ -19,7 +19,8 @@ from repro.config.schema import PolicyConfig, RecipeConfig
 from repro.errors import ConfigError
 from repro.networks.frames import FrameStacks, Inputs
 from repro.networks.initialization import Array, orthogonal
-from repro.networks.mlp import MLPActorCritic
+from repro.networks.layers import mlp
+from repro.networks.mlp import HEADS, MLPActorCritic
 
 # Samples that pass through the convolutions at once. On a CPU their outputs should fit into the
 # caches, which saves 7 to 24 % of the update's time; on a GPU the number bounds the memory.
@@ -49,6 +50,9 @@ class CNNActorCritic(MLPActorCritic):
         """
         self._strides = [stride for _, _, stride in config.convolutions or ()]
         self._convolutions, features = convolution_shapes(observation_space, config)
+        self.trunk: Callable[[Mapping[str, Tensor], Inputs], Tensor] | None = None
+        assert observation_space.shape is not None
+        self.frame_size = observation_space.shape[-2], observation_space.shape[-1]
         flat = gymnasium.spaces.Box(-np.inf, np.inf, (features,))
         super().__init__(flat, action_space, config)
 
@@ -78,10 +82,22 @@ class CNNActorCritic(MLPActorCritic):
         self, parameters: Mapping[str, Tensor], observations: Inputs
     ) -> tuple[Tensor, Tensor]:
         """Of frames [P, M, S, H, W] or of stacks of them."""
+        if self.trunk is not None:
+            hidden = self.trunk(parameters, observations)
+            policy, value = (mlp(hidden, [], self._head(parameters, h), "relu") for h in HEADS)
+            return policy, value
         return super().heads(parameters, self._features(parameters, observations))
 
     def _network(self, parameters: Mapping[str, Tensor], x: Inputs, head: str) -> Tensor:
+        if self.trunk is not None:
+            return mlp(self.trunk(parameters, x), [], self._head(parameters, head), "relu")
         return super()._network(parameters, self._features(parameters, x), head)
+
+    @property
+    def convolutions(self) -> list[tuple[int, int, int, int]]:
+        """(outputs, inputs, kernel, stride) of each."""
+        shapes = zip(self._convolutions, self._strides, strict=True)
+        return [(*shape[:3], stride) for shape, stride in shapes]
 
     def _features(self, parameters: Mapping[str, Tensor], frames: Inputs) -> Tensor:
         """Frames [P, M, S, H, W] -> features [P, M, F]."""

@@ -21,6 +21,18 @@ class FrameStacks:
         self._all, self.index = frames, index
         self._frames, self._size = frames.flatten(3).flatten(1, 2), frames.shape[3:]
 
+    @classmethod
+    def of(cls, stacks: Tensor) -> FrameStacks:
+        """Stacks that are not stored as frames, uint8 [P, M, S, H, W]."""
+        learners, samples, stack = stacks.shape[:3]
+        index = torch.arange(samples * stack, device=stacks.device).view(samples, stack)
+        return cls(stacks.contiguous(), index.expand(learners, -1, -1).contiguous())
+
+    @property
+    def frames(self) -> Tensor:
+        """Each learner's frames in the order of `index`, uint8 [P, R N, H, W]."""
+        return self._frames.view(*self._frames.shape[:2], *self._size)
+
     def with_index(self, index: Tensor) -> FrameStacks:
         """Other stacks of the same frames."""
         return FrameStacks(self._all, index)
@@ -34,6 +46,11 @@ class FrameStacks:
     def device(self) -> torch.device:
         """The device of the frames."""
         return self._frames.device
+
+    def select(self, samples: Tensor) -> FrameStacks:
+        """Some stacks of each learner, not yet built: indices int64 [P, M]."""
+        learner = torch.arange(len(samples), device=self.index.device)[:, None]
+        return self.with_index(self.index[learner, samples])
 
     def take(self, samples: Tensor) -> Tensor:
         """Build some stacks of each learner: indices int64 [P, M] -> uint8 [P, M, S, H, W]."""

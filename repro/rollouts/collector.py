@@ -64,6 +64,7 @@ class Collector:
             (self.learners, self.num_envs), envs.keeps_scores
         )
         self._allocate()
+        selection.quicken(envs, config)
         seeds = [seed for stream in streams for seed in stream.env_seeds(self.num_envs)]
         with self._naming_learners():
             self._observations = self._by_learner(envs.reset(seed=seeds)[0])
@@ -75,9 +76,7 @@ class Collector:
         if config.env.atari is None:
             size = self.policy.observation_size
             return FlatObservations(shape, size, config.recipe, self.device, self.bootstrap)
-        stack = self.envs.single_observation_space.shape
-        assert stack is not None
-        zeros = config.env.atari.stack_padding == "zero"
+        stack, zeros = self.envs.observations.shape[1:], config.env.atari.stack_padding == "zero"
         return FrameObservations(shape, stack, self.device, zeros)
 
     def _allocate(self) -> None:

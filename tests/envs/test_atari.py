@@ -60,7 +60,7 @@ def test_the_last_episode_lasts_while_a_game_goes_on_without_a_life(game: str) -
         action = rng.integers(env.single_action_space.n, size=1)
         _, _, terminated, _, infos = env.step(action)
         ended = "_episode" in infos
-        if env._games[0]._ale.lives() == 0:
+        if env.games[0]._ale.lives() == 0:
             assert not terminated[0]
             without += 1
     assert terminated[0] and without > 5
@@ -89,7 +89,7 @@ def test_without_pooling_the_last_frame_is_shown() -> None:
         a, b = (env.step(np.zeros(1, np.int64))[0] for env in (pooled, last))
         differ += not np.array_equal(a, b)
     assert differ > 10
-    screens = [env._games[0].screen for env in (pooled, last)]
+    screens = [env.games[0].screen for env in (pooled, last)]
     assert (screens[0] >= screens[1]).all()
 
 

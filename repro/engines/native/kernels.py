@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = ("estimates.cpp", "ppo.cpp", "rollout.cpp", "trpo.cpp")
+SOURCES = tuple(
+    f"{name}.cpp" for name in ("estimates", "frames", "ppo", "rollout", "screens", "trpo")
+)
 HEADERS = (
-    *("acting.h", "collect.h", "distributions.h", "forces.h", "matrix.h", "moments.h"),
-    *("network.h", "task.h", "update.h"),
+    *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
+    *("matrix.h", "moments.h", "network.h", "recording.h", "task.h", "update.h"),
 )
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -64,6 +66,7 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     address, number = ctypes.c_void_p, ctypes.c_int64
     kernels.ppo_update.argtypes = [address]
     kernels.act.argtypes = [address, number, address, address]
+    kernels.record_step.argtypes = [address, number, *[address] * 4]
     kernels.mlp_forward.argtypes = [
         *(address, number, number, number), *(address, number, address, address)
     ]  # fmt: skip
@@ -76,14 +79,21 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.gae.restype = None
     for function in (kernels.pull_back, kernels.fisher_product):
         function.argtypes, function.restype = [address, address, address], None
-    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
+    shade = kernels.shade_screen
+    shade.argtypes, shade.restype = [address, address, address, number, address], number
+    kernels.resize_screen.argtypes, kernels.resize_screen.restype = [address] * 3, None
+    for function in (kernels.trunk_forward, kernels.trunk_backward):
+        function.argtypes, function.restype = [address], None
+    for function in (kernels.ppo_update, kernels.mlp_forward, kernels.run_task):
         function.restype = None
+    for function in (kernels.act, kernels.record_step):
+        function.restype = number
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    sizes = (
-        *(kernels.update_size, kernels.acting_size, kernels.policy_size, kernels.collection_size),
-        *(kernels.valuation_size, kernels.renormalization_size),
+    structures = (
+        *("update", "acting", "policy", "recording", "collection", "trunk", "resize"),
+        *("valuation", "renormalization"),
     )
-    for function in sizes:
+    for function in (kernels.lanes, *(getattr(kernels, f"{name}_size") for name in structures)):
         function.argtypes, function.restype = [], number
     return kernels
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import ale_py
 import cv2
@@ -30,6 +30,16 @@ FRAMES_PER_SECOND = 60.0  # of the console's NTSC model
 cv2.setNumThreads(1)  # a frame is small, and runs are spread over the cores
 
 
+class Shades(Protocol):
+    """The greys of color numbers, such as `repro.engines.native.Shades`."""
+
+    def __call__(self, colors: FrameArray, out: FrameArray) -> bool:
+        """Write a screen in grey; returns whether all of its colors are known."""
+
+    def learn(self, colors: FrameArray, greys: FrameArray) -> None:
+        """Remember the colors of a screen."""
+
+
 class Game:
     """One emulator with its preprocessing.
 
@@ -44,6 +54,8 @@ class Game:
         length: of the current game, in steps of the learner.
         finished: (score, length) of a game that has ended, until `take_finished`.
         on_frame: called with every frame, in color.
+        resize: makes a screen smaller by areas, from its first argument to its second.
+        shades: turns color numbers to the emulator's greys; None: the emulator does.
         generator: of no-op starts and sticky actions.
     """
 
@@ -63,11 +75,13 @@ class Game:
         self.actions = self._ale.getMinimalActionSet()
         self._fires = settings.fire_reset and ale_py.Action.FIRE in self.actions
         self.screen: FrameArray = np.zeros(self._ale.getScreenDims(), np.uint8)
-        self._screen_before = np.zeros_like(self.screen)
+        self._screen_before, self._colors = np.zeros_like(self.screen), np.zeros_like(self.screen)
         self.lives, self.over, self.score, self.length = 0, False, 0.0, 0
         self.last_action = NOOP
         self.finished: tuple[float, int] | None = None
         self.on_frame: Callable[[FrameArray], None] | None = None
+        self.resize: Callable[[FrameArray, FrameArray], None] = _resize
+        self.shades: Shades | None = None
 
     def seed(self, seed: int | None) -> None:
         """Seed the emulator and the no-op starts as Gymnasium's `AtariEnv` does.
@@ -101,8 +115,7 @@ class Game:
 
     def frame(self, out: FrameArray) -> None:
         """Write the current frame as the learner sees it, uint8 [H, W]."""
-        size = (self._settings.screen_size, self._settings.screen_size)
-        cv2.resize(self.screen, size, dst=out, interpolation=cv2.INTER_AREA)
+        self.resize(self.screen, out)
 
     def take_finished(self) -> tuple[float, int] | None:
         """(score, length) of the game that has ended since the last call, if one has."""
@@ -126,7 +139,7 @@ class Game:
             if self._ale.game_over():
                 self._ale.reset_game()
                 self.score, self.last_action = 0.0, NOOP
-        self._ale.getScreenGrayscale(self.screen)
+        self._look(self.screen)
         self._screen_before.fill(0)
         self.lives = self._ale.lives()
 
@@ -158,12 +171,22 @@ class Game:
             if self.over:
                 break  # with the screen of an earlier frame, as Gymnasium's `AtariPreprocessing`
             if pools and t == last - 1:
-                self._ale.getScreenGrayscale(self._screen_before)
+                self._look(self._screen_before)
             elif t == last:
-                self._ale.getScreenGrayscale(self.screen)
+                self._look(self.screen)
         if pools:
             np.maximum(self.screen, self._screen_before, out=self.screen)
         return reward, *self._ends()
+
+    def _look(self, out: FrameArray) -> None:
+        """Write the emulator's screen in grey."""
+        if self.shades is not None:
+            self._ale.getScreen(self._colors)
+            if self.shades(self._colors, out):
+                return
+        self._ale.getScreenGrayscale(out)
+        if self.shades is not None:
+            self.shades.learn(self._colors, out)
 
     def _act(self, action: int) -> float:
         sticky = self._settings.sticky_actions
@@ -184,6 +207,10 @@ class Game:
         lost = self._settings.episodic_life and 0 < lives < self.lives
         self.lives = lives
         return terminated or lost, self._ale.game_truncated()
+
+
+def _resize(screen: FrameArray, out: FrameArray) -> None:
+    cv2.resize(screen, out.shape[::-1], dst=out, interpolation=cv2.INTER_AREA)
 
 
 @functools.cache

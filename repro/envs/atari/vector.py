@@ -35,6 +35,9 @@ class AtariVectorEnv(VectorEnv):
     An episode that the learner sees may be a life, and its rewards are clipped. Scores are of whole
     games and not clipped: `infos["episode"]` holds `r` [N], the score, and `l` [N], the number of
     the learner's steps, in the rows where `infos["_episode"]` [N] says that a game has ended.
+
+    Attributes:
+        games: [N].
     """
 
     keeps_scores = True
@@ -53,12 +56,12 @@ class AtariVectorEnv(VectorEnv):
         if num_envs < 1:
             raise ConfigError(f"num_envs is {num_envs}, but must be at least 1")
         self._game, self._settings = game, settings
-        self._games = [Game(game, settings) for _ in range(num_envs)]
+        self.games = [Game(game, settings) for _ in range(num_envs)]
         size, stack = settings.screen_size, settings.frame_stack
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = Box(0, 255, (stack, size, size), np.uint8)
-        self.single_action_space = Discrete(len(self._games[0].actions))
+        self.single_action_space = Discrete(len(self.games[0].actions))
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observations: FrameArray = np.zeros((num_envs, stack, size, size), np.uint8)
@@ -84,7 +87,7 @@ class AtariVectorEnv(VectorEnv):
             raise gymnasium.error.ResetNeeded("call reset before step")
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), np.bool_)
-        for i, game in enumerate(self._games):
+        for i, game in enumerate(self.games):
             rewards[i], terminated[i], truncated[i] = game.step(int(actions[i]))
             self._push(i)
         if self._settings.clip_rewards:
@@ -95,14 +98,14 @@ class AtariVectorEnv(VectorEnv):
             self._final[ends] = self.observations[ends]
             infos = {"final_obs": self._final, "_final_obs": ends}
             for i in map(int, np.flatnonzero(ends)):
-                self._games[i].next_episode()
+                self.games[i].next_episode()
                 self._fill(i)
             infos |= self._finished_games()
         return self.observations, rewards, terminated, truncated, infos
 
     def state(self, rows: slice = EVERYWHERE) -> dict[str, Any]:
         """Emulators, generators, frames, lives and scores."""
-        games = self._games[rows]
+        games = self.games[rows]
         systems = [np.frombuffer(game.save(), np.uint8) for game in games]
         padded = np.zeros((len(games), max(map(len, systems))), np.uint8)
         for row, system in zip(padded, systems, strict=True):
@@ -128,7 +131,7 @@ class AtariVectorEnv(VectorEnv):
         Raises:
             ConfigError: if it is of another game, preprocessing, number of environments or version.
         """
-        games = self._games[rows]
+        games = self.games[rows]
         own = (self._game, dataclasses.asdict(self._settings), VERSIONS, len(games))
         saved = (state["game"], state["preprocessing"], state["versions"], len(state["sizes"]))
         for found, expected in zip(saved, own, strict=True):
@@ -160,28 +163,28 @@ class AtariVectorEnv(VectorEnv):
         Args:
             on_frame: called with each frame, RGB, uint8 [210, 160, 3] (some games' size differs).
         """
-        self._games[0].on_frame = on_frame
+        self.games[0].on_frame = on_frame
 
     def _start(self, i: int, seed: int | None) -> None:
         if seed is not None:
-            self._games[i].seed(seed)
-        self._games[i].new_game()
+            self.games[i].seed(seed)
+        self.games[i].new_game()
         self._fill(i)
 
     def _push(self, i: int) -> None:
         """Append the current frame to its stack."""
         stack = self.observations[i]
         stack[:-1] = stack[1:]
-        self._games[i].frame(out=stack[-1])
+        self.games[i].frame(out=stack[-1])
 
     def _fill(self, i: int) -> None:
         """Make the stack of an episode's first frame."""
         stack = self.observations[i]
-        self._games[i].frame(out=stack[-1])
+        self.games[i].frame(out=stack[-1])
         stack[:-1] = stack[-1] if self._settings.stack_padding == "reset" else 0
 
     def _finished_games(self) -> dict[str, Any]:
-        finished = [game.take_finished() for game in self._games]
+        finished = [game.take_finished() for game in self.games]
         mask = np.array([each is not None for each in finished])
         if not mask.any():
             return {}
