@@ -30,7 +30,7 @@ NAMES = {
     "gymnasium": "Gymnasium, SyncVectorEnv",
     "dummy_vec_env": "Stable-Baselines3, DummyVecEnv",
 }
-WHAT = {"training": "Training with PPO", "simulation": "32 simulators alone"}
+WHAT = {"training": "Training with PPO", "simulation": "Simulators alone"}
 
 
 def load(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
@@ -43,12 +43,16 @@ def load(path: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
         result = store.read_json(path)
         table = pd.DataFrame(result["rows"])
         table["name"] = table["contender"].map(NAMES)
+        # Files without the column are older: they have 32.
+        envs = table["envs"] if "envs" in table else pd.Series(32.0, table.index)
+        table["envs"] = envs.where(table["what"] == "simulation")
         return table.dropna(subset=["steps_per_second", "cores", "name"]), result
 
 
 def figure(table: pd.DataFrame) -> Figure:
-    """Steps a second on one core: a panel for training and one for simulators alone."""
+    """Steps a second on one core: a panel for training and one for most simulators alone."""
     one = table[table["cores"] == table["cores"].min()]
+    one = one[one["envs"].isna() | (one["envs"] == one["envs"].max())]
     kinds = [what for what in WHAT if (one["what"] == what).any()]
     drawing = Figure(figsize=(8.0, 3.4))
     for axes, what in zip(np.atleast_1d(drawing.subplots(1, len(kinds))), kinds, strict=True):
@@ -81,12 +85,13 @@ def text(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
         "task": "env",
         "program": "name",
         "cores": "cores",
+        "environments": lambda row: blank(row["envs"], ".0f"),
         "steps a second": lambda row: f"{row['steps_per_second']:,.0f}",
         "range": lambda row: f"{row['low']:,.0f} to {row['high']:,.0f}",
-        "ratio": lambda row: blank(row["over_baseline"], ".1f"),
+        "ratio": lambda row: blank(row["over_baseline"], ".2f"),
     }
     parts = [
-        f"## {title}\n\n{tables.of(rows, 'llr', columns)}\n"
+        f"## {title}\n\n{tables.of(rows, 'llrr', columns)}\n"
         for what, title in WHAT.items()
         if len(rows := table[table["what"] == what])
     ]

@@ -3,6 +3,7 @@
     make peers                                       # their environment, .venv-peers
     python -m repro.bench peers --env half_cheetah,hopper --cores 1,2 --out peers.json
     python -m repro.bench peers --cleanrl DIR ...    # CleanRL, from a checkout
+    python -m repro.bench peers --env Acrobot-v1 --envs 1,8 --peers ours_step,dummy_vec_env
 
 A program is a process that has a core of its own. Programs take turns: all but one are stopped
 (SIGSTOP), and one runs a few iterations, whose wall time counts. So a drift of the machine's speed
@@ -36,6 +37,7 @@ from repro.errors import ConfigError
 PYTHON = Path(".venv-peers/bin/python")
 CLEANRL_PYTHON = Path(".venv-cleanrl/bin/python")
 FOLDER = Path(programs.__file__).parent
+ENVS, STEPS = 32, 3200  # of a simulation; its programs divide the steps among the environments
 WARM_UP = 2  # iterations of a program that are not measured: its compilations
 MARK = b"SPS:"  # how the line begins that ends an iteration
 
@@ -46,9 +48,9 @@ class Peer:
 
     Attributes:
         what: training or simulation.
-        command: in which {own}, {peers}, {cleanrl_python}, {folder}, {cleanrl}, {task} and {id}
-            are replaced.
-        steps: of the environment, in an iteration.
+        command: in which {own}, {peers}, {cleanrl_python}, {folder}, {cleanrl}, {task}, {id} and
+            {envs} are replaced.
+        steps: of the environment, in an iteration; of all of a simulation's together.
     """
 
     what: str
@@ -68,10 +70,10 @@ PEERS = {
         "--total-timesteps 1000000000",
         2048,
     ),
-    "ours_step": Peer("simulation", "{own} -m repro.bench.programs.ours step {task} 32", 3200),
-    "envpool": Peer("simulation", f"{_SIMULATORS} envpool {{id}} 32", 3200),
-    "gymnasium": Peer("simulation", f"{_SIMULATORS} gymnasium {{id}} 32", 3200),
-    "dummy_vec_env": Peer("simulation", f"{_SIMULATORS} dummy_vec_env {{id}} 32", 3200),
+    "ours_step": Peer("simulation", "{own} -m repro.bench.programs.ours step {task} {envs}", STEPS),
+    "envpool": Peer("simulation", f"{_SIMULATORS} envpool {{id}} {{envs}}", STEPS),
+    "gymnasium": Peer("simulation", f"{_SIMULATORS} gymnasium {{id}} {{envs}}", STEPS),
+    "dummy_vec_env": Peer("simulation", f"{_SIMULATORS} dummy_vec_env {{id}} {{envs}}", STEPS),
 }
 BASELINES = {"training": "sb3", "simulation": "dummy_vec_env"}  # what others are compared with
 
@@ -182,6 +184,7 @@ def measure(
     rounds: int,
     iterations: int,
     values: Mapping[str, str],
+    envs: int = ENVS,
 ) -> list[Row]:
     """Measure one task.
 
@@ -192,28 +195,33 @@ def measure(
         rounds: turns of each program.
         iterations: in a turn.
         values: of the places in the commands.
+        envs: environments of a simulation.
 
     Returns:
-        A row for each program: `env`, `contender`, `what`, `cores`, `steps_per_second` (median
-        over rounds of all copies together), `low`, `high`, and `over_baseline`, the median of the
-        rounds' ratios to SB3 (training) or its DummyVecEnv (simulation).
+        A row for each program: `env`, `contender`, `what`, `cores`, `envs` (None in training),
+        `steps_per_second` (median over rounds of all copies together), `low`, `high`, and
+        `over_baseline`, the median of the rounds' ratios to SB3 (training) or its DummyVecEnv
+        (simulation).
 
     Raises:
         ConfigError: a program is not installed, or ends.
     """
     env = compose(*task).env
-    values = {**values, "task": " ".join(task), "id": env.id}
+    values = {**values, "task": " ".join(task), "id": env.id, "envs": str(envs)}
     rates: dict[str, list[float]] = {name: [] for name in names}
+    simulated = {name: envs if PEERS[name].what == "simulation" else None for name in names}
+    steps = {name: PEERS[name].steps - PEERS[name].steps % (simulated[name] or 1) for name in names}
     with running(names, values, cores) as started:
         for _ in range(rounds):
             for name, copies in started.items():
-                rates[name].append(take_turn(copies, iterations) * PEERS[name].steps)
+                rates[name].append(take_turn(copies, iterations) * steps[name])
     return [
         {
             "env": env.name if env.name != "gymnasium" else env.id,
             "contender": name,
             "what": PEERS[name].what,
             "cores": cores,
+            "envs": simulated[name],
             "steps_per_second": statistics.median(rates[name]),
             "low": min(rates[name]),
             "high": max(rates[name]),
@@ -231,15 +239,21 @@ def _over(rates: Sequence[float], others: Sequence[float] | None) -> float | Non
 
 def table(rows: Sequence[Row]) -> str:
     """Rows as lines of text."""
-    lines = [f"{'':>22}{'':>15}{'cores':>6}{'steps/s':>10}{'low':>10}{'high':>10}{'ratio':>7}"]
+    lines = [
+        f"{'':>22}{'':>15}{'cores':>6}{'envs':>5}{'steps/s':>10}{'low':>10}{'high':>10}{'ratio':>7}"
+    ]
     for row in rows:
         ratio = row["over_baseline"]
         lines.append(
-            f"{row['env']:>22}{row['contender']:>15}{row['cores']:>6}"
+            f"{row['env']:>22}{row['contender']:>15}{row['cores']:>6}{row['envs'] or '':>5}"
             + "".join(f"{row[key]:>10.0f}" for key in ("steps_per_second", "low", "high"))
-            + ("" if ratio is None else f"{ratio:>7.1f}")
+            + ("" if ratio is None else f"{ratio:>7.2f}")
         )
     return "\n".join(lines)
+
+
+def _counts(text: str) -> list[int]:
+    return [at_least(1, STEPS + 1)(each) for each in text.split(",")]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -253,7 +267,11 @@ def _parser() -> argparse.ArgumentParser:
         help="options of conf/env, or ids that Gymnasium knows, with commas",
     )  # fmt: skip
     parser.add_argument("--peers", help=f"of {','.join(PEERS)}; all that there are if left out")
-    parser.add_argument("--cores", default="1", help="1, 2, or both with a comma")
+    parser.add_argument("--cores", type=_counts, default=[1], help="1, 2, or both with a comma")
+    parser.add_argument(
+        "--envs", type=_counts, default=[ENVS],
+        help="environments of a simulation; several with commas",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=at_least(1), default=5, help="turns of each program")
     parser.add_argument("--iterations", type=at_least(1), default=3, help="in a turn")
     parser.add_argument("--python", type=Path, default=PYTHON, help="of the peers' environment")
@@ -289,10 +307,13 @@ def run(arguments: Sequence[str]) -> None:
     }
     rows = [
         row
-        for cores in options.cores.split(",")
+        for cores in options.cores
         for env in options.env.split(",")
+        for number, envs in enumerate(options.envs)
         for row in measure(
-            _task(env), names, int(cores), options.rounds, options.iterations, values
+            _task(env),
+            [name for name in names if number == 0 or PEERS[name].what == "simulation"],
+            *(cores, options.rounds, options.iterations, values, envs),
         )
     ]
     print(f"Environment steps a second, medians of {options.rounds} rounds")

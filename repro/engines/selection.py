@@ -196,8 +196,6 @@ def acting(
     box: tuple[Tensor, Tensor] | None,
 ) -> native.Acting | cuda.Acting | None:
     """One environment step's decisions as one call; None where plain torch calls make them."""
-    if isinstance(networks, native.Networks) and networks.log_stds is None:
-        return None  # discrete actions are drawn by torch
     if isinstance(networks, native.Networks | native.Candidates):
         return native.Acting(networks, normalizer, buffers, box)
     if buffers.actions.is_cuda:
@@ -242,10 +240,21 @@ def collecting(
     envs: VectorEnv,
     recorded: Recorded,
     backend: str,
-) -> Collecting | None:
-    """Many steps as one call; None where the collector takes them one by one."""
-    if not isinstance(acting, native.Acting) or backend != "mujoco":
+) -> Collecting | native.Stepping | None:
+    """Steps by compiled code: many as one call where the task is compiled too, or else each.
+
+    None where the collector takes them without.
+    """
+    if not isinstance(acting, native.Acting):
         return None
+    recording = native.Recording(normalizer, scaler, recorded)
+    compiled = _simulating(acting, recording, envs) if backend == "mujoco" else None
+    return compiled or native.Stepping(acting, recording, envs)
+
+
+def _simulating(
+    acting: native.Acting, recording: native.Recording, envs: VectorEnv
+) -> Collecting | None:
     # Here, since it needs MuJoCo, which other tasks do without.
     from repro.engines.native.collect import Collecting
     from repro.engines.native.program import agrees
@@ -255,7 +264,7 @@ def collecting(
         return None
     if not agrees(envs.task.task, envs.task.fields, acting.action_size):
         return None
-    return Collecting(acting, normalizer, scaler, envs, recorded)
+    return Collecting(acting, recording, envs)
 
 
 def blocks(

@@ -96,8 +96,8 @@ class GymnasiumVectorEnv(VectorEnv):
         self._declared: NDArray[Any] = np.zeros((n, *shape), self._task_space.dtype)
         self.observations: FloatArray = np.zeros((n, *shape))
         self._final_observations = np.zeros_like(self.observations)
-        self._rewards = np.zeros(n)
-        self._terminated, self._truncated = np.zeros((2, n), np.bool_)
+        self.rewards = np.zeros(n)
+        self.terminated, self.truncated = np.zeros((2, n), np.bool_)
 
     def reset(
         self, *, seed: Seeds = None, options: dict[str, Any] | None = None
@@ -122,37 +122,46 @@ class GymnasiumVectorEnv(VectorEnv):
             gymnasium.error.ResetNeeded: before the first reset.
             TaskError: one of them raised, or returned a value of the wrong form.
         """
-        with self._randomness:
-            for i, (env, action) in enumerate(zip(self._envs, actions, strict=True)):
-                self._randomness.enter(i)
-                self._step_one(i, env, action)
-                self._randomness.leave(i)
+        if len(actions) != self.num_envs:
+            raise ValueError(f"{len(actions)} actions for {self.num_envs} environments")
+        own, ended = actions.copy(), False
+        if self._randomness.needed:
+            with self._randomness:
+                for i, action in enumerate(own):
+                    self._randomness.enter(i)
+                    ended |= self._step_one(i, action, actions)
+                    self._randomness.leave(i)
+        else:
+            for i, action in enumerate(own):
+                ended |= self._step_one(i, action, actions)
         self.observations[:] = self._declared
-        ends = self._terminated | self._truncated
         infos: dict[str, Any] = {}
-        if ends.any():
+        if ended:
+            ends = self.terminated | self.truncated
             infos = {"final_obs": self._final_observations, "_final_obs": ends}
-        return self.observations, self._rewards, self._terminated, self._truncated, infos
+        return self.observations, self.rewards, self.terminated, self.truncated, infos
 
-    def _step_one(self, i: int, env: gymnasium.Env[Any, Any], action: Any) -> None:
+    def _step_one(self, i: int, action: Any, actions: NDArray[Any]) -> bool:
+        """Step environment i with its own copy of one of `actions`. Whether an episode ended."""
         try:
-            observation, reward, terminated, truncated, _ = env.step(action.copy())
+            observation, reward, terminated, truncated, _ = self._envs[i].step(action)
         except gymnasium.error.ResetNeeded:
             raise
         except Exception as error:
-            raise TaskError(f"{called(action)} failed with {_named(error)}", i) from error
+            raise TaskError(f"{called(actions[i])} failed with {_named(error)}", i) from error
         try:
-            self._rewards[i] = reward
-            self._terminated[i], self._truncated[i] = terminated, truncated
+            self.rewards[i] = reward
+            self.terminated[i], self.truncated[i] = terminated, truncated
         except Exception as error:  # such as a number too large, or what `__float__` raises
             returned = reprlib.repr((reward, terminated, truncated))
-            text = f"{called(action)} returned {returned}, not a reward and two booleans"
+            text = f"{called(actions[i])} returned {returned}, not a reward and two booleans"
             raise TaskError(text, i) from error
         if terminated or truncated:
-            self._store(observation, self._final_observations[i], i, action)
+            self._store(observation, self._final_observations[i], i, actions)
             self._reset_one(i)
-        else:
-            self._store(observation, self._declared[i], i, action)
+            return True
+        self._store(observation, self._declared[i], i, actions)
+        return False
 
     def _start_one(self, i: int, seed: int | None, **arguments: Any) -> None:
         if seed is not None:
@@ -168,8 +177,14 @@ class GymnasiumVectorEnv(VectorEnv):
             raise TaskError(f"{called()} failed with {_named(error)}", i) from error
         self._store(observation, self._declared[i], i)
 
-    def _store(self, observation: Any, out: NDArray[Any], i: int, action: Any = None) -> None:
-        """Copy an observation, after a reset where there is no action."""
+    def _store(
+        self, observation: Any, out: NDArray[Any], i: int, actions: NDArray[Any] | None = None
+    ) -> None:
+        """Copy environment i's observation, after a reset where there are no actions."""
+        quick = type(observation) is np.ndarray and observation.shape == out.shape
+        if quick and observation.dtype == out.dtype:
+            out[:] = observation
+            return
         try:
             fits = np.shape(observation) == out.shape  # or NumPy would broadcast it
             if fits:
@@ -177,8 +192,9 @@ class GymnasiumVectorEnv(VectorEnv):
         except Exception:  # no number, a ragged list, or what `__array__` raises
             fits = False
         if not fits:
+            what = called() if actions is None else called(actions[i])
             raise TaskError(
-                f"{called(action)} returned an observation {_form(observation)} where the task "
+                f"{what} returned an observation {_form(observation)} where the task "
                 f"declares {self._task_space}",
                 i,
             )

@@ -32,6 +32,16 @@ def test_simulators_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "ours_step" in capsys.readouterr().out
 
 
+def test_simulators_of_a_task_in_python(tmp_path: Path) -> None:
+    out = tmp_path / "peers.json"
+    line = "peers --env CartPole-v1 --peers ours_step,dummy_vec_env --envs 1,8 --rounds 1"
+    assert main([*line.split(), "--out", str(out), *OURS]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["env"], row["contender"], row["envs"]) for row in rows] == [
+        ("CartPole-v1", name, envs) for envs in (1, 8) for name in ("ours_step", "dummy_vec_env")
+    ]
+
+
 @pytest.mark.slow
 def test_training_on_two_cores(tmp_path: Path) -> None:
     out = tmp_path / "peers.json"

@@ -133,6 +133,30 @@ def test_what_draws_nothing_saves_nothing() -> None:
     assert state is not None and "drawn" not in state
 
 
+@pytest.mark.filterwarnings("ignore:.*out of date.*:DeprecationWarning")
+def test_gymnasiums_own_tasks_need_no_exchange() -> None:
+    """They draw nothing from the generators that are not exchanged for them."""
+    classic = [key for key, spec in gymnasium.registry.items() if "classic_control" in str(spec)]
+    others = ("Hopper-v5", "Humanoid-v4", "Pusher-v5")
+    assert len(classic) >= 5
+    for env_id in (*classic, *others):
+        env = GymnasiumVectorEnv(env_id, 2)
+        assert not env._randomness.needed
+        env._randomness.needed = True
+        env.reset(seed=1)
+        env.action_space.seed(0)
+        for _ in range(60):
+            env.step(env.action_space.sample())
+        assert [env._randomness.state(i) for i in range(2)] == [{}, {}], env_id
+
+
+def test_a_wrapper_around_gymnasiums_tasks_may_draw() -> None:
+    env = gymnasium.make("CartPole-v1", disable_env_checker=True)
+    assert not Randomness([env]).needed
+    noisy = gymnasium.wrappers.TransformReward(env, lambda reward: reward + random.random())
+    assert Randomness([noisy]).needed
+
+
 def test_pythons_generator_is_read_only_after_a_draw() -> None:
     env = gymnasium.make("CartPole-v1", disable_env_checker=True)
     python = Randomness([env])._shared[1]

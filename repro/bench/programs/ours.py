@@ -1,7 +1,7 @@
 """This project: `ours train TASK P` trains a pack of P, `ours step TASK N` steps N simulators.
 
 TASK is an override such as `env=hopper`; several have spaces between them. An iteration is one of
-PPO's, or 100 steps of all simulators.
+PPO's, or 3,200 steps of the simulators together.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from repro import envs
 from repro.bench.contenders import Pack
 from repro.config.compose import compose
 
-STEPS = 100
+STEPS = 3200  # in an iteration, of all simulators together
 
 
 def train(task: Sequence[str], size: int) -> Callable[[], object]:
@@ -31,7 +31,7 @@ def step(task: Sequence[str], size: int) -> Callable[[], object]:
     vector = envs.make(config.id, config.backend, size, config.switches, config.kwargs)
     vector.reset(seed=list(range(size)))
     vector.action_space.seed(0)
-    actions = [np.asarray(vector.action_space.sample()) for _ in range(STEPS)]
+    actions = [np.asarray(vector.action_space.sample()) for _ in range(STEPS // size)]
 
     def iterate() -> None:
         for each in actions:

@@ -1,6 +1,6 @@
 """N simulators alone in a process: `simulators.py dummy_vec_env|gymnasium|envpool ID N`.
 
-An iteration is 100 steps of all under random actions.
+An iteration is 3,200 steps of all together under random actions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-STEPS = 100
+STEPS = 3200  # in an iteration, of all simulators together
 
 
 def dummy_vec_env(task: str, size: int) -> Callable[[Any], object]:
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     size = int(number)
     space = gymnasium.make(task).action_space
     space.seed(0)
-    actions = [np.stack([space.sample() for _ in range(size)]) for _ in range(STEPS)]
+    actions = [np.stack([space.sample() for _ in range(size)]) for _ in range(STEPS // size)]
     step = KINDS[kind](task, size)
     while True:
         for each in actions:

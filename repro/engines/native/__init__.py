@@ -8,7 +8,9 @@ from repro.engines.native.acting import Acting
 from repro.engines.native.derivatives import Derivatives
 from repro.engines.native.estimates import Renormalization, RolloutArrays, Valuation, gae
 from repro.engines.native.networks import Candidates, Networks
+from repro.engines.native.recording import Recording
 from repro.engines.native.screens import AreaResize, Shades
+from repro.engines.native.stepping import Stepping
 from repro.engines.native.trunk import Trunk
 from repro.engines.native.update import CriticFit, PolicyGradient, Updater
 
@@ -20,9 +22,11 @@ __all__ = [
     "Derivatives",
     "Networks",
     "PolicyGradient",
+    "Recording",
     "Renormalization",
     "RolloutArrays",
     "Shades",
+    "Stepping",
     "Trunk",
     "Updater",
     "Valuation",

@@ -22,10 +22,29 @@ struct Acting {
   double clip;
   double* raw;                         // [P, T, N, D]
   float* inputs;                       // [P, T, N, D]
-  const float* noise;                  // [P, T, N, A], standard normal
-  float *means, *actions;              // [P, T, N, A]
+  int64_t discrete;                    // then A are the actions, of which one is taken
+  const float* noise;                  // [P, T, N, A], standard normal; [P, T, N], uniform
+  float* statistics;                   // means or logits, [P, T, N, A]
+  float* actions;                      // [P, T, N, A], or [P, T, N]
   const float *box_low, *box_high;     // [A]; null where actions are not clipped
 };
+
+// The first action whose cumulative probability exceeds the noise, as `Categorical.sample` of
+// networks/distributions.py has it. Sets `close` where rounding may decide, NaN among it: the sample
+// is off from torch's by less than `kMargin` for each action.
+inline int64_t draw(const float* logits, int64_t size, float noise, bool& close) {
+  constexpr double kMargin = 1e-6;
+  const double largest = *std::max_element(logits, logits + size);
+  double sum = 0, cumulative = 0;
+  for (int64_t a = 0; a < size; ++a) sum += std::exp(logits[a] - largest);
+  int64_t action = 0;
+  for (int64_t a = 0; a + 1 < size; ++a) {
+    cumulative += std::exp(logits[a] - largest) / sum;
+    action += cumulative <= noise;
+    close |= !(std::abs(cumulative - noise) > kMargin * size);
+  }
+  return action;
+}
 
 // Made anew for each call from Python, since parameters change between calls.
 class Actor {
@@ -44,18 +63,21 @@ class Actor {
   }
 
   // Step t: normalizes observations [P, N, D], draws actions, keeps both in the rollout, and writes
-  // the actions for the environments to out [P, N, A].
-  void act(int64_t t, const double* observations, float* out) {
+  // the actions for the environments to out [P, N, A], or [P, N] where they are discrete. Returns
+  // whether rounding may decide which of these it is.
+  bool act(int64_t t, const double* observations, float* out) {
+    bool close = false;
     for (int64_t p = 0; p < o_.learners; ++p) {
       const int64_t sample = (p * o_.horizon + t) * o_.num_envs;
       keep(p, sample, observations + p * o_.num_envs * features_);
       if (!o_.own) {
-        choose(p, p, sample, o_.num_envs, out);
+        choose(p, p, sample, o_.num_envs, out, close);
         continue;
       }
       for (int64_t n = 0; n < o_.num_envs; ++n)
-        choose(p, p * o_.num_envs + n, sample + n, 1, out);
+        choose(p, p * o_.num_envs + n, sample + n, 1, out, close);
     }
+    return close;
   }
 
   int64_t features() const { return features_; }
@@ -78,19 +100,25 @@ class Actor {
   }
 
   // Actions of `rows` samples by one policy.
-  void choose(int64_t p, int64_t policy, int64_t sample, int64_t rows, float*& out) {
+  void choose(int64_t p, int64_t policy, int64_t sample, int64_t rows, float*& out, bool& close) {
     const float* parameters = o_.parameters + policy * o_.parameter_count;
-    const float* mean = pass_.forward(parameters, o_.inputs + sample * features_, rows);
-    const float* std = std_.data() + p * size_;
-    for (int64_t n = 0; n < rows; ++n)
-      for (int64_t a = 0; a < size_; ++a) {
-        const int64_t i = (sample + n) * size_ + a;
-        o_.means[i] = mean[n * tower_.back().stride + a];
-        o_.actions[i] = o_.means[i] + o_.noise[i] * std[a];
-        float action = o_.actions[i];
-        if (o_.box_low) action = std::max(std::min(action, o_.box_high[a]), o_.box_low[a]);
-        *out++ = action;
-      }
+    const float* result = pass_.forward(parameters, o_.inputs + sample * features_, rows);
+    for (int64_t n = 0; n < rows; ++n, ++sample, result += tower_.back().stride) {
+      std::copy(result, result + size_, o_.statistics + sample * size_);
+      if (o_.discrete)
+        *out++ = o_.actions[sample] = draw(result, size_, o_.noise[sample], close);
+      else
+        displace(result, std_.data() + p * size_, sample * size_, out);
+    }
+  }
+
+  // A Gaussian's action, clipped for the environment.
+  void displace(const float* mean, const float* std, int64_t place, float*& out) {
+    for (int64_t a = 0; a < size_; ++a) {
+      float action = o_.actions[place + a] = mean[a] + o_.noise[place + a] * std[a];
+      if (o_.box_low) action = std::max(std::min(action, o_.box_high[a]), o_.box_low[a]);
+      *out++ = action;
+    }
   }
 
   const Acting& o_;

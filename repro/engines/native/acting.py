@@ -35,8 +35,9 @@ class _Acting(ctypes.Structure):
         ("clip", ctypes.c_double),
         ("raw", ctypes.c_void_p),
         ("inputs", ctypes.c_void_p),
+        ("discrete", ctypes.c_int64),
         ("noise", ctypes.c_void_p),
-        ("means", ctypes.c_void_p),
+        ("statistics", ctypes.c_void_p),
         ("actions", ctypes.c_void_p),
         ("box_low", ctypes.c_void_p),
         ("box_high", ctypes.c_void_p),
@@ -63,8 +64,9 @@ class Acting:
         learners, horizon, num_envs = buffers.raw.shape[:3]
         std = networks.log_stds
         low, high = box if box is not None else (None, None)
-        self.action_size = networks.action_size
-        self._alive = (networks, normalizer, buffers, box)
+        self.action_size, self._discrete = networks.action_size, networks.policy.discrete
+        self._networks, self._buffers = networks, buffers
+        self._alive = (normalizer, box)
         self._struct = _Acting(
             actor=pointer(networks.actor, "int64"),
             activation=networks.activation,
@@ -81,19 +83,34 @@ class Acting:
             clip=normalizer.clip,
             raw=pointer(buffers.raw, "float64"),
             inputs=pointer(buffers.inputs),
+            discrete=self._discrete,
             noise=pointer(buffers.noise),
-            means=pointer(buffers.statistics),
+            statistics=pointer(buffers.statistics),
             actions=pointer(buffers.actions),
             box_low=pointer(low),
             box_high=pointer(high),
         )
         self.address = ctypes.addressof(self._struct)
         self._act = library().act
-        self._out = np.zeros((learners * num_envs, networks.action_size), np.float32)
+        size = () if self._discrete else (networks.action_size,)
+        self._out = np.zeros((learners * num_envs, *size), np.float32)
         self._out_address = pointer(self._out)
 
     def __call__(self, t: int, observations: Array) -> Array:
-        """Actions [P N, A] at time t's observations [P, N, D]; overwritten by the next call."""
+        """Actions at time t's observations [P, N, D]; overwritten by the next call.
+
+        Returns:
+            Floats [P N, A], or indices [P N] where actions are discrete.
+        """
         observations = np.ascontiguousarray(observations, np.float64)  # a copy only of other types
-        self._act(self.address, t, observations.ctypes.data, self._out_address)
-        return self._out
+        close = self._act(self.address, t, observations.ctypes.data, self._out_address)
+        if not self._discrete:
+            return self._out
+        return self._draw(t) if close else self._out.astype(np.int64)
+
+    def _draw(self, t: int) -> Array:
+        """Draw discrete actions by torch, which defines them to the last bit."""
+        statistics, noise = self._buffers.statistics[:, t], self._buffers.noise[:, t]
+        actions = self._networks.as_distribution(statistics).sample(noise)
+        self._buffers.actions[:, t, :, 0] = actions
+        return np.asarray(actions.flatten().numpy())

@@ -8,7 +8,7 @@
 
 #include "acting.h"
 #include "forces.h"
-#include "moments.h"
+#include "recording.h"
 #include "task.h"
 
 // `mjb_step` of MuJoCo's library, which is loaded at run time.
@@ -17,8 +17,7 @@ using StepBatch = int (*)(void* batch, const int* rows, int count, int substeps,
 // Mirrored by repro/engines/native/collect.py, which checks `collection_size`.
 struct Collection {
   const Acting* acting;
-  const Normalizer* normalizer;  // null unless it learns at every step
-  const Scaler* scaler;          // null where rewards are not scaled
+  const Recording* recording;
   const Instruction* instructions;
   int64_t instruction_count, memory;
   void* batch;
@@ -31,12 +30,6 @@ struct Collection {
   double *observations, *task_rewards;
   bool *task_terminated, *task_truncated;
   int64_t* elapsed;
-  // Of the rollout, [P, T, N].
-  double* rewards;
-  bool *terminated, *truncated;
-  // Of the episodes so far, [P, N].
-  double* returns;
-  int64_t* lengths;
   double* seconds;  // in forward passes and in the simulators
 };
 
@@ -60,9 +53,9 @@ class Collecting {
       actor_.act(t, o_.observations, actions_.data());
       const auto acted = Clock::now();
       if (simulate()) return t;
-      ended = evaluate();
-      for (int64_t p = 0; p < a_.learners; ++p) record(p, t);
-      if (!ended && o_.normalizer) observe();
+      evaluate();
+      ended = record(*o_.recording, t, {o_.observations, o_.task_rewards, o_.task_terminated,
+                                        o_.task_truncated});
       o_.seconds[0] += seconds(acted - start);
       o_.seconds[1] += seconds(Clock::now() - acted);
       ++t;
@@ -83,9 +76,8 @@ class Collecting {
     return o_.step(o_.batch, nullptr, 0, o_.substeps, 0);
   }
 
-  // Observations, rewards and ends of all simulations; whether an episode has ended.
-  bool evaluate() {
-    bool ended = false;
+  // Observations, rewards and ends of all simulations.
+  void evaluate() {
     for (int64_t i = 0; i < simulations(); ++i) {
       const double* result = task_.run(i, actions_.data() + i * actor_.size());
       const int64_t features = actor_.features();
@@ -93,29 +85,7 @@ class Collecting {
       o_.task_rewards[i] = result[features];
       o_.task_terminated[i] = result[features + 1] != 0;
       o_.task_truncated[i] = ++o_.elapsed[i] >= o_.episode_steps;
-      ended |= o_.task_terminated[i] || o_.task_truncated[i];
     }
-    return ended;
-  }
-
-  void record(int64_t p, int64_t t) {
-    const int64_t env = p * a_.num_envs, sample = (p * a_.horizon + t) * a_.num_envs;
-    for (int64_t n = 0; n < a_.num_envs; ++n) {
-      o_.terminated[sample + n] = o_.task_terminated[env + n];
-      o_.truncated[sample + n] = o_.task_truncated[env + n];
-      o_.rewards[sample + n] = o_.task_rewards[env + n];
-      o_.returns[env + n] += o_.task_rewards[env + n];
-      ++o_.lengths[env + n];
-    }
-    if (o_.scaler)
-      o_.scaler->apply(p, o_.rewards + sample, o_.terminated + sample, o_.truncated + sample,
-                       a_.num_envs);
-  }
-
-  void observe() {
-    const int64_t features = actor_.features(), size = a_.num_envs * features;
-    for (int64_t p = 0; p < a_.learners; ++p)
-      o_.normalizer->observe(p, o_.observations + p * size, a_.num_envs, features);
   }
 
   const Collection& o_;

@@ -8,62 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from repro.engines.buffers import Recorded
 from repro.engines.native.acting import Acting
 from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.program import Program
+from repro.engines.native.recording import Recording, addresses, numbers
 from repro.envs.mujoco.library import INTEGRATION
 from repro.envs.mujoco.vector import MujocoVectorEnv
-from repro.learning.normalize import ObservationNormalizer, RewardScaler, RunningMoments
-
-_Fields = list[tuple[str, Any]]
-
-
-def _addresses(*names: str) -> _Fields:
-    return [(name, ctypes.c_void_p) for name in names]
-
-
-def _numbers(*names: str) -> _Fields:
-    return [(name, ctypes.c_int64) for name in names]
-
-
-def _reals(*names: str) -> _Fields:
-    return [(name, ctypes.c_double) for name in names]
-
-
-class _Normalizer(ctypes.Structure):
-    """`Normalizer` of moments.h."""
-
-    _fields_ = [
-        *_addresses("mean", "variance", "count", "center", "scale"),
-        *_reals("floor", "epsilon"),
-    ]
-
-
-class _Scaler(ctypes.Structure):
-    """`Scaler` of moments.h."""
-
-    _fields_ = [
-        *_addresses("mean", "variance", "count", "returns", "gamma"),
-        *_numbers("reset"),
-        *_reals("clip", "epsilon"),
-    ]
-
 
 # Steps of all simulators, about 20 ms: signals and the watchdog wait for the end of a call.
 STEPS_A_CALL = 500
-_RESETS = ("never", "termination", "episode")  # `ReturnReset` of moments.h
 
 
 class _ForcesStep(ctypes.Structure):
     """`ForcesStep` of forces.h."""
 
     _fields_ = [
-        *_addresses("apply", "set_state", "step", "post_constraint", "get_state"),
-        *_addresses("model", "data", "states"),
-        *_numbers("width", "parts"),
-        *_addresses("fields"),
-        *_numbers("field_count", "substeps"),
+        *addresses("apply", "set_state", "step", "post_constraint", "get_state"),
+        *addresses("model", "data", "states"),
+        *numbers("width", "parts"),
+        *addresses("fields"),
+        *numbers("field_count", "substeps"),
     ]
 
 
@@ -71,15 +35,14 @@ class _Collection(ctypes.Structure):
     """`Collection` of collect.h, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
-        *_addresses("acting", "normalizer", "scaler", "instructions"),
-        *_numbers("instruction_count", "memory"),
-        *_addresses("batch", "step", "forces"),
-        *_numbers("substeps", "episode_steps"),
-        *_addresses("control"),
-        *_numbers("control_stride"),
-        *_addresses("observations", "task_rewards", "task_terminated", "task_truncated", "elapsed"),
-        *_addresses("rewards", "terminated", "truncated", "returns", "lengths"),
-        *_addresses("seconds"),
+        *addresses("acting", "recording", "instructions"),
+        *numbers("instruction_count", "memory"),
+        *addresses("batch", "step", "forces"),
+        *numbers("substeps", "episode_steps"),
+        *addresses("control"),
+        *numbers("control_stride"),
+        *addresses("observations", "task_rewards", "task_terminated", "task_truncated", "elapsed"),
+        *addresses("seconds"),
     ]
 
 
@@ -89,31 +52,26 @@ class Collecting:
     def __init__(
         self,
         acting: Acting,
-        normalizer: ObservationNormalizer,
-        scaler: RewardScaler,
+        recording: Recording,
         envs: MujocoVectorEnv,
-        recorded: Recorded,
     ) -> None:
         """Bind arrays whose memory must not move."""
         check_layout(_Collection, library().collection_size())
         self._envs, self._seconds = envs, np.zeros(2)
-        self._horizon = recorded.rewards.shape[1]
+        self._horizon = recording.horizon
         self._most = max(1, STEPS_A_CALL // envs.num_envs)
         program = Program(envs.task.task, envs.task.fields)
-        learning = _normalizer(normalizer) if normalizer.each_step else None
-        scaling = _scaler(scaler) if scaler.enabled else None
         forces, fields = _forces(envs) if envs.simulations.contact_forces else (None, None)
         simulations, control = envs.simulations, envs.simulations.field("ctrl")
         self._struct = _Collection(
             acting=acting.address,
-            normalizer=_address(learning),
-            scaler=_address(scaling),
+            recording=recording.address,
             instructions=program.instructions.ctypes.data,
             instruction_count=len(program.instructions),
             memory=program.memory,
             batch=simulations.address,
             step=simulations.function("mjb_step"),
-            forces=_address(forces),
+            forces=None if forces is None else ctypes.addressof(forces),
             substeps=envs.frame_skip,
             episode_steps=envs.episode_steps,
             control=control.ctypes.data,
@@ -123,14 +81,9 @@ class Collecting:
             task_terminated=pointer(envs.terminated, "bool"),
             task_truncated=pointer(envs.truncated, "bool"),
             elapsed=pointer(envs.elapsed, "int64"),
-            rewards=pointer(recorded.rewards, "float64"),
-            terminated=pointer(recorded.terminated, "bool"),
-            truncated=pointer(recorded.truncated, "bool"),
-            returns=pointer(recorded.returns, "float64"),
-            lengths=pointer(recorded.lengths, "int64"),
             seconds=pointer(self._seconds, "float64"),
         )
-        self._alive = (acting, program, learning, scaling, normalizer, scaler, recorded)
+        self._alive = (acting, recording, program)
         self._alive_forces = (forces, fields)
         self._collect, self._address = library().collect, ctypes.addressof(self._struct)
 
@@ -161,27 +114,6 @@ class Collecting:
         return taken, infos
 
 
-def _normalizer(normalizer: ObservationNormalizer) -> _Normalizer:
-    return _Normalizer(
-        **_moments(normalizer.moments),
-        center=pointer(normalizer.center, "float64"),
-        scale=pointer(normalizer.scale, "float64"),
-        floor=normalizer.floor,
-        epsilon=normalizer.epsilon,
-    )
-
-
-def _scaler(scaler: RewardScaler) -> _Scaler:
-    return _Scaler(
-        **_moments(scaler.moments),
-        returns=pointer(scaler.returns, "float64"),
-        gamma=pointer(scaler.gamma, "float64"),
-        reset=_RESETS.index(scaler.reset),
-        clip=scaler.clip,
-        epsilon=scaler.epsilon,
-    )
-
-
 def _forces(envs: MujocoVectorEnv) -> tuple[_ForcesStep, np.ndarray[Any, Any]]:
     """The step, and its `DerivedField`s of forces.h: source, rows and size of each."""
     simulations = envs.simulations
@@ -205,12 +137,3 @@ def _forces(envs: MujocoVectorEnv) -> tuple[_ForcesStep, np.ndarray[Any, Any]]:
         substeps=envs.frame_skip,
     )
     return step, fields
-
-
-def _moments(moments: RunningMoments) -> dict[str, int | None]:
-    arrays = {"mean": moments.mean, "variance": moments.variance, "count": moments.count}
-    return {name: pointer(array, "float64") for name, array in arrays.items()}
-
-
-def _address(structure: ctypes.Structure | None) -> int | None:
-    return None if structure is None else ctypes.addressof(structure)

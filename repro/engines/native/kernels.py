@@ -23,7 +23,7 @@ SOURCES = tuple(
 )
 HEADERS = (
     *("acting.h", "collect.h", "convolution.h", "dense.h", "distributions.h", "forces.h"),
-    *("matrix.h", "moments.h", "network.h", "task.h", "update.h"),
+    *("matrix.h", "moments.h", "network.h", "recording.h", "task.h", "update.h"),
 )
 # The compiler may change no bits: matrix.h says where multiply-adds are fused.
 FLAGS = (
@@ -66,6 +66,7 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     address, number = ctypes.c_void_p, ctypes.c_int64
     kernels.ppo_update.argtypes = [address]
     kernels.act.argtypes = [address, number, address, address]
+    kernels.record_step.argtypes = [address, number, *[address] * 4]
     kernels.mlp_forward.argtypes = [
         *(address, number, number, number), *(address, number, address, address)
     ]  # fmt: skip
@@ -83,12 +84,16 @@ def _declared(kernels: ctypes.CDLL) -> ctypes.CDLL:
     kernels.resize_screen.argtypes, kernels.resize_screen.restype = [address] * 3, None
     for function in (kernels.trunk_forward, kernels.trunk_backward):
         function.argtypes, function.restype = [address], None
-    for function in (kernels.ppo_update, kernels.act, kernels.mlp_forward, kernels.run_task):
+    for function in (kernels.ppo_update, kernels.mlp_forward, kernels.run_task):
         function.restype = None
+    for function in (kernels.act, kernels.record_step):
+        function.restype = number
     kernels.collect.argtypes, kernels.collect.restype = [address, number, number], number
-    names = ("update", "acting", "policy", "collection", "trunk", "resize", "valuation")
-    sizes = (getattr(kernels, f"{name}_size") for name in (*names, "renormalization"))
-    for function in (*sizes, kernels.lanes):
+    structures = (
+        *("update", "acting", "policy", "recording", "collection", "trunk", "resize"),
+        *("valuation", "renormalization"),
+    )
+    for function in (kernels.lanes, *(getattr(kernels, f"{name}_size") for name in structures)):
         function.argtypes, function.restype = [], number
     return kernels
 

@@ -7,6 +7,7 @@
 #include "acting.h"
 #include "collect.h"
 #include "network.h"
+#include "recording.h"
 #include "task.h"
 
 extern "C" {
@@ -30,9 +31,17 @@ void mlp_forward(const int64_t* layers, int64_t activation, int64_t learners, in
 
 int64_t acting_size() { return sizeof(Acting); }
 
-// One step's actions of all learners, to out [P, N, A].
-void act(const Acting* acting, int64_t t, const double* observations, float* out) {
-  Actor(*acting).act(t, observations, out);
+// One step's actions of all learners, to out; `Actor::act` says what it returns.
+int64_t act(const Acting* acting, int64_t t, const double* observations, float* out) {
+  return Actor(*acting).act(t, observations, out);
+}
+
+int64_t recording_size() { return sizeof(Recording); }
+
+// `record` of recording.h for environments whose steps are taken in Python.
+int64_t record_step(const Recording* recording, int64_t t, const double* observations,
+                    const double* rewards, const bool* terminated, const bool* truncated) {
+  return record(*recording, t, {observations, rewards, terminated, truncated});
 }
 
 int64_t collection_size() { return sizeof(Collection); }

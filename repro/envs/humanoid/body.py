@@ -51,7 +51,7 @@ class Body:
         # Sums over parts run along the first axis, so that their order does not depend on N.
         parts = self._parts.transpose(1, 0, 2).reshape(PARTS, -1)
         self.xy = parts.sum(axis=0).reshape(-1, 2) / PARTS
-        rotation = rotations(self._qpos[:, 3:7])
+        rotation: Rotation = rotations(*np.ascontiguousarray(self._qpos[:, 3:7].T))
         self.z = self._qpos[:, 2] + _dot(rotation[2], WAIST)
         turning = _cross(self._qvel[:, 3:6].T, WAIST)  # in the torso's frame
         moving = np.stack([_dot(row, turning) for row in rotation], axis=1)
@@ -76,9 +76,11 @@ class Body:
 Rotation = tuple[list[FloatArray], ...]
 
 
-def rotations(quaternions: FloatArray) -> Rotation:
-    """Entries of the rotation matrices, [3][3] of [N], of unit quaternions [N, 4], w first."""
-    w, x, y, z = np.ascontiguousarray(quaternions.T)
+def rotations(w: Any, x: Any, y: Any, z: Any) -> tuple[list[Any], ...]:
+    """Entries of rotation matrices, [3][3], of unit quaternions: arrays, or floats of a single one.
+
+    Both give the same bits.
+    """
     return (
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],

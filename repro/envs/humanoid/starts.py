@@ -58,7 +58,7 @@ class Starts:
         self.kind[i] = self._draw_kind(i, rng)
         pose = (LEANING if rules.leaning else POSES)[int(self.kind[i])]
         turned = quaternion(pose.pitch, yaw)
-        rotation = np.array(rotations(turned[None]))[:, :, 0]
+        rotation = np.array(rotations(*turned.tolist()))
         qpos[:3] = np.array([0.0, 0.0, pose.height]) - rotation @ WAIST
         qpos[3:7] = turned
 
