@@ -252,3 +252,18 @@ def test_sizes_of_the_reward_models_data_are_those_of_the_report(found: Numbers)
     unclear = [cell(found, f"ppo clip, beta {beta}" + MANY) for beta in (0.02, 0)]
     assert all(line["difference_low"] < 0 < line["difference_high"] for line in unclear)
     assert all(interval(line, "difference") in PROSE for line in (*clear.values(), *unclear))
+
+
+def test_the_larger_tier_is_that_of_its_report() -> None:
+    folder = FOLDER.parent / "language_documentation"
+    found, text = numbers.build([folder], Settings()), (folder / "README.md").read_text()
+    for name, *values in rows(text, "| policy | gold |"):
+        line = cell(found, name)
+        expected = [f"{line[key]:.2f}" for key in ("gold", "proxy", "kl", "best_gold")]
+        assert values == [*expected, f"{line['above_best_of']} of 1"], name
+    best = found.best_of_n.set_index("n")["gold"]
+    said = f"a gold of {best[1]:.2f}, best of 16 {best[16]:.2f}, best of 256 {best[256]:.2f}."
+    assert said in text
+    (model,) = found.reward_models.to_dict("records")
+    assert f"accuracy {model['held_out_accuracy']:.2f} on held-out pairs" in text
+    assert f"correlation with gold {model['gold_correlation']:.2f} |" in text
