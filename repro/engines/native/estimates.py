@@ -16,6 +16,13 @@ from torch import Tensor
 from repro.engines.buffers import Valued
 from repro.engines.native.kernels import check_layout, library, pointer
 from repro.engines.native.networks import Networks
+from repro.engines.native.recording import (
+    Normalizer,
+    addresses,
+    bound_normalizer,
+    numbers,
+    reals,
+)
 from repro.learning import advantages
 from repro.learning.normalize import ObservationNormalizer
 
@@ -26,15 +33,14 @@ class _Valuation(ctypes.Structure):
     """`Valuation` of estimates.cpp, field by field; `check_layout` compares the sizes."""
 
     _fields_ = [
-        ("critic", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("activation", "parameter_count")),
-        ("parameters", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("learners", "horizon", "num_envs", "features")),
-        *((name, ctypes.c_void_p) for name in ("inputs", "raw", "observations")),
-        *((name, ctypes.c_void_p) for name in ("center", "scale")),
-        *((name, ctypes.c_double) for name in ("clip", "largest")),
-        *((name, ctypes.c_void_p) for name in ("rewards", "truncated", "finals", "raw_finals")),
-        *((name, ctypes.c_void_p) for name in ("rounded", "values", "next_values", "finite")),
+        *addresses("critic"),
+        *numbers("activation", "parameter_count"),
+        *addresses("parameters"),
+        *numbers("learners", "horizon", "num_envs", "features"),
+        *addresses("inputs", "raw", "observations", "center", "scale"),
+        *reals("clip", "largest"),
+        *addresses("rewards", "truncated", "finals", "raw_finals"),
+        *addresses("rounded", "values", "next_values", "finite"),
     ]
 
 
@@ -42,10 +48,10 @@ class _Renormalization(ctypes.Structure):
     """`Renormalization` of estimates.cpp, field by field."""
 
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("mean", "variance", "count", "center", "scale")),
-        *((name, ctypes.c_double) for name in ("floor", "epsilon", "clip")),
-        *((name, ctypes.c_void_p) for name in ("raw", "inputs")),
-        *((name, ctypes.c_int64) for name in ("learners", "rows", "features")),
+        ("normalizer", Normalizer),
+        *reals("clip"),
+        *addresses("raw", "inputs"),
+        *numbers("learners", "rows", "features"),
     ]
 
 
@@ -134,17 +140,9 @@ class Renormalization:
     def __init__(self, normalizer: ObservationNormalizer, raw: Array, inputs: Tensor) -> None:
         """Bind arrays whose memory must not move: [P, T, N, D], float64 and float32."""
         check_layout(_Renormalization, library().renormalization_size())
-        moments = normalizer.moments
         self._alive = (normalizer, raw, inputs)
         self._struct = _Renormalization(
-            **{
-                name: pointer(getattr(moments, name), "float64")
-                for name in ("mean", "variance", "count")
-            },
-            center=pointer(normalizer.center, "float64"),
-            scale=pointer(normalizer.scale, "float64"),
-            floor=normalizer.floor,
-            epsilon=normalizer.epsilon,
+            normalizer=bound_normalizer(normalizer),
             clip=normalizer.clip,
             raw=pointer(raw, "float64"),
             inputs=pointer(inputs),

@@ -26,16 +26,17 @@ def numbers(*names: str) -> _Fields:
     return [(name, ctypes.c_int64) for name in names]
 
 
-def _reals(*names: str) -> _Fields:
+def reals(*names: str) -> _Fields:
+    """Fields of a structure that are float64."""
     return [(name, ctypes.c_double) for name in names]
 
 
-class _Normalizer(ctypes.Structure):
+class Normalizer(ctypes.Structure):
     """`Normalizer` of moments.h."""
 
     _fields_ = [
         *addresses("mean", "variance", "count", "center", "scale"),
-        *_reals("floor", "epsilon"),
+        *reals("floor", "epsilon"),
     ]
 
 
@@ -45,7 +46,7 @@ class _Scaler(ctypes.Structure):
     _fields_ = [
         *addresses("mean", "variance", "count", "returns", "gamma"),
         *numbers("reset"),
-        *_reals("clip", "epsilon"),
+        *reals("clip", "epsilon"),
     ]
 
 
@@ -75,7 +76,7 @@ class Recording:
     ) -> None:
         """Bind arrays whose memory must not move."""
         check_layout(_Recording, library().recording_size())
-        learning = _normalizer(normalizer) if normalizer.each_step else None
+        learning = bound_normalizer(normalizer) if normalizer.each_step else None
         scaling = _scaler(scaler) if scaler.enabled else None
         learners, self.horizon, num_envs = recorded.rewards.shape
         self._alive = (learning, scaling, normalizer, scaler, recorded)
@@ -113,8 +114,9 @@ class Recording:
         return bool(self._record(self.address, t, *self._addresses))
 
 
-def _normalizer(normalizer: ObservationNormalizer) -> _Normalizer:
-    return _Normalizer(
+def bound_normalizer(normalizer: ObservationNormalizer) -> Normalizer:
+    """Its arrays as the kernels read them; they must stay alive, and not move."""
+    return Normalizer(
         **_moments(normalizer.moments),
         center=pointer(normalizer.center, "float64"),
         scale=pointer(normalizer.scale, "float64"),
